@@ -254,7 +254,7 @@ same_place! {
     ParentPool.num_elements == slab_parent_pool.num_elements;
     ParentPool.item_size == slab_parent_pool.item_size;
     ChildPool.parent == slab_child_pool.parent;
-    ChildPool.top == slab_child_pool.top;
+    ChildPool.loaded == slab_child_pool.top;
     ChildPool.previous == slab_child_pool.previous;
     ChildPool.mask == slab_child_pool.mask;
 }

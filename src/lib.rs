@@ -1,1 +1,48 @@
+//! Object pools for C graphics drivers: the core of `libmesa_slab`.
+//!
+//! A *parent pool* owns objects of one size, a *child pool* is one user's cache of them. An object
+//! may be freed through any child, at the cost of a local free, and outlives the child that it came
+//! from.
+//!
+//! The layers, top down; each uses only those below it:
+//!
+//! | room | what it is |
+//! |---|---|
+//! | [`capi`] | the functions of `slab.h` |
+//! | [`pool`] | parent and child pools: the fast paths and the slow paths |
+//! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
+//! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
+//! | [`chunk`] | from an address to its owner and its slab |
+//! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
+//! | [`geometry`] | sizes: how objects are laid out |
+//! | [`sync`], [`os`] | the doors to locks and to the system |
+//! | `unload` | what happens at dlclose() |
+//! | [`report`] | what is said on misuse |
+//!
+//! Where a `slab_alloc` goes: [`pool::ChildPool::alloc`] pops an object off the child's loaded magazine.
+//! If that is empty, the previous magazine is swapped in; else, under the parent's mutex, a full one from
+//! the depot; else the magazine is filled from the bitmaps of slabs, and if these are used up the heap
+//! carves a new slab out of a chunk, and reserves a chunk if need be.
+//!
+//! Where a `slab_free` goes: one load finds the owner of the object's page. If it is the child's parent,
+//! the object is pushed onto the loaded magazine; a full one is swapped, exchanged for an empty one, or
+//! drained into the slabs. If not, the object goes straight into its slab, under its owner's lock.
+//!
+//! Locks: see [`sync`]. Memory that the caller owns: see [`pool`]. The design and its reasons are in
+//! `docs/design.md`.
+#![cfg_attr(not(test), no_std)]
+
+pub mod buddy;
 pub mod capi;
+pub mod chunk;
+pub mod depot;
+pub mod geometry;
+pub mod heap;
+pub mod magazine;
+pub mod os;
+pub mod partial;
+pub mod pool;
+pub mod report;
+pub mod slab;
+pub mod sync;
+mod unload;

@@ -1,0 +1,222 @@
+//! Chunks: aligned reservations of address space, with all metadata in their first pages.
+//!
+//! From the address of any object, masking finds the chunk, and the page number finds in it
+//! - the *owner word*: the address of the parent pool, or one of the constants below;
+//! - the slot: which slab descriptor describes the page.
+//!
+//! A large object has a reservation of its own, whose header has the same form; the object starts right
+//! behind the header, in the first [`CHUNK`] bytes, so that masking its address works as well.
+//!
+//! Ownership:
+//!
+//! | field | written under | read |
+//! |---|---|---|
+//! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
+//! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
+//! | `next`, `previous`, `list`, `slots_used`, `buddy` | heap's lock | the same |
+//! | `bytes` | before the chunk is shared | by all |
+//! | `slabs` | the lock of each slab's owner | the same |
+//!
+//! So there is never a reference to a whole chunk, only to its parts.
+//!
+//! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that the
+//! header takes up memory in proportion to what the chunk holds.
+
+use core::mem::size_of;
+use core::ptr;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use crate::buddy::Buddy;
+use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::os;
+use crate::slab::Slab;
+
+/// The owner word of a page that is in no slab.
+pub const FREE: usize = 0;
+/// The owner word of a slab whose parent is gone.
+pub const LIMBO: usize = 1;
+/// The owner word of a slab of magazine blocks.
+pub const MAGAZINES: usize = 2;
+
+/// As many slabs as there are pages behind the header.
+const SLOTS: usize = PAGES - HEADER_PAGES;
+
+/// The header of a chunk. All zeroes is a chunk without slabs and without free runs.
+#[repr(C)]
+pub struct Chunk {
+    owners: [AtomicUsize; PAGES],
+    slots: [u16; PAGES],
+    /// The next chunk of the heap's list.
+    pub next: *mut Chunk,
+    /// The previous chunk of the heap's list.
+    pub previous: *mut Chunk,
+    /// Which of the heap's lists the chunk is on.
+    pub list: u8,
+    /// Bytes of the reservation.
+    bytes: usize,
+    /// Bit `n` is set if slab descriptor `n` is in use.
+    slots_used: [u64; SLOTS.div_ceil(64)],
+    /// The free page runs.
+    pub buddy: Buddy,
+    slabs: [Slab; SLOTS],
+}
+
+const HEADER: usize = HEADER_PAGES * PAGE;
+const _: () = assert!(size_of::<Chunk>() <= HEADER);
+
+/// The chunk that an address lies in.
+#[inline(always)]
+pub fn chunk_of(object: *mut u8) -> *mut Chunk {
+    object.map_addr(|address| address & !(CHUNK - 1)).cast()
+}
+
+#[inline(always)]
+fn page_of(object: *mut u8) -> usize {
+    (object.addr() >> PAGE_SHIFT) & (PAGES - 1)
+}
+
+/// The owner word of the page that an address lies in.
+///
+/// # Safety
+/// The address is in a chunk.
+#[inline(always)]
+pub unsafe fn owner_of(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only when
+    // the parent is destroyed, which the caller orders with the use of its objects.
+    unsafe { (&(*chunk_of(object)).owners)[page_of(object)].load(Relaxed) }
+}
+
+/// The descriptor of the slab that an address lies in.
+///
+/// # Safety
+/// The address is in a page whose owner word is not [`FREE`].
+#[inline]
+pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
+    let chunk = chunk_of(object);
+    // SAFETY: the caller's promise: the slot was written when the slab was made.
+    unsafe {
+        let slot = (*chunk).slots[page_of(object)] as usize;
+        (&raw mut (*chunk).slabs).cast::<Slab>().add(slot)
+    }
+}
+
+impl Chunk {
+    /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
+    pub fn reserve() -> *mut Chunk {
+        let chunk = Chunk::map(CHUNK);
+        if !chunk.is_null() {
+            // SAFETY: a new reservation is zeroed, and nobody else knows it.
+            unsafe { (*chunk).buddy.seed() }
+        }
+        chunk
+    }
+
+    /// Reserves a chunk with room for one large object. Null if there is no memory.
+    pub fn reserve_large(object_bytes: usize) -> *mut Chunk {
+        match object_bytes.checked_next_multiple_of(PAGE).and_then(|bytes| bytes.checked_add(HEADER)) {
+            Some(bytes) => Chunk::map(bytes),
+            None => ptr::null_mut(),
+        }
+    }
+
+    fn map(bytes: usize) -> *mut Chunk {
+        let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
+        if !chunk.is_null() {
+            // SAFETY: a new reservation is writable, and nobody else knows it.
+            unsafe { (*chunk).bytes = bytes }
+        }
+        chunk
+    }
+
+    /// Gives a chunk back to the system.
+    ///
+    /// # Safety
+    /// It has no slabs and is on no list.
+    pub unsafe fn release(chunk: *mut Chunk) {
+        // SAFETY: the caller's promise.
+        unsafe { os::release(chunk.cast(), (*chunk).bytes) }
+    }
+
+    /// Makes a slab of the run that starts at `page`.
+    ///
+    /// # Safety
+    /// The heap's lock is held, and the run is handed out and not in use (or, if the geometry is large,
+    /// the chunk was reserved for it and `page` is the first behind the header).
+    pub unsafe fn open(chunk: *mut Chunk, page: usize, geometry: &Geometry, owner: usize) -> *mut Slab {
+        // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
+        unsafe {
+            let slots = &mut (*chunk).slots_used;
+            let word = slots.iter().position(|word| *word != !0).unwrap_or(0);
+            let slot = word * 64 + slots[word].trailing_ones() as usize;
+            slots[word] |= 1 << (slot % 64);
+
+            let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
+            (*slab).init(chunk.cast::<u8>().add(page * PAGE), geometry);
+            (&mut (*chunk).slots)[Chunk::pages(slab)].fill(slot as u16);
+            Chunk::set_owner(slab, owner);
+            slab
+        }
+    }
+
+    /// Forgets a slab. Its run is to be freed, or its chunk released.
+    ///
+    /// # Safety
+    /// The heap's lock is held, and the slab is on no list.
+    pub unsafe fn close(slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Chunk::set_owner(slab, FREE);
+            let chunk = chunk_of((*slab).base());
+            let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
+            (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
+        }
+    }
+
+    /// Changes the owner word of all pages of a slab.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn set_owner(slab: *mut Slab, owner: usize) {
+        // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
+        // the slab, and got it through a lock or from someone who did.
+        unsafe {
+            let chunk = chunk_of((*slab).base());
+            for word in &(&(*chunk).owners)[Chunk::pages(slab)] {
+                word.store(owner, Relaxed);
+            }
+        }
+    }
+
+    /// The page numbers of a slab; of a large one, the page where its only object starts.
+    unsafe fn pages(slab: *mut Slab) -> core::ops::Range<usize> {
+        // SAFETY: the caller has the slab.
+        let (first, order) = unsafe { (page_of((*slab).base()), (*slab).order()) };
+        first..first + if order == LARGE { 1 } else { 1 << order }
+    }
+
+    /// The first page of a slab's run.
+    ///
+    /// # Safety
+    /// The slab is open.
+    pub unsafe fn first_page(slab: *mut Slab) -> usize {
+        // SAFETY: the caller's promise.
+        page_of(unsafe { (*slab).base() })
+    }
+
+    /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn for_each_slab(chunk: *mut Chunk, mut each: impl FnMut(*mut Slab)) {
+        for word in 0..SLOTS.div_ceil(64) {
+            // SAFETY: the caller's promise.
+            let mut used = unsafe { (*chunk).slots_used[word] };
+            while used != 0 {
+                let slot = word * 64 + used.trailing_zeros() as usize;
+                used &= used - 1;
+                // SAFETY: a descriptor in use is one of the chunk's.
+                each(unsafe { (&raw mut (*chunk).slabs).cast::<Slab>().add(slot) });
+            }
+        }
+    }
+}

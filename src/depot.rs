@@ -1,0 +1,162 @@
+//! The depot of a parent pool: the magazines that no child has.
+//!
+//! - *full* magazines, which children exchange for empty ones when they run out of objects;
+//! - *empty* ones, for the other way round;
+//! - at most one *half*-filled one, from a child that was destroyed, for the next child. It is neither
+//!   empty nor full, so that its finder can both allocate and free. With it, a child that lives for a
+//!   few objects costs two lock operations in all.
+//!
+//! Everything here belongs to the parent's lock.
+
+use crate::geometry::Geometry;
+use crate::heap::Surplus;
+use crate::magazine::{Magazine, MagazineList};
+
+/// Full magazines may always hold so many bytes of objects, ...
+const FULL_BYTES: usize = 64 << 10;
+/// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
+const FULL_SHARE: u32 = 3;
+
+/// How many rounds a new child takes at its first fill; each further fill doubles it. A child that
+/// allocates a few objects is not to pay for a whole magazine.
+pub const FIRST_QUOTA: usize = 8;
+
+/// See the head of this file.
+pub struct Depot {
+    full: MagazineList,
+    empty: MagazineList,
+    half: Magazine,
+}
+
+impl Depot {
+    /// No magazines.
+    pub const EMPTY: Depot =
+        Depot { full: MagazineList::EMPTY, empty: MagazineList::EMPTY, half: Magazine::NONE };
+
+    /// Takes a full magazine.
+    pub fn take_full(&mut self, geometry: &Geometry) -> Option<Magazine> {
+        let magazine = self.full.pop(geometry.magazine_mask())?;
+        // SAFETY: it is on no list now.
+        unsafe { magazine.set_quota(geometry.magazine_mask(), geometry.rounds()) }
+        Some(magazine)
+    }
+
+    /// Takes an empty magazine. Its quota is not set.
+    pub fn take_empty(&mut self, geometry: &Geometry) -> Option<Magazine> {
+        self.empty.pop(geometry.magazine_mask())
+    }
+
+    /// Takes the half-filled magazine.
+    pub fn take_half(&mut self) -> Option<Magazine> {
+        let half = core::mem::replace(&mut self.half, Magazine::NONE);
+        if half.is_none() { None } else { Some(half) }
+    }
+
+    /// Whether a further full magazine is to be kept while `out` objects are out of the slabs.
+    pub fn wants_full(&self, geometry: &Geometry, out: usize) -> bool {
+        (self.full.count() as usize) < full_limit(geometry, out)
+    }
+
+    /// Whether more full magazines are kept than should be.
+    pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
+        self.full.count() as usize > full_limit(geometry, out)
+    }
+
+    /// Keeps a full magazine.
+    ///
+    /// # Safety
+    /// It is a full one of this parent, and nobody else uses it.
+    pub unsafe fn keep_full(&mut self, magazine: Magazine, geometry: &Geometry) {
+        // SAFETY: the caller's promise.
+        unsafe { self.full.push(magazine, geometry.magazine_mask()) }
+    }
+
+    /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
+    ///
+    /// # Safety
+    /// It is an empty one of this parent, and nobody else uses it.
+    pub unsafe fn keep_empty(
+        &mut self,
+        magazine: Magazine,
+        geometry: &Geometry,
+        out: usize,
+        surplus: &mut Surplus,
+    ) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (self.empty.count() as usize) < full_limit(geometry, out) {
+                self.empty.push(magazine, geometry.magazine_mask());
+            } else {
+                surplus.add_magazine(magazine);
+            }
+        }
+    }
+
+    /// Keeps a magazine of a child that goes, however full it is.
+    ///
+    /// # Safety
+    /// It is none or one of this parent, and nobody else uses it.
+    pub unsafe fn keep(
+        &mut self,
+        mut magazine: Magazine,
+        geometry: &Geometry,
+        out: usize,
+        surplus: &mut Surplus,
+    ) {
+        let mask = geometry.magazine_mask();
+        if magazine.is_none() {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !magazine.is_empty(mask) && !magazine.is_full(mask) && !self.half.is_none() {
+                self.half.pour(&mut magazine, mask);
+                if self.half.is_full(mask) {
+                    self.full.push(self.half, mask);
+                    self.half = Magazine::NONE;
+                }
+            }
+            if magazine.is_empty(mask) {
+                self.keep_empty(magazine, geometry, out, surplus);
+            } else if magazine.is_full(mask) {
+                self.full.push(magazine, mask);
+            } else {
+                self.half = magazine;
+            }
+        }
+    }
+
+    /// Takes any magazine that has rounds.
+    pub fn take_filled(&mut self, geometry: &Geometry) -> Option<Magazine> {
+        self.take_half().or_else(|| self.full.pop(geometry.magazine_mask()))
+    }
+
+    /// Gives all empty magazines up.
+    pub fn drop_empty(&mut self, geometry: &Geometry, surplus: &mut Surplus) {
+        while let Some(magazine) = self.take_empty(geometry) {
+            // SAFETY: it was on the list, and is no more.
+            unsafe { surplus.add_magazine(magazine) }
+        }
+    }
+}
+
+/// How many full magazines are kept while `out` objects are out of the slabs.
+fn full_limit(geometry: &Geometry, out: usize) -> usize {
+    let rounds = geometry.rounds().max(1);
+    let least = FULL_BYTES / (rounds * geometry.stride as usize);
+    least.clamp(2, 32) + (out >> FULL_SHARE) / (rounds + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_grows_with_what_is_out() {
+        let geometry = Geometry::new(96, 64);
+        assert_eq!(full_limit(&geometry, 0), 10);
+        assert_eq!(full_limit(&geometry, 1_000_000), 10 + 1953);
+        assert_eq!(full_limit(&Geometry::new(4096, 1), 0), 2);
+        assert_eq!(full_limit(&Geometry::new(8, 1), 0), 32);
+    }
+}

@@ -1,0 +1,224 @@
+//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine holds.
+//!
+//! Pure arithmetic. The constants here are trade-offs; each says what it weighs.
+
+use core::mem::size_of;
+
+/// The granule of all memory that the library hands round. The system's own pages may be larger.
+pub const PAGE_SHIFT: u32 = 12;
+/// Bytes of a page.
+pub const PAGE: usize = 1 << PAGE_SHIFT;
+
+/// A chunk is one reservation of address space, aligned to its size.
+///
+/// Larger chunks mean fewer system calls, and fewer owner words that share cache sets (the tables
+/// of all chunks lie at the same address modulo the chunk size); smaller ones give memory back sooner.
+#[cfg(target_pointer_width = "64")]
+pub const CHUNK_SHIFT: u32 = 22;
+#[cfg(target_pointer_width = "32")]
+/// See above; address space is scarce on 32-bit machines.
+pub const CHUNK_SHIFT: u32 = 20;
+/// Bytes of a chunk.
+pub const CHUNK: usize = 1 << CHUNK_SHIFT;
+/// Pages of a chunk.
+pub const PAGES: usize = CHUNK / PAGE;
+/// Pages at the head of a chunk that hold its metadata.
+pub const HEADER_PAGES: usize = PAGES / 32;
+/// The largest run is half a chunk: the other half has the header in it.
+pub const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
+
+/// Objects of a slab at most: the bits of its bitmap, eight words.
+pub const MAX_OBJECTS: usize = 512;
+
+/// A slab may leave one part in so many of its run unused at the end.
+const TAIL_WASTE: usize = 8;
+
+/// Words of the magazine blocks, by class. One word is the link, the others hold objects.
+pub const MAGAZINE_WORDS: [usize; 4] = [64, 32, 16, 8];
+/// The largest object that is cached in magazines of each class: a child caches two magazines, which
+/// is at most about 64 KiB.
+const MAGAZINE_OBJECT: [usize; 4] = [512, 1024, 2048, 4096];
+
+/// How the objects of one parent pool are laid out. Constant once the pool is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Geometry {
+    /// Bytes from one object to the next.
+    pub stride: u32,
+    /// Objects of a slab, 1 to [`MAX_OBJECTS`].
+    pub capacity: u16,
+    /// log2 of the pages of a slab; of no meaning if the objects are large.
+    pub order: u8,
+    /// Index into [`MAGAZINE_WORDS`], or [`UNCACHED`].
+    pub class: u8,
+}
+
+/// The class of pools whose children have no magazines.
+pub const UNCACHED: u8 = MAGAZINE_WORDS.len() as u8;
+
+/// The order of a slab that has a reservation of its own, with one large object in it.
+pub const LARGE: u8 = MAX_ORDER + 1;
+
+impl Geometry {
+    /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
+    pub fn new(item_size: u32, num_items: u32) -> Geometry {
+        let stride = stride(item_size);
+        let (order, capacity) = slab(stride as usize, num_items as usize);
+        let class = MAGAZINE_OBJECT.iter().position(|&most| stride as usize <= most);
+        let class = class.map_or(UNCACHED, |class| class as u8);
+        Geometry { stride, capacity, order, class }
+    }
+
+    /// The layout of slabs of magazine blocks.
+    pub const fn magazines(class: u8) -> Geometry {
+        let bytes = magazine_bytes(class);
+        Geometry {
+            stride: bytes as u32,
+            capacity: (PAGE / bytes) as u16,
+            order: 0,
+            class: UNCACHED,
+        }
+    }
+
+    /// Size in bytes of the pool's magazines less 1; 0 if it has none.
+    pub fn magazine_mask(&self) -> usize {
+        if self.class == UNCACHED { 0 } else { magazine_bytes(self.class) - 1 }
+    }
+
+    /// Objects that a magazine of the pool holds; 0 if it has none.
+    pub fn rounds(&self) -> usize {
+        if self.class == UNCACHED { 0 } else { MAGAZINE_WORDS[self.class as usize] - 1 }
+    }
+
+    /// Whether each object has a reservation of its own.
+    pub fn is_large(&self) -> bool {
+        self.order == LARGE
+    }
+}
+
+/// Bytes of a magazine block.
+pub const fn magazine_bytes(class: u8) -> usize {
+    MAGAZINE_WORDS[class as usize] * size_of::<usize>()
+}
+
+/// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
+/// of two stay as they are and so are aligned to their size, as slabs start on a page.
+fn stride(item_size: u32) -> u32 {
+    match item_size {
+        0..=8 => 8,
+        // The last multiple of 16 in 32 bits; a larger object is alone in its slab.
+        0xffff_fff1.. => item_size,
+        _ => (item_size + 15) & !15,
+    }
+}
+
+/// The order and the number of objects of a slab: the smallest run that holds `wanted` objects and
+/// wastes little, else the one that holds most and wastes little, else large.
+fn slab(stride: usize, wanted: usize) -> (u8, u16) {
+    let wanted = wanted.clamp(1, MAX_OBJECTS);
+    let mut best = (LARGE, 1);
+    for order in 0..=MAX_ORDER {
+        let bytes = PAGE << order;
+        let objects = (bytes / stride).min(MAX_OBJECTS);
+        let waste = bytes - objects * stride;
+        if objects > best.1 || (objects > 0 && best.0 == LARGE) {
+            if waste > bytes / TAIL_WASTE {
+                continue;
+            }
+            best = (order, objects);
+            if objects >= wanted {
+                break;
+            }
+        }
+    }
+    (best.0, best.1 as u16)
+}
+
+/// A number to multiply with instead of dividing by `stride`; see [`divide`].
+pub const fn reciprocal(stride: u32) -> u32 {
+    (1u64 << 32).div_ceil(stride as u64) as u32
+}
+
+/// `offset / stride` for every multiple of the stride in a slab, by its [`reciprocal`]; any number for
+/// other offsets.
+///
+/// For `offset = n * stride` the product is `n * 2^32 + n * e` with `e < stride`, and `n * e` is less
+/// than the bytes of a slab, so that the shift drops it. (The same as jemalloc's div.c.)
+#[inline]
+pub const fn divide(offset: u32, reciprocal: u32) -> u32 {
+    ((offset as u64 * reciprocal as u64) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_objects_are_aligned_to_8_others_to_16() {
+        assert_eq!(stride(0), 8);
+        assert_eq!(stride(1), 8);
+        assert_eq!(stride(8), 8);
+        assert_eq!(stride(9), 16);
+        assert_eq!(stride(88), 96);
+        assert_eq!(stride(66_632), 66_640);
+        assert_eq!(stride(u32::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn powers_of_two_keep_their_size_and_so_their_alignment() {
+        for shift in 3..31 {
+            assert_eq!(stride(1 << shift), 1 << shift);
+        }
+    }
+
+    #[test]
+    fn a_slab_wastes_at_most_an_eighth_at_its_end() {
+        for item_size in (1..40_000).chain([66_632, 100_000, 200_000, 262_144, 1 << 20]) {
+            for num_items in [1, 16, 64, 512, 4096] {
+                let g = Geometry::new(item_size, num_items);
+                assert!(g.capacity >= 1 && g.capacity as usize <= MAX_OBJECTS);
+                if !g.is_large() {
+                    let used = g.capacity as usize * g.stride as usize;
+                    let bytes = PAGE << g.order;
+                    assert!(used <= bytes && bytes - used <= bytes / 8, "{item_size} {g:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slabs_of_driver_objects_hold_about_the_hint() {
+        assert_eq!(Geometry::new(96, 64).capacity, 85);
+        assert_eq!(Geometry::new(96, 64).order, 1);
+        assert_eq!(Geometry::new(88, 16).capacity, 42);
+        assert_eq!(Geometry::new(40, 4096).capacity, 341);
+        assert_eq!(Geometry::new(66_632, 4).capacity, 7);
+        assert_eq!(Geometry::new(1, u32::MAX).capacity, 512);
+    }
+
+    #[test]
+    fn objects_that_fit_no_run_are_large() {
+        assert!(Geometry::new(CHUNK as u32, 1).is_large());
+        assert!(Geometry::new(u32::MAX, 1).is_large());
+        assert!(!Geometry::new(PAGE as u32, 1).is_large());
+    }
+
+    #[test]
+    fn a_child_caches_about_64_kib_at_most() {
+        for item_size in 1..10_000 {
+            let g = Geometry::new(item_size, 64);
+            assert!(2 * g.rounds() * g.stride as usize <= 64 << 10);
+        }
+    }
+
+    #[test]
+    fn the_reciprocal_divides_every_multiple_in_a_slab() {
+        let largest = (PAGE << MAX_ORDER) as u32;
+        for stride in (8..=largest).step_by(8).take(40_000).chain([66_640, largest / 2, largest]) {
+            let reciprocal = reciprocal(stride);
+            for n in 0..(largest / stride).min(MAX_OBJECTS as u32) {
+                assert_eq!(divide(n * stride, reciprocal), n, "{n} x {stride}");
+            }
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Magazines: small stacks of free objects (Bonwick and Adams, "Magazines and Vmem", USENIX 2001).
+//!
+//! A magazine is a block of `2^k` words, aligned to its size. Word 0 is its own; the others hold
+//! *rounds*, addresses of free objects, filled from word 1 upwards. One pointer describes all of it:
+//! it points at the last filled word, so that the magazine is empty when the pointer is aligned to
+//! the block and full when the next word is. `mask`, the size of the block in bytes less 1, is the
+//! same for all magazines of a parent pool, and kept beside them rather than in them.
+//!
+//! Word 0 has one meaning at a time:
+//! - in a depot's list, or in a list of blocks on their way to the heap: the next magazine of the list;
+//! - in a child, or waiting as the depot's half-filled one: the quota, how many rounds the next fill
+//!   from slabs takes.
+//!
+//! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
+
+use core::mem::size_of;
+use core::ptr;
+
+const WORD: usize = size_of::<usize>();
+
+/// A magazine, as a pointer to its last filled word; or none.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[repr(transparent)]
+pub struct Magazine(*mut *mut u8);
+
+impl Magazine {
+    /// No magazine.
+    pub const NONE: Magazine = Magazine(ptr::null_mut());
+
+    /// An empty magazine in a block.
+    ///
+    /// # Safety
+    /// `block` is a block of some `mask + 1` bytes that nothing else uses, aligned to its size.
+    pub unsafe fn new(block: *mut u8) -> Magazine {
+        Magazine(block.cast())
+    }
+
+    /// Whether this is no magazine.
+    pub fn is_none(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// Whether there is no round in it. True of no magazine, whatever the mask.
+    #[inline(always)]
+    pub fn is_empty(self, mask: usize) -> bool {
+        self.0.addr() & mask == 0
+    }
+
+    /// Whether there is no room in it. True of no magazine with a mask of 0.
+    #[inline(always)]
+    pub fn is_full(self, mask: usize) -> bool {
+        (self.0.addr() + WORD) & mask == 0
+    }
+
+    /// How many rounds it holds.
+    pub fn rounds(self, mask: usize) -> usize {
+        (self.0.addr() & mask) / WORD
+    }
+
+    /// The block it lies in.
+    pub fn block(self, mask: usize) -> *mut u8 {
+        self.0.map_addr(|top| top & !mask).cast()
+    }
+
+    /// Takes the last round.
+    ///
+    /// # Safety
+    /// It is not empty, and nobody else uses it.
+    #[inline(always)]
+    pub unsafe fn pop(&mut self) -> *mut u8 {
+        // SAFETY: the last filled word of a magazine that is not empty is a round.
+        unsafe {
+            let round = *self.0;
+            self.0 = self.0.sub(1);
+            round
+        }
+    }
+
+    /// Adds a round.
+    ///
+    /// # Safety
+    /// It is not full, and nobody else uses it.
+    #[inline(always)]
+    pub unsafe fn push(&mut self, round: *mut u8) {
+        // SAFETY: a magazine that is not full has a word behind the last filled one.
+        unsafe {
+            self.0 = self.0.add(1);
+            *self.0 = round;
+        }
+    }
+
+    /// Moves rounds from `other` until this is full or that is empty.
+    ///
+    /// # Safety
+    /// Both are magazines of this mask, and nobody else uses them.
+    pub unsafe fn pour(&mut self, other: &mut Magazine, mask: usize) {
+        while !self.is_full(mask) && !other.is_empty(mask) {
+            // SAFETY: the loop's condition.
+            unsafe { self.push(other.pop()) }
+        }
+    }
+
+    /// Fills an empty magazine: `fill` is given room for `most` rounds, writes the first of them and
+    /// returns how many.
+    ///
+    /// # Safety
+    /// It is empty and not none, `most` is at most what it can hold, and nobody else uses it.
+    pub unsafe fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [*mut u8]) -> usize) {
+        // SAFETY: words 1 to `most` are in the block; whatever they hold is a value of their type.
+        unsafe {
+            let filled = fill(core::slice::from_raw_parts_mut(self.0.add(1), most));
+            debug_assert!(filled <= most);
+            self.0 = self.0.add(filled);
+        }
+    }
+
+    /// How many rounds the next fill takes.
+    ///
+    /// # Safety
+    /// It is not none, its word 0 is a quota (see the head of this file), and nobody else uses it.
+    pub unsafe fn quota(self, mask: usize) -> usize {
+        // SAFETY: word 0 is in the block.
+        unsafe { *self.block(mask).cast::<usize>() }
+    }
+
+    /// Sets the quota.
+    ///
+    /// # Safety
+    /// It is not none and on no list, and nobody else uses it.
+    pub unsafe fn set_quota(self, mask: usize, quota: usize) {
+        // SAFETY: word 0 is in the block.
+        unsafe { *self.block(mask).cast::<usize>() = quota }
+    }
+}
+
+/// A stack of magazines, linked through their words 0.
+pub struct MagazineList {
+    first: Magazine,
+    count: u32,
+}
+
+impl MagazineList {
+    /// The empty list.
+    pub const EMPTY: MagazineList = MagazineList { first: Magazine::NONE, count: 0 };
+
+    /// How many magazines are in it.
+    pub fn count(&self) -> u32 {
+        self.count
+    }
+
+    /// Adds a magazine.
+    ///
+    /// # Safety
+    /// It is not none, of this mask, and nobody else uses it.
+    pub unsafe fn push(&mut self, magazine: Magazine, mask: usize) {
+        // SAFETY: word 0 is in the block.
+        unsafe { *magazine.block(mask).cast::<Magazine>() = self.first }
+        self.first = magazine;
+        self.count += 1;
+    }
+
+    /// Takes the last added magazine, if there is one. Its quota is not set.
+    pub fn pop(&mut self, mask: usize) -> Option<Magazine> {
+        if self.first.is_none() {
+            return None;
+        }
+        let magazine = self.first;
+        // SAFETY: word 0 of a magazine in the list is the link.
+        self.first = unsafe { *magazine.block(mask).cast::<Magazine>() };
+        self.count -= 1;
+        Some(magazine)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MASK: usize = 8 * WORD - 1;
+
+    #[repr(align(64))]
+    struct Block([usize; 8]);
+
+    fn objects() -> Vec<u8> {
+        vec![0; 16]
+    }
+
+    #[test]
+    fn a_magazine_is_a_stack_of_one_word_less_than_its_block() {
+        let mut block = Block([0; 8]);
+        let mut objects = objects();
+        // SAFETY: the block is aligned to its size and used by this magazine only.
+        unsafe {
+            let mut magazine = Magazine::new((&raw mut block).cast());
+            assert!(magazine.is_empty(MASK) && !magazine.is_full(MASK));
+            for object in &mut objects[..7] {
+                assert!(!magazine.is_full(MASK));
+                magazine.push(object);
+            }
+            assert!(magazine.is_full(MASK));
+            assert_eq!(magazine.rounds(MASK), 7);
+            for object in objects[..7].iter_mut().rev() {
+                assert_eq!(magazine.pop(), &raw mut *object);
+            }
+            assert!(magazine.is_empty(MASK));
+        }
+    }
+
+    #[test]
+    fn no_magazine_is_both_empty_and_full() {
+        assert!(Magazine::NONE.is_empty(0) && Magazine::NONE.is_full(0));
+        assert!(Magazine::NONE.is_empty(MASK));
+    }
+
+    #[test]
+    fn pouring_stops_when_one_is_full_or_the_other_empty() {
+        let (mut a, mut b) = (Block([0; 8]), Block([0; 8]));
+        let mut objects = objects();
+        // SAFETY: as above.
+        unsafe {
+            let mut into = Magazine::new((&raw mut a).cast());
+            let mut from = Magazine::new((&raw mut b).cast());
+            for object in &mut objects[..5] {
+                into.push(object);
+            }
+            for object in &mut objects[5..10] {
+                from.push(object);
+            }
+            into.pour(&mut from, MASK);
+            assert!(into.is_full(MASK));
+            assert_eq!(from.rounds(MASK), 3);
+        }
+    }
+
+    #[test]
+    fn a_list_gives_magazines_back_last_first() {
+        let mut blocks = [Block([0; 8]), Block([0; 8]), Block([0; 8])];
+        let mut list = MagazineList::EMPTY;
+        let mut magazines = Vec::new();
+        for block in &mut blocks {
+            // SAFETY: as above.
+            unsafe {
+                let magazine = Magazine::new((&raw mut *block).cast());
+                list.push(magazine, MASK);
+                magazines.push(magazine);
+            }
+        }
+        assert_eq!(list.count(), 3);
+        while let Some(magazine) = magazines.pop() {
+            assert!(list.pop(MASK) == Some(magazine));
+        }
+        assert!(list.pop(MASK).is_none());
+        assert_eq!(list.count(), 0);
+    }
+}

@@ -1,0 +1,10 @@
+//! The operating system: the only door to it, one file per family.
+//!
+//! What every family offers: `reserve` and `release` of address space, a mutex, a coarse clock,
+//! hooks around `fork` and at unloading, and a way to say a line and to abort.
+
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod family;
+
+pub use family::*;

@@ -1,0 +1,164 @@
+//! POSIX: Linux, the BSDs, macOS. Everything goes through the C library, so that sanitizers,
+//! valgrind and a test's own `mmap` see it.
+
+use core::ffi::c_void;
+use core::ptr;
+
+/// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
+///
+/// `bytes` is a multiple of the page size, `align` a power of two above it. The kernel hands out
+/// neighbouring ranges, so that the first try is aligned as soon as one range is; only then is more
+/// reserved than needed, and trimmed.
+pub fn reserve(bytes: usize, align: usize) -> *mut u8 {
+    let first = map(bytes);
+    if first.is_null() || first.addr() & (align - 1) == 0 {
+        return first;
+    }
+    // SAFETY: `first` is the mapping of `bytes` made above, and nothing refers to it.
+    unsafe { release(first, bytes) };
+
+    let Some(ample) = bytes.checked_add(align) else {
+        return ptr::null_mut();
+    };
+    let start = map(ample);
+    if start.is_null() {
+        return start;
+    }
+    let head = start.addr().wrapping_neg() & (align - 1);
+    let tail = ample - head - bytes;
+    // SAFETY: head + bytes + tail is the mapping made above; the parts released are not used.
+    unsafe {
+        let aligned = start.add(head);
+        if head != 0 {
+            release(start, head);
+        }
+        if tail != 0 {
+            release(aligned.add(bytes), tail);
+        }
+        aligned
+    }
+}
+
+fn map(bytes: usize) -> *mut u8 {
+    // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
+    let start = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            -1,
+            0,
+        )
+    };
+    if start == libc::MAP_FAILED {
+        ptr::null_mut()
+    } else {
+        start.cast()
+    }
+}
+
+/// Gives a range of address space back.
+///
+/// # Safety
+/// `start` and `bytes` are (a whole-page part of) a reservation, and nothing refers to it.
+pub unsafe fn release(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise. munmap of whole pages of our own cannot fail but for lack of
+    // kernel memory to split a mapping; the range then stays mapped and is lost, not corrupted.
+    unsafe { libc::munmap(start.cast(), bytes) };
+}
+
+/// The platform's mutex.
+pub type RawMutex = libc::pthread_mutex_t;
+
+/// A mutex that needs no initialisation at run time.
+pub const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
+
+/// Makes a mutex in uninitialised memory.
+///
+/// # Safety
+/// `mutex` is writable, and no thread uses it.
+pub unsafe fn init_mutex(mutex: *mut RawMutex) {
+    // SAFETY: the caller's promise; without attributes this cannot fail.
+    unsafe { libc::pthread_mutex_init(mutex, ptr::null()) };
+}
+
+/// Ends a mutex.
+///
+/// # Safety
+/// `mutex` is initialised, unlocked, and no thread uses it.
+pub unsafe fn destroy_mutex(mutex: *mut RawMutex) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::pthread_mutex_destroy(mutex) };
+}
+
+/// Locks.
+///
+/// # Safety
+/// `mutex` is initialised, and this thread does not hold it.
+#[inline]
+pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
+    // SAFETY: the caller's promise; a normal mutex that is not held by this thread cannot fail.
+    unsafe { libc::pthread_mutex_lock(mutex) };
+}
+
+/// Locks if nobody else holds the mutex, and returns whether it did.
+///
+/// # Safety
+/// As for [`lock_mutex`].
+pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { libc::pthread_mutex_trylock(mutex) == 0 }
+}
+
+/// Unlocks.
+///
+/// # Safety
+/// This thread holds `mutex`.
+#[inline]
+pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
+    // SAFETY: the caller's promise.
+    unsafe { libc::pthread_mutex_unlock(mutex) };
+}
+
+/// A number that tells this thread from all others that run now; never 0.
+#[cfg(debug_assertions)]
+pub fn thread_id() -> usize {
+    // SAFETY: always callable.
+    unsafe { libc::pthread_self() as usize }
+}
+
+/// Seconds since some moment, by the cheapest clock there is.
+pub fn coarse_seconds() -> u32 {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
+    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    now.tv_sec as u32
+}
+
+/// Runs `before` before every fork() in the forking thread, `after` behind it in both processes.
+/// Returns whether that could be arranged.
+///
+/// In a shared library that is unloaded, the C library drops the hooks with it: pthread_atfork is
+/// part of the library's own code and tells the C library which object it belongs to.
+pub fn around_fork(before: unsafe extern "C" fn(), after: unsafe extern "C" fn()) -> bool {
+    // SAFETY: the hooks are functions of this library, which keeps them for as long as it is loaded.
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) == 0 }
+}
+
+/// Says a line on stderr: one write, no buffer, no lock.
+pub fn say(line: &[u8]) {
+    // SAFETY: `line` is readable. There is no one to tell if stderr is closed.
+    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast::<c_void>(), line.len()) };
+}
+
+/// Ends the process with SIGABRT.
+pub fn abort() -> ! {
+    // SAFETY: always callable.
+    unsafe { libc::abort() }
+}

@@ -1,0 +1,232 @@
+//! The slabs of one parent pool, by how full they are.
+//!
+//! Invariants:
+//! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty;
+//! - a full slab is on no list;
+//! - an empty slab is the spare one, or goes to the heap at once;
+//! - `slabs` counts all of them, `out` is the sum of their `used`.
+//!
+//! Objects are taken from the fullest list first, so that sparse slabs run empty and go back.
+//!
+//! Everything here belongs to the parent's lock.
+
+use core::ptr;
+
+use crate::heap::Surplus;
+use crate::report::Misuse;
+use crate::slab::{Slab, SlabList};
+
+const QUARTERS: usize = 4;
+
+/// See the head of this file.
+pub struct Slabs {
+    partial: [SlabList; QUARTERS],
+    spare: *mut Slab,
+    slabs: u32,
+    out: usize,
+}
+
+impl Slabs {
+    /// No slabs.
+    pub const EMPTY: Slabs =
+        Slabs { partial: [SlabList::EMPTY; QUARTERS], spare: ptr::null_mut(), slabs: 0, out: 0 };
+
+    /// How many slabs there are.
+    pub fn count(&self) -> u32 {
+        self.slabs
+    }
+
+    /// How many objects are out of the slabs.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+
+    /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
+    /// are the first of `rounds`, each slab's lowest address last. `make` gives a new slab, or null.
+    pub fn take(&mut self, rounds: &mut [*mut u8], mut make: impl FnMut() -> *mut Slab) -> usize {
+        let mut left = rounds.len();
+        while left != 0 {
+            // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
+            unsafe {
+                let slab = self.fullest();
+                if slab.is_null() {
+                    let slab = if self.spare.is_null() { make() } else { self.spare };
+                    if slab.is_null() {
+                        break;
+                    }
+                    if slab == self.spare {
+                        self.spare = ptr::null_mut();
+                    } else {
+                        self.slabs += 1;
+                    }
+                    left -= (*slab).take(&mut rounds[..left]);
+                    self.file(slab);
+                } else {
+                    left -= (*slab).take(&mut rounds[..left]);
+                    self.unfile(slab);
+                    self.file(slab);
+                }
+            }
+        }
+        let taken = rounds.len() - left;
+        rounds.copy_within(left.., 0);
+        self.out += taken;
+        taken
+    }
+
+    /// Takes back an object of `slab`. A slab that runs empty goes to the surplus, unless it is the only
+    /// one and `keep_spare`.
+    ///
+    /// # Safety
+    /// The slab is one of these.
+    pub unsafe fn put(
+        &mut self,
+        slab: *mut Slab,
+        object: *mut u8,
+        keep_spare: bool,
+        surplus: &mut Surplus,
+    ) -> Result<(), Misuse> {
+        // SAFETY: the caller's promise; the slabs of this parent belong to its lock.
+        unsafe {
+            let was_full = (*slab).is_full();
+            (*slab).put(object)?;
+            self.out -= 1;
+            if was_full {
+                if !(*slab).is_empty() {
+                    self.file(slab);
+                    return Ok(());
+                }
+            } else if (*slab).used() >= (*slab).floor {
+                return Ok(());
+            } else {
+                self.unfile(slab);
+                if !(*slab).is_empty() {
+                    self.file(slab);
+                    return Ok(());
+                }
+            }
+            if keep_spare && self.spare.is_null() {
+                self.spare = slab;
+            } else {
+                self.slabs -= 1;
+                surplus.add_slab(slab);
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives the spare slab up.
+    pub fn drop_spare(&mut self, surplus: &mut Surplus) {
+        let spare = core::mem::replace(&mut self.spare, ptr::null_mut());
+        if !spare.is_null() {
+            self.slabs -= 1;
+            // SAFETY: the spare slab is empty and on no list.
+            unsafe { surplus.add_slab(spare) }
+        }
+    }
+
+    fn fullest(&self) -> *mut Slab {
+        let list = self.partial.iter().rev().find(|list| !list.first().is_null());
+        list.map_or(ptr::null_mut(), |list| list.first())
+    }
+
+    /// Puts a slab that is not empty on the list of its quarter, or on none if it is full.
+    ///
+    /// # Safety
+    /// It is one of these, on no list.
+    unsafe fn file(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*slab).is_full() {
+                return;
+            }
+            let (quarter, floor) = quarter((*slab).used(), (*slab).capacity());
+            (*slab).list = quarter as u8;
+            (*slab).floor = floor;
+            self.partial[quarter].insert(slab);
+        }
+    }
+
+    /// Takes a slab off its list.
+    ///
+    /// # Safety
+    /// It is one of these, on the list that its number says.
+    unsafe fn unfile(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe { self.partial[(*slab).list as usize].remove(slab) }
+    }
+}
+
+/// Which quarter a slab with `used` of `capacity` objects out is in, and the least number that is in the
+/// same quarter and not 0.
+fn quarter(used: u16, capacity: u16) -> (usize, u16) {
+    let (used, capacity) = (u32::from(used), u32::from(capacity));
+    let quarter = used * QUARTERS as u32 / capacity;
+    let floor = (quarter * capacity).div_ceil(QUARTERS as u32).max(1);
+    (quarter as usize, floor as u16)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slab::tests::slab;
+
+    #[test]
+    fn quarters_have_the_floor_of_their_least_member() {
+        for capacity in 2..=512 {
+            for used in 1..capacity {
+                let (at, floor) = quarter(used, capacity);
+                assert!(at < QUARTERS && floor <= used);
+                assert_eq!(quarter(floor, capacity).0, at);
+                assert!(floor == 1 || quarter(floor - 1, capacity).0 < at);
+            }
+        }
+    }
+
+    fn take_all(slabs: &mut Slabs, count: usize, mut from: Vec<*mut Slab>) -> Vec<*mut u8> {
+        let mut rounds = vec![ptr::null_mut(); count];
+        let taken = slabs.take(&mut rounds, || from.pop().unwrap_or(ptr::null_mut()));
+        rounds.truncate(taken);
+        rounds
+    }
+
+    #[test]
+    fn without_memory_what_there_is_is_handed_out_in_front() {
+        let mut one = slab(1024, 4);
+        let mut slabs = Slabs::EMPTY;
+        let rounds = take_all(&mut slabs, 10, vec![&raw mut one]);
+        assert_eq!(rounds.len(), 4);
+        assert_eq!(slabs.out(), 4);
+        assert!(rounds.is_sorted_by(|a, b| a > b), "lowest address last");
+        assert!(take_all(&mut slabs, 1, vec![]).is_empty());
+    }
+
+    #[test]
+    fn the_fullest_slab_is_refilled_first_and_an_empty_one_leaves() {
+        let (mut a, mut b) = (slab(1024, 4), slab(1024, 4));
+        b.init(a.base().wrapping_add(8192), &crate::geometry::Geometry::new(1024, 4));
+        let (a, b) = (&raw mut a, &raw mut b);
+        let mut slabs = Slabs::EMPTY;
+        let mut surplus = Surplus::new(0);
+        let all = take_all(&mut slabs, 8, vec![b, a]);
+        let of = |object: *mut u8| if object.addr() < 0x40_2000 { a } else { b };
+        // SAFETY: the slabs are this test's alone.
+        unsafe {
+            let (first, second): (Vec<_>, Vec<_>) = all.iter().partition(|object| of(**object) == a);
+            for &object in &first[..3] {
+                slabs.put(a, object, true, &mut surplus).unwrap();
+            }
+            slabs.put(b, second[0], true, &mut surplus).unwrap();
+            assert_eq!(of(take_all(&mut slabs, 1, vec![])[0]), b, "three quarters full");
+            slabs.put(a, first[3], true, &mut surplus).unwrap();
+            assert_eq!(slabs.spare, a);
+            assert_eq!(slabs.put(a, first[3], true, &mut surplus), Err(Misuse::DoubleFree));
+            for &object in &second {
+                slabs.put(b, object, true, &mut surplus).unwrap();
+            }
+            assert_eq!((slabs.count(), slabs.out()), (1, 0), "one spare is kept, the other goes");
+            slabs.drop_spare(&mut surplus);
+            assert_eq!(slabs.count(), 0);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! Slabs: a page run cut into objects of one size, described by a bitmap that lies elsewhere.
+//!
+//! Nothing is written into the run itself, neither when the slab is made nor later: an untouched page
+//! stays untouched, and objects have no header.
+//!
+//! A bit that is set says that its object is *out*: the caller has it, or it lies in a magazine.
+//! Bits behind the last object are set for good.
+//!
+//! States, and who makes the transitions:
+//!
+//! | state | `used` | where it is listed | owner word |
+//! |---|---|---|---|
+//! | empty | 0 | the parent's spare slab, or on its way to the heap | the parent |
+//! | partial | 1 to capacity - 1 | the parent's list for its fullness ([`crate::partial`]) | the parent |
+//! | full | capacity | nowhere | the parent |
+//! | limbo | 1 to capacity | nowhere | [`crate::chunk::LIMBO`] |
+//!
+//! `take` makes empty and partial slabs fuller, `put` emptier; a parent that goes while objects are out
+//! leaves its slabs in limbo ([`crate::heap`]).
+//!
+//! Ownership: the fields of a slab belong to the lock of whoever owns it, which is the parent's mutex,
+//! or the heap's for limbo slabs and slabs of magazine blocks.
+
+use core::ptr;
+
+use crate::geometry::{Geometry, MAX_OBJECTS, divide, reciprocal};
+use crate::report::Misuse;
+
+const WORDS: usize = MAX_OBJECTS / 64;
+
+/// The descriptor of a slab.
+#[repr(C)]
+pub struct Slab {
+    bitmap: [u64; WORDS],
+    /// The next slab of the list it is on.
+    pub next: *mut Slab,
+    /// The previous slab of the list it is on; not kept in singly linked lists.
+    pub previous: *mut Slab,
+    /// The first object.
+    base: *mut u8,
+    stride: u32,
+    reciprocal: u32,
+    capacity: u16,
+    used: u16,
+    /// For [`crate::partial`]: the least `used` with which the slab stays on its list.
+    pub floor: u16,
+    /// For [`crate::partial`]: which list it is on.
+    pub list: u8,
+    order: u8,
+}
+
+impl Slab {
+    /// Describes a new slab without objects out, on no list.
+    pub fn init(&mut self, base: *mut u8, geometry: &Geometry) {
+        let capacity = geometry.capacity as usize;
+        for (index, word) in self.bitmap.iter_mut().enumerate() {
+            let objects = capacity.saturating_sub(index * 64);
+            *word = if objects >= 64 { 0 } else { !0 << objects };
+        }
+        self.next = ptr::null_mut();
+        self.previous = ptr::null_mut();
+        self.base = base;
+        self.stride = geometry.stride;
+        self.reciprocal = reciprocal(geometry.stride);
+        self.capacity = geometry.capacity;
+        self.used = 0;
+        self.floor = 0;
+        self.list = 0;
+        self.order = geometry.order;
+    }
+
+    /// The first object, which is where the run starts.
+    pub fn base(&self) -> *mut u8 {
+        self.base
+    }
+
+    /// log2 of the pages of the run, or [`crate::geometry::LARGE`].
+    pub fn order(&self) -> u8 {
+        self.order
+    }
+
+    /// How many objects there are.
+    pub fn capacity(&self) -> u16 {
+        self.capacity
+    }
+
+    /// How many objects are out.
+    pub fn used(&self) -> u16 {
+        self.used
+    }
+
+    /// Whether no object is out.
+    pub fn is_empty(&self) -> bool {
+        self.used == 0
+    }
+
+    /// Whether all objects are out.
+    pub fn is_full(&self) -> bool {
+        self.used == self.capacity
+    }
+
+    /// Takes as many objects as there are and fit, lowest addresses first. They are written to the end
+    /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
+    /// many.
+    pub fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
+        let stride = self.stride as usize;
+        let mut left = rounds.len();
+        for (index, word) in self.bitmap.iter_mut().enumerate() {
+            let mut free = !*word;
+            while free != 0 && left != 0 {
+                let object = index * 64 + free.trailing_zeros() as usize;
+                left -= 1;
+                rounds[left] = self.base.wrapping_add(object * stride);
+                free &= free - 1;
+            }
+            *word = !free;
+            if left == 0 {
+                break;
+            }
+        }
+        let taken = rounds.len() - left;
+        self.used += taken as u16;
+        taken
+    }
+
+    /// Takes an object back. Nothing changes if it is not one, or is not out.
+    pub fn put(&mut self, object: *mut u8) -> Result<(), Misuse> {
+        // An address below the base comes out as a huge offset.
+        let offset = object.addr().wrapping_sub(self.base.addr()) as u32;
+        let index = divide(offset, self.reciprocal);
+        if index >= u32::from(self.capacity) || index * self.stride != offset {
+            return Err(Misuse::NotAnObject);
+        }
+        let word = &mut self.bitmap[index as usize / 64];
+        let bit = 1 << (index % 64);
+        if *word & bit == 0 {
+            return Err(Misuse::DoubleFree);
+        }
+        *word &= !bit;
+        self.used -= 1;
+        Ok(())
+    }
+}
+
+/// A doubly linked list of slabs.
+#[repr(transparent)]
+pub struct SlabList {
+    first: *mut Slab,
+}
+
+impl SlabList {
+    /// The empty list.
+    pub const EMPTY: SlabList = SlabList { first: ptr::null_mut() };
+
+    /// The slab that was added last, or null.
+    pub fn first(&self) -> *mut Slab {
+        self.first
+    }
+
+    /// Adds a slab.
+    ///
+    /// # Safety
+    /// `slab` is on no list, and its owner's lock is held.
+    pub unsafe fn insert(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
+        unsafe {
+            (*slab).previous = ptr::null_mut();
+            (*slab).next = self.first;
+            if !self.first.is_null() {
+                (*self.first).previous = slab;
+            }
+        }
+        self.first = slab;
+    }
+
+    /// Removes a slab.
+    ///
+    /// # Safety
+    /// `slab` is on this list, and its owner's lock is held.
+    pub unsafe fn remove(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
+        unsafe {
+            let Slab { next, previous, .. } = *slab;
+            if !next.is_null() {
+                (*next).previous = previous;
+            }
+            if previous.is_null() {
+                self.first = next;
+            } else {
+                (*previous).next = next;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// A slab over addresses that are never used as memory.
+    pub fn slab(item_size: u32, num_items: u32) -> Slab {
+        // SAFETY: all zeroes is a valid value of each field.
+        let mut slab: Slab = unsafe { core::mem::zeroed() };
+        slab.init(ptr::without_provenance_mut(0x40_0000), &Geometry::new(item_size, num_items));
+        slab
+    }
+
+    #[test]
+    fn objects_are_handed_out_from_the_lowest_address_up() {
+        let mut slab = slab(96, 64);
+        let mut rounds = [ptr::null_mut(); 100];
+        assert_eq!(slab.take(&mut rounds[..10]), 10);
+        for (index, round) in rounds[..10].iter().rev().enumerate() {
+            assert_eq!(round.addr(), 0x40_0000 + index * 96);
+        }
+        assert_eq!(slab.take(&mut rounds), 75, "the rest of 85");
+        assert!(slab.is_full());
+        assert_eq!(rounds[99].addr(), 0x40_0000 + 10 * 96);
+        assert_eq!(rounds[25].addr(), 0x40_0000 + 84 * 96);
+        assert_eq!(slab.take(&mut rounds), 0);
+    }
+
+    #[test]
+    fn every_object_can_be_put_back_once() {
+        for (item_size, num_items) in [(8, 512), (16, 64), (88, 16), (96, 512), (4096, 3), (66_632, 4)] {
+            let mut slab = slab(item_size, num_items);
+            let mut rounds = [ptr::null_mut(); MAX_OBJECTS];
+            let taken = slab.take(&mut rounds);
+            assert_eq!(taken, slab.capacity() as usize);
+            for &object in &rounds[MAX_OBJECTS - taken..] {
+                assert_eq!(slab.put(object), Ok(()));
+                assert_eq!(slab.put(object), Err(Misuse::DoubleFree));
+            }
+            assert!(slab.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_address_that_is_no_object_is_refused() {
+        let mut slab = slab(96, 64);
+        let mut rounds = [ptr::null_mut(); MAX_OBJECTS];
+        slab.take(&mut rounds);
+        let base = slab.base();
+        for wrong in [1usize, 8, 95, 97, 85 * 96, 8191] {
+            assert_eq!(slab.put(base.wrapping_add(wrong)), Err(Misuse::NotAnObject));
+        }
+        assert_eq!(slab.put(base.wrapping_sub(96)), Err(Misuse::NotAnObject));
+        assert!(slab.is_full());
+    }
+
+    #[test]
+    fn a_list_can_lose_any_of_its_slabs() {
+        let mut slabs = [slab(8, 1), slab(8, 1), slab(8, 1)];
+        let [a, b, c] = slabs.each_mut().map(|slab| &raw mut *slab);
+        let mut list = SlabList::EMPTY;
+        // SAFETY: the slabs are this test's alone.
+        unsafe {
+            list.insert(a);
+            list.insert(b);
+            list.insert(c);
+            list.remove(b);
+            assert_eq!(list.first(), c);
+            assert_eq!((*c).next, a);
+            list.remove(c);
+            assert_eq!(list.first(), a);
+            list.remove(a);
+            assert!(list.first().is_null());
+        }
+    }
+}
