@@ -12,11 +12,6 @@ use crate::geometry::Geometry;
 use crate::heap::Surplus;
 use crate::magazine::{Magazine, MagazineList};
 
-/// Full magazines may always hold so many bytes of objects, ...
-const FULL_BYTES: usize = 64 << 10;
-/// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
-const FULL_SHARE: u32 = 3;
-
 /// How many rounds a new child takes at its first fill; each further fill doubles it. A child that
 /// allocates a few objects is not to pay for a whole magazine.
 pub const FIRST_QUOTA: usize = 8;
@@ -54,12 +49,12 @@ impl Depot {
 
     /// Whether a further full magazine is to be kept while `out` objects are out of the slabs.
     pub fn wants_full(&self, geometry: &Geometry, out: usize) -> bool {
-        (self.full.count() as usize) < full_limit(geometry, out)
+        (self.full.count() as usize) < geometry.full_limit(out)
     }
 
     /// Whether more full magazines are kept than should be.
     pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
-        self.full.count() as usize > full_limit(geometry, out)
+        self.full.count() as usize > geometry.full_limit(out)
     }
 
     /// Keeps a full magazine.
@@ -84,7 +79,7 @@ impl Depot {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            if (self.empty.count() as usize) < full_limit(geometry, out) {
+            if (self.empty.count() as usize) < geometry.full_limit(out) {
                 self.empty.push(magazine, geometry.magazine_mask());
             } else {
                 surplus.add_magazine(magazine);
@@ -137,26 +132,5 @@ impl Depot {
             // SAFETY: it was on the list, and is no more.
             unsafe { surplus.add_magazine(magazine) }
         }
-    }
-}
-
-/// How many full magazines are kept while `out` objects are out of the slabs.
-fn full_limit(geometry: &Geometry, out: usize) -> usize {
-    let rounds = geometry.rounds().max(1);
-    let least = FULL_BYTES / (rounds * geometry.stride as usize);
-    least.clamp(2, 32) + (out >> FULL_SHARE) / (rounds + 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_limit_grows_with_what_is_out() {
-        let geometry = Geometry::new(96, 64);
-        assert_eq!(full_limit(&geometry, 0), 10);
-        assert_eq!(full_limit(&geometry, 1_000_000), 10 + 1953);
-        assert_eq!(full_limit(&Geometry::new(4096, 1), 0), 2);
-        assert_eq!(full_limit(&Geometry::new(8, 1), 0), 32);
     }
 }

@@ -35,9 +35,18 @@ const TAIL_WASTE: usize = 8;
 
 /// Words of the magazine blocks, by class. One word is the link, the others hold objects.
 pub const MAGAZINE_WORDS: [usize; 4] = [64, 32, 16, 8];
+const MAGAZINE_SHIFT: u32 = MAGAZINE_WORDS[0].trailing_zeros();
 /// The largest object that is cached in magazines of each class: a child caches two magazines, which
 /// is at most about 64 KiB.
 const MAGAZINE_OBJECT: [usize; 4] = [512, 1024, 2048, 4096];
+
+/// The depot may always hold so many bytes of objects in full magazines, which makes at least and at most
+/// so many magazines, ...
+const FULL_BYTES: usize = 64 << 10;
+const FULL_LEAST: usize = 2;
+const FULL_MOST: usize = 32;
+/// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
+const FULL_SHARE: u32 = 3;
 
 /// How the objects of one parent pool are laid out. Constant once the pool is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +60,10 @@ pub struct Geometry {
     pub order: u8,
     /// Index into [`MAGAZINE_WORDS`], or [`UNCACHED`].
     pub class: u8,
+    /// Full magazines that the depot may hold however little is in use.
+    pub full_magazines: u8,
+    /// Size of a magazine in bytes less 1; 0 if there are none.
+    pub magazine_mask: u16,
 }
 
 /// The class of pools whose children have no magazines.
@@ -66,7 +79,11 @@ impl Geometry {
         let (order, capacity) = slab(stride as usize, num_items as usize);
         let class = MAGAZINE_OBJECT.iter().position(|&most| stride as usize <= most);
         let class = class.map_or(UNCACHED, |class| class as u8);
-        Geometry { stride, capacity, order, class }
+        let magazine = MAGAZINE_WORDS.get(class as usize).map_or(1, |words| words - 1);
+        let full_magazines = FULL_BYTES / (magazine * stride as usize);
+        let full_magazines = full_magazines.clamp(FULL_LEAST, FULL_MOST) as u8;
+        let magazine_mask = if class == UNCACHED { 0 } else { magazine_bytes(class) as u16 - 1 };
+        Geometry { stride, capacity, order, class, full_magazines, magazine_mask }
     }
 
     /// The layout of slabs of magazine blocks.
@@ -77,17 +94,26 @@ impl Geometry {
             capacity: (PAGE / bytes) as u16,
             order: 0,
             class: UNCACHED,
+            full_magazines: 0,
+            magazine_mask: 0,
         }
     }
 
     /// Size in bytes of the pool's magazines less 1; 0 if it has none.
     pub fn magazine_mask(&self) -> usize {
-        if self.class == UNCACHED { 0 } else { magazine_bytes(self.class) - 1 }
+        self.magazine_mask as usize
     }
 
     /// Objects that a magazine of the pool holds; 0 if it has none.
     pub fn rounds(&self) -> usize {
-        if self.class == UNCACHED { 0 } else { MAGAZINE_WORDS[self.class as usize] - 1 }
+        // The words of a magazine but one; 0 for a mask of 0.
+        self.magazine_mask() / size_of::<usize>()
+    }
+
+    /// Full magazines that the depot may hold while `out` objects are out of the slabs.
+    pub fn full_limit(&self, out: usize) -> usize {
+        // A magazine of class c is of 64 >> c words.
+        self.full_magazines as usize + (out >> (FULL_SHARE + MAGAZINE_SHIFT - u32::from(self.class)))
     }
 
     /// Whether each object has a reservation of its own.
@@ -209,6 +235,17 @@ mod tests {
             let g = Geometry::new(item_size, 64);
             assert!(2 * g.rounds() * g.stride as usize <= 64 << 10);
         }
+    }
+
+    #[test]
+    fn the_depot_may_hold_more_the_more_is_out() {
+        let geometry = Geometry::new(96, 64);
+        assert_eq!(geometry.full_limit(0), 10);
+        assert_eq!(geometry.full_limit(1_000_000), 10 + 1953);
+        assert_eq!(Geometry::new(4096, 1).full_limit(0), 2);
+        assert_eq!(Geometry::new(4096, 1).full_limit(800), 2 + 100 / 8);
+        assert_eq!(Geometry::new(8, 1).full_limit(0), 32);
+        assert!(Geometry::new(u32::MAX, 1).full_limit(100) > 0);
     }
 
     #[test]

@@ -138,10 +138,15 @@ impl Heap {
     }
 
     /// Takes back what a parent has no use for.
-    pub fn take_back(&self, mut surplus: Surplus) {
-        if surplus.slabs.is_null() && surplus.magazines.count() == 0 {
-            return;
+    #[inline]
+    pub fn take_back(&self, surplus: Surplus) {
+        if !surplus.slabs.is_null() || surplus.magazines.count() != 0 {
+            self.take_back_all(surplus);
         }
+    }
+
+    #[inline(never)]
+    fn take_back_all(&self, mut surplus: Surplus) {
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         while !surplus.slabs.is_null() {
@@ -171,24 +176,23 @@ impl Heap {
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         if state.object_slabs != 0 {
-            let state = &mut *state;
             let mut empty: *mut Slab = ptr::null_mut();
-            for chunk in state.each_chunk() {
+            let mut disown = |slab: *mut Slab| {
                 // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
                 unsafe {
-                    Chunk::for_each_slab(chunk, |slab| {
-                        if owner_of((*slab).base()) != parent {
-                            return;
-                        }
-                        if (*slab).is_empty() {
-                            (*slab).next = empty;
-                            empty = slab;
-                        } else {
-                            Chunk::set_owner(slab, LIMBO);
-                        }
-                    });
+                    if owner_of((*slab).base()) != parent {
+                        return;
+                    }
+                    if (*slab).is_empty() {
+                        (*slab).next = empty;
+                        empty = slab;
+                    } else {
+                        Chunk::set_owner(slab, LIMBO);
+                    }
                 }
-            }
+            };
+            // SAFETY: the heap's lock is held.
+            state.for_each_chunk(|chunk| unsafe { Chunk::for_each_slab(chunk, &mut disown) });
             while !empty.is_null() {
                 // SAFETY: the slab is empty, and was just taken from its owner.
                 unsafe {
@@ -213,7 +217,7 @@ impl Heap {
         let result = unsafe {
             if owner_of(object) == LIMBO {
                 let slab = slab_of(object);
-                let result = (*slab).put(object);
+                let (_, result) = (*slab).put(&[object]);
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, &mut unused);
                 }
@@ -391,8 +395,8 @@ impl State {
             let slab = slab_of(block);
             let list = (*slab).list as usize;
             let was_full = (*slab).is_full();
-            let put = (*slab).put(block);
-            debug_assert!(put.is_ok(), "a magazine block is freed twice");
+            let put = (*slab).put(&[block]);
+            debug_assert!(put.0 == 0, "a magazine block is freed twice");
             if was_full {
                 self.magazines[list].insert(slab);
             }
@@ -404,13 +408,15 @@ impl State {
         }
     }
 
-    fn each_chunk(&self) -> impl Iterator<Item = *mut Chunk> {
-        // SAFETY: chunks on the lists exist, and the heap's lock is held, as `self` is its state.
-        let along = |first| {
-            core::iter::successors(Some(first), |chunk: &*mut Chunk| Some(unsafe { (**chunk).next }))
-                .take_while(|chunk| !chunk.is_null())
-        };
-        self.chunks.iter().copied().chain([self.large]).flat_map(along)
+    fn for_each_chunk(&self, mut each: impl FnMut(*mut Chunk)) {
+        for &first in self.chunks.iter().chain([&self.large]) {
+            let mut chunk = first;
+            while !chunk.is_null() {
+                each(chunk);
+                // SAFETY: chunks on the lists exist, and the heap's lock is held, as `self` is its state.
+                chunk = unsafe { (*chunk).next };
+            }
+        }
     }
 
     /// # Safety

@@ -76,6 +76,15 @@ impl Magazine {
         }
     }
 
+    /// The last round.
+    ///
+    /// # Safety
+    /// It is not empty, and nobody else uses it.
+    pub unsafe fn last(self) -> *mut u8 {
+        // SAFETY: the last filled word of a magazine that is not empty is a round.
+        unsafe { *self.0 }
+    }
+
     /// Adds a round.
     ///
     /// # Safety
@@ -111,6 +120,23 @@ impl Magazine {
             let filled = fill(core::slice::from_raw_parts_mut(self.0.add(1), most));
             debug_assert!(filled <= most);
             self.0 = self.0.add(filled);
+        }
+    }
+
+    /// Takes rounds away until it is empty: `drain` is given those that are left, and returns how many of
+    /// the first are left then.
+    ///
+    /// # Safety
+    /// It is of this mask, and nobody else uses it.
+    pub unsafe fn drain(&mut self, mask: usize, mut drain: impl FnMut(&[*mut u8]) -> usize) {
+        // SAFETY: words 1 to the last filled one are rounds.
+        unsafe {
+            let first = self.block(mask).cast::<*mut u8>().add(1);
+            let mut rounds = self.rounds(mask);
+            while rounds != 0 {
+                rounds = drain(core::slice::from_raw_parts(first, rounds));
+            }
+            self.0 = first.sub(1);
         }
     }
 
@@ -179,7 +205,7 @@ mod tests {
     const MASK: usize = 8 * WORD - 1;
 
     #[repr(align(64))]
-    struct Block([usize; 8]);
+    struct Block(#[expect(dead_code, reason = "only its place is used")] [usize; 8]);
 
     fn objects() -> Vec<u8> {
         vec![0; 16]

@@ -74,45 +74,39 @@ impl Slabs {
         taken
     }
 
-    /// Takes back an object of `slab`. A slab that runs empty goes to the surplus, unless it is the only
-    /// one and `keep_spare`.
+    /// Takes objects back into `slab`, from the end of `rounds`; see [`Slab::put`] for what is returned.
+    /// A slab that runs empty goes to the surplus, unless it is the only one and `keep_spare`.
     ///
     /// # Safety
     /// The slab is one of these.
     pub unsafe fn put(
         &mut self,
         slab: *mut Slab,
-        object: *mut u8,
+        rounds: &[*mut u8],
         keep_spare: bool,
         surplus: &mut Surplus,
-    ) -> Result<(), Misuse> {
+    ) -> (usize, Result<(), Misuse>) {
         // SAFETY: the caller's promise; the slabs of this parent belong to its lock.
         unsafe {
             let was_full = (*slab).is_full();
-            (*slab).put(object)?;
-            self.out -= 1;
-            if was_full {
-                if !(*slab).is_empty() {
-                    self.file(slab);
-                    return Ok(());
-                }
-            } else if (*slab).used() >= (*slab).floor {
-                return Ok(());
-            } else {
-                self.unfile(slab);
-                if !(*slab).is_empty() {
-                    self.file(slab);
-                    return Ok(());
-                }
+            let (left, result) = (*slab).put(rounds);
+            self.out -= rounds.len() - left;
+            if left == rounds.len() || (!was_full && (*slab).used() >= (*slab).floor) {
+                return (left, result);
             }
-            if keep_spare && self.spare.is_null() {
+            if !was_full {
+                self.unfile(slab);
+            }
+            if !(*slab).is_empty() {
+                self.file(slab);
+            } else if keep_spare && self.spare.is_null() {
                 self.spare = slab;
             } else {
                 self.slabs -= 1;
                 surplus.add_slab(slab);
             }
+            (left, result)
         }
-        Ok(())
     }
 
     /// Gives the spare slab up.
@@ -213,17 +207,16 @@ mod tests {
         // SAFETY: the slabs are this test's alone.
         unsafe {
             let (first, second): (Vec<_>, Vec<_>) = all.iter().partition(|object| of(**object) == a);
-            for &object in &first[..3] {
-                slabs.put(a, object, true, &mut surplus).unwrap();
-            }
-            slabs.put(b, second[0], true, &mut surplus).unwrap();
+            let mut put = |slabs: &mut Slabs, slab, rounds: &[*mut u8]| {
+                slabs.put(slab, rounds, true, &mut surplus)
+            };
+            assert_eq!(put(&mut slabs, a, &first[..3]), (0, Ok(())));
+            assert_eq!(put(&mut slabs, b, &second[..1]), (0, Ok(())));
             assert_eq!(of(take_all(&mut slabs, 1, vec![])[0]), b, "three quarters full");
-            slabs.put(a, first[3], true, &mut surplus).unwrap();
+            assert_eq!(put(&mut slabs, a, &first[3..]), (0, Ok(())));
             assert_eq!(slabs.spare, a);
-            assert_eq!(slabs.put(a, first[3], true, &mut surplus), Err(Misuse::DoubleFree));
-            for &object in &second {
-                slabs.put(b, object, true, &mut surplus).unwrap();
-            }
+            assert_eq!(put(&mut slabs, a, &first[3..]), (1, Err(Misuse::DoubleFree)));
+            assert_eq!(put(&mut slabs, b, &second), (0, Ok(())));
             assert_eq!((slabs.count(), slabs.out()), (1, 0), "one spare is kept, the other goes");
             slabs.drop_spare(&mut surplus);
             assert_eq!(slabs.count(), 0);

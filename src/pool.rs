@@ -147,29 +147,37 @@ impl Shared {
         object[0]
     }
 
-    /// Puts an object back into its slab.
+    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how many are
+    /// left: not that one, in any case.
     fn put(
         &mut self,
         parent: &ParentPool,
         function: &str,
-        object: *mut u8,
+        rounds: &[*mut u8],
         surplus: &mut Surplus,
-    ) {
-        // SAFETY: the object was handed out by a slab of some parent, or passed the owner check.
-        let result = unsafe {
+    ) -> usize {
+        let left = rounds.len() - 1;
+        let object = rounds[left];
+        // SAFETY: each was handed out by a slab of some parent, or passed the owner check.
+        let (left, result) = unsafe {
             match owner(object) {
                 Owner::Parent(address) if address == (&raw const *parent).addr() => {
                     let keep_spare = self.holders != 0;
-                    self.slabs.put(slab_of(object), object, keep_spare, surplus)
+                    let put = self.slabs.put(slab_of(object), rounds, keep_spare, surplus);
+                    match put {
+                        (left, Ok(())) => (left, Ok(())),
+                        (left, misuse) => (left - 1, misuse),
+                    }
                 }
                 // A child that outlived the pool it was created with had it in a magazine.
-                Owner::Limbo => HEAP.free_in_limbo(object),
-                _ => Err(Misuse::NotAnObject),
+                Owner::Limbo => (left, HEAP.free_in_limbo(object)),
+                _ => (left, Err(Misuse::NotAnObject)),
             }
         };
         if let Err(misuse) = result {
-            report::misuse(function, Some(parent), object, misuse);
+            report::misuse(function, Some(parent), rounds[left], misuse);
         }
+        left
     }
 
     /// Puts all rounds of a magazine back into their slabs.
@@ -183,10 +191,37 @@ impl Shared {
         magazine: &mut Magazine,
         surplus: &mut Surplus,
     ) {
-        while !magazine.is_empty(parent.geometry.magazine_mask()) {
-            // SAFETY: it is not empty.
-            let object = unsafe { magazine.pop() };
-            self.put(parent, function, object, surplus);
+        let mask = parent.geometry.magazine_mask();
+        // SAFETY: the caller's promise.
+        unsafe { magazine.drain(mask, |rounds| self.put(parent, function, rounds, surplus)) }
+    }
+
+    /// Drains `most` full magazines, or as many as the depot has above its limit.
+    #[inline]
+    fn drain_excess(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        most: usize,
+        surplus: &mut Surplus,
+    ) {
+        for _ in 0..most {
+            if !self.depot.has_excess(&parent.geometry, self.slabs.out()) {
+                break;
+            }
+            self.drain_one(parent, function, surplus);
+        }
+    }
+
+    #[cold]
+    fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
+        let geometry = &parent.geometry;
+        if let Some(mut full) = self.depot.take_full(geometry) {
+            // SAFETY: it was the depot's.
+            unsafe {
+                self.drain(parent, function, &mut full, surplus);
+                self.depot.keep_empty(full, geometry, self.slabs.out(), surplus);
+            }
         }
     }
 
@@ -286,12 +321,7 @@ impl Shared {
             } else {
                 return false;
             };
-            if self.depot.has_excess(geometry, self.slabs.out()) {
-                if let Some(mut full) = self.depot.take_full(geometry) {
-                    self.drain(parent, "slab_free", &mut full, surplus);
-                    self.depot.keep_empty(full, geometry, self.slabs.out(), surplus);
-                }
-            }
+            self.drain_excess(parent, "slab_free", 1, surplus);
             child.previous = mem::replace(&mut child.loaded, empty);
             true
         }
@@ -379,7 +409,7 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else { return };
             if child.mask == 0 {
                 // It never had a magazine, so that the parent knows nothing of it.
-            } else if parent.num_elements == 0 || parent.geometry.magazine_mask() != child.mask {
+            } else if child.is_stale(parent) {
                 child.abandon(FUNCTION);
             } else {
                 let geometry = &parent.geometry;
@@ -391,6 +421,9 @@ impl ChildPool {
                 shared.holders = shared.holders.saturating_sub(1);
                 if shared.holders == 0 {
                     shared.drain_depot(parent, FUNCTION, &mut surplus);
+                } else {
+                    // A child brings two magazines.
+                    shared.drain_excess(parent, FUNCTION, 2, &mut surplus);
                 }
                 drop(shared);
                 HEAP.take_back(surplus);
@@ -399,7 +432,24 @@ impl ChildPool {
         }
     }
 
-    /// Gives up the magazines of a child whose parent was destroyed before it.
+    /// Whether the parent that the magazines were filled from was destroyed, or created anew, before the
+    /// child. Then their rounds are in limbo.
+    ///
+    /// # Safety
+    /// The child has magazines.
+    unsafe fn is_stale(&self, parent: &ParentPool) -> bool {
+        let of_another = |magazine: Magazine| {
+            // SAFETY: a round is in a chunk, as its slab is not free while it is out.
+            !magazine.is_empty(self.mask)
+                && unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
+        };
+        parent.num_elements == 0
+            || parent.geometry.magazine_mask() != self.mask
+            || of_another(self.loaded)
+            || of_another(self.previous)
+    }
+
+    /// Gives up the magazines of a stale child.
     ///
     /// # Safety
     /// The child has magazines.
@@ -493,7 +543,7 @@ unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
         if has_room {
             child.loaded.push(object);
         } else {
-            shared.put(parent, FUNCTION, object, &mut surplus);
+            shared.put(parent, FUNCTION, &[object], &mut surplus);
         }
         drop(shared);
         HEAP.take_back(surplus);
@@ -512,7 +562,7 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
                 let mut surplus = parent.surplus();
                 let mut shared = parent.lock();
-                shared.put(parent, function, object, &mut surplus);
+                shared.put(parent, function, &[object], &mut surplus);
                 drop(shared);
                 HEAP.take_back(surplus);
                 Ok(())

@@ -57,8 +57,13 @@ impl Line {
     }
 
     fn text(&mut self, text: &str) -> &mut Line {
+        self.bytes(text.as_bytes())
+    }
+
+    #[inline(never)]
+    fn bytes(&mut self, bytes: &[u8]) -> &mut Line {
         // One byte is left for the end of the line.
-        for &byte in text.as_bytes() {
+        for &byte in bytes {
             if self.length < self.text.len() - 1 {
                 self.text[self.length] = byte;
                 self.length += 1;
@@ -75,6 +80,7 @@ impl Line {
         self.text("0x").number(address, 16)
     }
 
+    #[inline(never)]
     fn number(&mut self, mut number: usize, base: usize) -> &mut Line {
         let mut digits = [0u8; 20];
         let mut first = digits.len();
@@ -86,7 +92,7 @@ impl Line {
                 break;
             }
         }
-        self.text(core::str::from_utf8(&digits[first..]).unwrap_or("?"))
+        self.bytes(&digits[first..])
     }
 
     fn say(&mut self) {

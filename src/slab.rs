@@ -123,22 +123,37 @@ impl Slab {
         taken
     }
 
-    /// Takes an object back. Nothing changes if it is not one, or is not out.
-    pub fn put(&mut self, object: *mut u8) -> Result<(), Misuse> {
-        // An address below the base comes out as a huge offset.
-        let offset = object.addr().wrapping_sub(self.base.addr()) as u32;
-        let index = divide(offset, self.reciprocal);
-        if index >= u32::from(self.capacity) || index * self.stride != offset {
-            return Err(Misuse::NotAnObject);
+    /// Takes objects back from the end of `rounds`, for as long as they lie in this slab and are out.
+    /// Returns how many of `rounds` are left, and what is wrong with the last of these if it is in this
+    /// slab.
+    pub fn put(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+        let base = self.base.addr();
+        let (stride, reciprocal) = (self.stride as usize, self.reciprocal);
+        let end = stride * self.capacity as usize;
+        let mut left = rounds.len();
+        let mut result = Ok(());
+        while left != 0 {
+            // An address below the base comes out as a huge offset.
+            let offset = rounds[left - 1].addr().wrapping_sub(base);
+            if offset >= end {
+                break;
+            }
+            let index = divide(offset as u32, reciprocal) as usize % MAX_OBJECTS;
+            if index * stride != offset {
+                result = Err(Misuse::NotAnObject);
+                break;
+            }
+            let word = &mut self.bitmap[index / 64];
+            let bit = 1 << (index % 64);
+            if *word & bit == 0 {
+                result = Err(Misuse::DoubleFree);
+                break;
+            }
+            *word &= !bit;
+            left -= 1;
         }
-        let word = &mut self.bitmap[index as usize / 64];
-        let bit = 1 << (index % 64);
-        if *word & bit == 0 {
-            return Err(Misuse::DoubleFree);
-        }
-        *word &= !bit;
-        self.used -= 1;
-        Ok(())
+        self.used -= (rounds.len() - left) as u16;
+        (left, result)
     }
 }
 
@@ -194,7 +209,7 @@ impl SlabList {
 }
 
 #[cfg(test)]
-pub mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// A slab over addresses that are never used as memory.
@@ -228,9 +243,12 @@ pub mod tests {
             let taken = slab.take(&mut rounds);
             assert_eq!(taken, slab.capacity() as usize);
             for &object in &rounds[MAX_OBJECTS - taken..] {
-                assert_eq!(slab.put(object), Ok(()));
-                assert_eq!(slab.put(object), Err(Misuse::DoubleFree));
+                assert_eq!(slab.put(&[object]), (0, Ok(())));
+                assert_eq!(slab.put(&[object]), (1, Err(Misuse::DoubleFree)));
             }
+            assert!(slab.is_empty());
+            let taken = slab.take(&mut rounds);
+            assert_eq!(slab.put(&rounds[MAX_OBJECTS - taken..]), (0, Ok(())), "all at once");
             assert!(slab.is_empty());
         }
     }
@@ -241,11 +259,25 @@ pub mod tests {
         let mut rounds = [ptr::null_mut(); MAX_OBJECTS];
         slab.take(&mut rounds);
         let base = slab.base();
-        for wrong in [1usize, 8, 95, 97, 85 * 96, 8191] {
-            assert_eq!(slab.put(base.wrapping_add(wrong)), Err(Misuse::NotAnObject));
+        for wrong in [1usize, 8, 95, 97, 84 * 96 + 1, 85 * 96 - 1] {
+            let result = slab.put(&[base.wrapping_add(wrong)]);
+            assert_eq!(result, (1, Err(Misuse::NotAnObject)));
         }
-        assert_eq!(slab.put(base.wrapping_sub(96)), Err(Misuse::NotAnObject));
         assert!(slab.is_full());
+    }
+
+    #[test]
+    fn rounds_of_another_slab_are_left() {
+        let mut slab = slab(96, 64);
+        let mut rounds = [ptr::null_mut(); 3];
+        slab.take(&mut rounds);
+        for elsewhere in [-96isize, 85 * 96, 8191, 1 << 32] {
+            let elsewhere = slab.base().wrapping_offset(elsewhere);
+            assert_eq!(slab.put(&[rounds[0], elsewhere]), (2, Ok(())));
+        }
+        assert_eq!(slab.put(&[ptr::null_mut(), rounds[0], rounds[1]]), (1, Ok(())));
+        assert_eq!(slab.put(&[rounds[2], rounds[1]]), (2, Err(Misuse::DoubleFree)));
+        assert_eq!(slab.used(), 1);
     }
 
     #[test]
