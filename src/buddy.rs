@@ -155,9 +155,9 @@ mod tests {
                     assert_eq!(node.order_plus_1 as usize, order + 1);
                     assert_eq!(usize::from(node.dirty), state);
                     assert_eq!(page & ((1 << order) - 1), 0, "aligned");
-                    for inner in page as usize..page as usize + (1 << order) {
-                        assert!(!free[inner], "in one run only");
-                        free[inner] = true;
+                    for free in &mut free[page as usize..][..1 << order] {
+                        assert!(!*free, "in one run only");
+                        *free = true;
                     }
                     let twin = buddy.nodes[(page ^ (1 << order)) as usize % PAGES];
                     if order < MAX_ORDER as usize {

@@ -3,6 +3,10 @@
 //! The structs below are storage that C code owns, embeds and may leave uninitialised; the
 //! core lays its own [`ParentPool`] and [`ChildPool`] over them. cbindgen reads this file alone,
 //! so every comment on a public item is also the documentation in the header.
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "the comments are the C header's, and say the contract"
+)]
 
 use core::ffi::{c_uint, c_void};
 use core::mem::{align_of, offset_of, size_of};

@@ -113,7 +113,10 @@ impl Chunk {
 
     /// Reserves a chunk with room for one large object. Null if there is no memory.
     pub fn reserve_large(object_bytes: usize) -> *mut Chunk {
-        match object_bytes.checked_next_multiple_of(PAGE).and_then(|bytes| bytes.checked_add(HEADER)) {
+        match object_bytes
+            .checked_next_multiple_of(PAGE)
+            .and_then(|bytes| bytes.checked_add(HEADER))
+        {
             Some(bytes) => Chunk::map(bytes),
             None => ptr::null_mut(),
         }
@@ -142,7 +145,12 @@ impl Chunk {
     /// # Safety
     /// The heap's lock is held, and the run is handed out and not in use (or, if the geometry is large,
     /// the chunk was reserved for it and `page` is the first behind the header).
-    pub unsafe fn open(chunk: *mut Chunk, page: usize, geometry: &Geometry, owner: usize) -> *mut Slab {
+    pub unsafe fn open(
+        chunk: *mut Chunk,
+        page: usize,
+        geometry: &Geometry,
+        owner: usize,
+    ) -> *mut Slab {
         // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
         unsafe {
             let slots = &mut (*chunk).slots_used;

@@ -91,7 +91,29 @@ impl Depot {
     ///
     /// # Safety
     /// It is none or one of this parent, and nobody else uses it.
+    #[inline]
     pub unsafe fn keep(
+        &mut self,
+        magazine: Magazine,
+        geometry: &Geometry,
+        out: usize,
+        surplus: &mut Surplus,
+    ) {
+        let mask = geometry.magazine_mask();
+        if self.half.is_none() && !magazine.is_empty(mask) && !magazine.is_full(mask) {
+            self.half = magazine;
+        } else if !magazine.is_none() {
+            // SAFETY: the caller's promise.
+            unsafe { self.sort(magazine, geometry, out, surplus) }
+        }
+    }
+
+    /// Puts a magazine where it belongs by how full it is, which the half-filled one may change.
+    ///
+    /// # Safety
+    /// It is one of this parent, and nobody else uses it.
+    #[inline(never)]
+    unsafe fn sort(
         &mut self,
         mut magazine: Magazine,
         geometry: &Geometry,
@@ -99,9 +121,6 @@ impl Depot {
         surplus: &mut Surplus,
     ) {
         let mask = geometry.magazine_mask();
-        if magazine.is_none() {
-            return;
-        }
         // SAFETY: the caller's promise.
         unsafe {
             if !magazine.is_empty(mask) && !magazine.is_full(mask) && !self.half.is_none() {

@@ -113,7 +113,8 @@ impl Geometry {
     /// Full magazines that the depot may hold while `out` objects are out of the slabs.
     pub fn full_limit(&self, out: usize) -> usize {
         // A magazine of class c is of 64 >> c words.
-        self.full_magazines as usize + (out >> (FULL_SHARE + MAGAZINE_SHIFT - u32::from(self.class)))
+        self.full_magazines as usize
+            + (out >> (FULL_SHARE + MAGAZINE_SHIFT - u32::from(self.class)))
     }
 
     /// Whether each object has a reservation of its own.

@@ -98,7 +98,7 @@ impl Surplus {
 impl Heap {
     const fn new() -> Heap {
         Heap {
-            mutex: Mutex::new(),
+            mutex: Mutex::unlocked(),
             state: UnsafeCell::new(State {
                 chunks: [ptr::null_mut(); LISTS],
                 lists: 0,
@@ -351,7 +351,8 @@ impl State {
     unsafe fn free_slab(&mut self, slab: *mut Slab, unused: &mut Unused) {
         // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
         unsafe {
-            let (chunk, page, order) = (chunk_of((*slab).base()), Chunk::first_page(slab), (*slab).order());
+            let (chunk, page, order) =
+                (chunk_of((*slab).base()), Chunk::first_page(slab), (*slab).order());
             Chunk::close(slab);
             if order == LARGE {
                 remove(&mut self.large, chunk);

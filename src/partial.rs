@@ -206,7 +206,8 @@ mod tests {
         let of = |object: *mut u8| if object.addr() < 0x40_2000 { a } else { b };
         // SAFETY: the slabs are this test's alone.
         unsafe {
-            let (first, second): (Vec<_>, Vec<_>) = all.iter().partition(|object| of(**object) == a);
+            let (first, second): (Vec<_>, Vec<_>) =
+                all.iter().partition(|object| of(**object) == a);
             let mut put = |slabs: &mut Slabs, slab, rounds: &[*mut u8]| {
                 slabs.put(slab, rounds, true, &mut surplus)
             };

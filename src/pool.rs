@@ -226,6 +226,7 @@ impl Shared {
     }
 
     /// Gives up everything that no child and no caller has.
+    #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
         while let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
             // SAFETY: it was the depot's.
@@ -246,17 +247,18 @@ impl Shared {
         if mask == 0 {
             return false;
         }
-        let magazine = self.depot.take_half().unwrap_or_else(|| {
-            let empty = self.empty_magazine(parent);
-            if !empty.is_none() {
+        let magazine = match self.depot.take_half() {
+            Some(half) => half,
+            None => {
+                let empty = self.empty_magazine(parent);
+                if empty.is_none() {
+                    return false;
+                }
                 // SAFETY: it is on no list.
                 unsafe { empty.set_quota(mask, FIRST_QUOTA.min(geometry.rounds())) }
+                empty
             }
-            empty
-        });
-        if magazine.is_none() {
-            return false;
-        }
+        };
         child.loaded = magazine;
         child.mask = mask;
         self.holders += 1;
@@ -264,6 +266,7 @@ impl Shared {
     }
 
     /// An empty magazine, or none if there is no memory. Its quota is a full magazine.
+    #[inline(never)]
     fn empty_magazine(&mut self, parent: &ParentPool) -> Magazine {
         let geometry = &parent.geometry;
         let empty = self.depot.take_empty(geometry);
@@ -277,6 +280,7 @@ impl Shared {
 
     /// Fills the loaded magazine of a child, which is empty, as is its previous one. It stays empty if there
     /// is no memory.
+    #[inline(never)]
     fn reload(&mut self, parent: &ParentPool, child: &mut ChildPool, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
@@ -298,7 +302,12 @@ impl Shared {
 
     /// Gives a child an empty loaded magazine in place of its full one, which becomes its previous one.
     /// Returns false if there is no memory and nothing has changed.
-    fn unload(&mut self, parent: &ParentPool, child: &mut ChildPool, surplus: &mut Surplus) -> bool {
+    fn unload(
+        &mut self,
+        parent: &ParentPool,
+        child: &mut ChildPool,
+        surplus: &mut Surplus,
+    ) -> bool {
         let geometry = &parent.geometry;
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
@@ -406,7 +415,9 @@ impl ChildPool {
         // SAFETY: the caller's promise; the magazines are the child's own.
         unsafe {
             let child = &mut *this;
-            let Some(parent) = child.parent.as_ref() else { return };
+            let Some(parent) = child.parent.as_ref() else {
+                return;
+            };
             if child.mask == 0 {
                 // It never had a magazine, so that the parent knows nothing of it.
             } else if child.is_stale(parent) {

@@ -237,7 +237,9 @@ pub(crate) mod tests {
 
     #[test]
     fn every_object_can_be_put_back_once() {
-        for (item_size, num_items) in [(8, 512), (16, 64), (88, 16), (96, 512), (4096, 3), (66_632, 4)] {
+        for (item_size, num_items) in
+            [(8, 512), (16, 64), (88, 16), (96, 512), (4096, 3), (66_632, 4)]
+        {
             let mut slab = slab(item_size, num_items);
             let mut rounds = [ptr::null_mut(); MAX_OBJECTS];
             let taken = slab.take(&mut rounds);

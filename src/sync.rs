@@ -31,8 +31,11 @@ unsafe impl Sync for Mutex {}
 
 impl Mutex {
     /// A mutex for a static.
-    pub const fn new() -> Mutex {
-        Mutex { raw: UnsafeCell::new(os::RAW_MUTEX), room: [0; MUTEX_BYTES - size_of::<os::RawMutex>()] }
+    pub const fn unlocked() -> Mutex {
+        Mutex {
+            raw: UnsafeCell::new(os::RAW_MUTEX),
+            room: [0; MUTEX_BYTES - size_of::<os::RawMutex>()],
+        }
     }
 
     /// Makes a mutex in memory of any content.

@@ -6,10 +6,7 @@
 use crate::heap::HEAP;
 
 #[used]
-#[cfg_attr(
-    all(unix, not(target_vendor = "apple")),
-    unsafe(link_section = ".fini_array")
-)]
+#[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".fini_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
 static AT_UNLOAD: extern "C" fn() = at_unload;
 

@@ -51,11 +51,7 @@ fn map(bytes: usize) -> *mut u8 {
             0,
         )
     };
-    if start == libc::MAP_FAILED {
-        ptr::null_mut()
-    } else {
-        start.cast()
-    }
+    if start == libc::MAP_FAILED { ptr::null_mut() } else { start.cast() }
 }
 
 /// Gives a range of address space back.
