@@ -11,7 +11,8 @@
 use core::ffi::{c_uint, c_void};
 use core::mem::{align_of, offset_of, size_of};
 
-use crate::pool::{ChildPool, ParentPool};
+use crate::child::ChildPool;
+use crate::parent::ParentPool;
 
 /// Storage for the lock of a parent pool. Private: use the functions below.
 ///

@@ -14,7 +14,7 @@
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
 //! | `next`, `previous`, `list`, `slots_used`, `buddy` | heap's lock | the same |
-//! | `bytes` | before the chunk is shared | by all |
+//! | `bytes`, `large` | before the chunk is shared | by all |
 //! | `slabs` | the lock of each slab's owner | the same |
 //!
 //! So there is never a reference to a whole chunk, only to its parts.
@@ -52,6 +52,7 @@ pub struct Chunk {
     pub previous: *mut Chunk,
     /// Which of the heap's lists the chunk is on.
     pub list: u8,
+    large: bool,
     /// Bytes of the reservation.
     bytes: usize,
     /// Bit `n` is set if slab descriptor `n` is in use.
@@ -103,7 +104,7 @@ pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
 impl Chunk {
     /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
     pub fn reserve() -> *mut Chunk {
-        let chunk = Chunk::map(CHUNK);
+        let chunk = Chunk::map(CHUNK, false);
         if !chunk.is_null() {
             // SAFETY: a new reservation is zeroed, and nobody else knows it.
             unsafe { (*chunk).buddy.seed() }
@@ -117,16 +118,28 @@ impl Chunk {
             .checked_next_multiple_of(PAGE)
             .and_then(|bytes| bytes.checked_add(HEADER))
         {
-            Some(bytes) => Chunk::map(bytes),
+            Some(bytes) => Chunk::map(bytes, true),
             None => ptr::null_mut(),
         }
     }
 
-    fn map(bytes: usize) -> *mut Chunk {
+    /// Whether the chunk was reserved for one large object.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub unsafe fn is_large(chunk: *mut Chunk) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk).large }
+    }
+
+    fn map(bytes: usize, large: bool) -> *mut Chunk {
         let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
         if !chunk.is_null() {
             // SAFETY: a new reservation is writable, and nobody else knows it.
-            unsafe { (*chunk).bytes = bytes }
+            unsafe {
+                (*chunk).bytes = bytes;
+                (*chunk).large = large;
+            }
         }
         chunk
     }

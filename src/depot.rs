@@ -9,8 +9,8 @@
 //! Everything here belongs to the parent's lock.
 
 use crate::geometry::Geometry;
-use crate::heap::Surplus;
 use crate::magazine::{Magazine, MagazineList};
+use crate::surplus::Surplus;
 
 /// How many rounds a new child takes at its first fill; each further fill doubles it. A child that
 /// allocates a few objects is not to pay for a whole magazine.

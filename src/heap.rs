@@ -3,12 +3,6 @@
 //! It hands out slabs (page runs of chunks) and magazine blocks, takes them back, and looks after
 //! slabs in limbo.
 //!
-//! Lists of chunks:
-//! - `chunks[0]`: no run is free; `chunks[k + 1]`: the largest free run is of order `k`;
-//!   `chunks[WHOLE]`: everything is free. A request takes from the first list that can serve it, so that
-//!   chunks in use fill up before others are begun.
-//! - `large`: reservations with one large object each.
-//!
 //! A chunk that becomes whole while another one is whole already is released. The system is never called
 //! with the lock held.
 //!
@@ -24,16 +18,14 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, chunk_of, owner_of, slab_of};
-use crate::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, MAX_ORDER};
-use crate::magazine::{Magazine, MagazineList};
+use crate::chunk_lists::ChunkLists;
+use crate::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS};
+use crate::magazine::Magazine;
 use crate::os;
 use crate::report::Misuse;
 use crate::slab::{Slab, SlabList};
+use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
-
-/// The list of whole chunks.
-const WHOLE: usize = MAX_ORDER as usize + 2;
-const LISTS: usize = WHOLE + 1;
 
 /// The heap of this copy of the library.
 pub static HEAP: Heap = Heap::new();
@@ -49,50 +41,11 @@ unsafe impl Sync for Heap {}
 
 /// What the heap's lock protects, besides the metadata in chunks.
 pub struct State {
-    chunks: [*mut Chunk; LISTS],
-    /// Bit `n` is set if list `n` has chunks.
-    lists: u32,
-    large: *mut Chunk,
+    chunks: ChunkLists,
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
     magazines: [SlabList; MAGAZINE_WORDS.len()],
     /// Slabs of parents and in limbo: if there is none, nothing needs to be searched.
     object_slabs: usize,
-}
-
-/// Slabs and magazine blocks that a parent pool has no use for any more, on their way to the heap. They
-/// are gathered under the parent's lock and taken back without it.
-pub struct Surplus {
-    /// Empty slabs, linked by `next`.
-    slabs: *mut Slab,
-    /// Magazine blocks; their content is of no meaning.
-    magazines: MagazineList,
-    mask: usize,
-}
-
-impl Surplus {
-    /// Nothing, for a parent whose magazines have this mask.
-    pub fn new(mask: usize) -> Surplus {
-        Surplus { slabs: ptr::null_mut(), magazines: MagazineList::EMPTY, mask }
-    }
-
-    /// Adds an empty slab.
-    ///
-    /// # Safety
-    /// It is on no list, and its owner's lock is held.
-    pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
-        // SAFETY: the caller's promise.
-        unsafe { (*slab).next = self.slabs }
-        self.slabs = slab;
-    }
-
-    /// Adds a magazine whose rounds, if any, are of no meaning.
-    ///
-    /// # Safety
-    /// It is not none, of the mask given to `new`, and nobody else uses it.
-    pub unsafe fn add_magazine(&mut self, magazine: Magazine) {
-        // SAFETY: the caller's promise.
-        unsafe { self.magazines.push(magazine, self.mask) }
-    }
 }
 
 impl Heap {
@@ -100,9 +53,7 @@ impl Heap {
         Heap {
             mutex: Mutex::unlocked(),
             state: UnsafeCell::new(State {
-                chunks: [ptr::null_mut(); LISTS],
-                lists: 0,
-                large: ptr::null_mut(),
+                chunks: ChunkLists::EMPTY,
                 magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
                 object_slabs: 0,
             }),
@@ -140,27 +91,17 @@ impl Heap {
     /// Takes back what a parent has no use for.
     #[inline]
     pub fn take_back(&self, surplus: Surplus) {
-        if !surplus.slabs.is_null() || surplus.magazines.count() != 0 {
+        if !surplus.is_empty() {
             self.take_back_all(surplus);
         }
     }
 
     #[inline(never)]
-    fn take_back_all(&self, mut surplus: Surplus) {
+    fn take_back_all(&self, surplus: Surplus) {
         let mut unused = Unused::NONE;
         let mut state = self.lock();
-        while !surplus.slabs.is_null() {
-            let slab = surplus.slabs;
-            // SAFETY: the slab is empty and nobody else uses it, as the surplus has it.
-            unsafe {
-                surplus.slabs = (*slab).next;
-                state.free_object_slab(slab, &mut unused);
-            }
-        }
-        while let Some(magazine) = surplus.magazines.pop(surplus.mask) {
-            // SAFETY: the block came from `make_magazine`, and nobody else uses it.
-            unsafe { state.put_block(magazine.block(surplus.mask), &mut unused) }
-        }
+        // SAFETY: what is in the surplus is nobody else's.
+        unsafe { state.absorb(surplus, &mut unused) };
         drop(state);
         unused.release();
     }
@@ -176,30 +117,23 @@ impl Heap {
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         if state.object_slabs != 0 {
-            let mut empty: *mut Slab = ptr::null_mut();
+            let mut empty = Surplus::new(0);
             let mut disown = |slab: *mut Slab| {
                 // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
                 unsafe {
                     if owner_of((*slab).base()) != parent {
-                        return;
-                    }
-                    if (*slab).is_empty() {
-                        (*slab).next = empty;
-                        empty = slab;
+                        // Another parent's.
+                    } else if (*slab).is_empty() {
+                        empty.add_slab(slab);
                     } else {
                         Chunk::set_owner(slab, LIMBO);
                     }
                 }
             };
-            // SAFETY: the heap's lock is held.
-            state.for_each_chunk(|chunk| unsafe { Chunk::for_each_slab(chunk, &mut disown) });
-            while !empty.is_null() {
-                // SAFETY: the slab is empty, and was just taken from its owner.
-                unsafe {
-                    let slab = empty;
-                    empty = (*slab).next;
-                    state.free_object_slab(slab, &mut unused);
-                }
+            // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
+            unsafe {
+                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
+                state.absorb(empty, &mut unused);
             }
         }
         drop(state);
@@ -253,11 +187,11 @@ impl Heap {
                 }
             }
         }
-        while !state.chunks[WHOLE].is_null() {
-            let chunk = state.chunks[WHOLE];
+        while !state.chunks.whole().is_null() {
+            let chunk = state.chunks.whole();
             // SAFETY: the chunk is on that list, and nothing of it is handed out.
             unsafe {
-                state.unlist(chunk);
+                state.chunks.remove(chunk);
                 unused.add(chunk);
             }
         }
@@ -280,7 +214,7 @@ impl Heap {
             }
             state = self.lock();
             // SAFETY: the chunk is new and whole, and on no list.
-            unsafe { state.list(chunk) }
+            unsafe { state.chunks.insert(chunk) }
         }
     }
 
@@ -294,7 +228,7 @@ impl Heap {
         state.object_slabs += 1;
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {
-            push(&mut state.large, chunk);
+            state.chunks.insert(chunk);
             Chunk::open(chunk, HEADER_PAGES, geometry, owner)
         }
     }
@@ -325,16 +259,29 @@ impl Drop for HeapGuard<'_> {
 impl State {
     /// Makes a slab of a run of the first chunk that has one.
     fn carve(&mut self, geometry: &Geometry, owner: usize) -> Option<*mut Slab> {
-        let lists = self.lists >> (geometry.order + 1);
-        if lists == 0 {
+        let chunk = self.chunks.with_run(geometry.order);
+        if chunk.is_null() {
             return None;
         }
-        let chunk = self.chunks[(geometry.order + 1) as usize + lists.trailing_zeros() as usize];
         // SAFETY: the heap's lock is held, as `self` is its state.
         unsafe {
             let page = (*chunk).buddy.alloc(geometry.order)?;
-            self.relist(chunk);
+            self.chunks.update(chunk);
             Some(Chunk::open(chunk, page, geometry, owner))
+        }
+    }
+
+    /// # Safety
+    /// What is in the surplus is nobody else's.
+    unsafe fn absorb(&mut self, mut surplus: Surplus, unused: &mut Unused) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            while let Some(slab) = surplus.take_slab() {
+                self.free_object_slab(slab, unused);
+            }
+            while let Some(block) = surplus.take_block() {
+                self.put_block(block, unused);
+            }
         }
     }
 
@@ -354,18 +301,15 @@ impl State {
             let (chunk, page, order) =
                 (chunk_of((*slab).base()), Chunk::first_page(slab), (*slab).order());
             Chunk::close(slab);
-            if order == LARGE {
-                remove(&mut self.large, chunk);
-                unused.add(chunk);
-                return;
+            if order != LARGE {
+                (*chunk).buddy.free(page, order, os::coarse_seconds());
+                if !(*chunk).buddy.is_whole() || self.chunks.whole().is_null() {
+                    self.chunks.update(chunk);
+                    return;
+                }
             }
-            (*chunk).buddy.free(page, order, os::coarse_seconds());
-            if (*chunk).buddy.is_whole() && !self.chunks[WHOLE].is_null() {
-                self.unlist(chunk);
-                unused.add(chunk);
-            } else {
-                self.relist(chunk);
-            }
+            self.chunks.remove(chunk);
+            unused.add(chunk);
         }
     }
 
@@ -406,95 +350,6 @@ impl State {
                 self.magazines[list].remove(slab);
                 self.free_slab(slab, unused);
             }
-        }
-    }
-
-    fn for_each_chunk(&self, mut each: impl FnMut(*mut Chunk)) {
-        for &first in self.chunks.iter().chain([&self.large]) {
-            let mut chunk = first;
-            while !chunk.is_null() {
-                each(chunk);
-                // SAFETY: chunks on the lists exist, and the heap's lock is held, as `self` is its state.
-                chunk = unsafe { (*chunk).next };
-            }
-        }
-    }
-
-    /// # Safety
-    /// The chunk is on the list that its number says.
-    unsafe fn relist(&mut self, chunk: *mut Chunk) {
-        // SAFETY: the caller's promise, and the heap's lock is held.
-        unsafe {
-            if (*chunk).list as usize != list_of(chunk) {
-                self.unlist(chunk);
-                self.list(chunk);
-            }
-        }
-    }
-
-    /// # Safety
-    /// The chunk is on no list.
-    unsafe fn list(&mut self, chunk: *mut Chunk) {
-        // SAFETY: the caller's promise, and the heap's lock is held.
-        unsafe {
-            let list = list_of(chunk);
-            (*chunk).list = list as u8;
-            push(&mut self.chunks[list], chunk);
-            self.lists |= 1 << list;
-        }
-    }
-
-    /// # Safety
-    /// The chunk is on the list that its number says.
-    unsafe fn unlist(&mut self, chunk: *mut Chunk) {
-        // SAFETY: the caller's promise, and the heap's lock is held.
-        unsafe {
-            let list = (*chunk).list as usize;
-            remove(&mut self.chunks[list], chunk);
-            if self.chunks[list].is_null() {
-                self.lists &= !(1 << list);
-            }
-        }
-    }
-}
-
-/// The list a chunk should be on.
-///
-/// # Safety
-/// The heap's lock is held.
-unsafe fn list_of(chunk: *mut Chunk) -> usize {
-    // SAFETY: the caller's promise.
-    let buddy = unsafe { &(*chunk).buddy };
-    if buddy.is_whole() { WHOLE } else { buddy.largest().map_or(0, |order| order as usize + 1) }
-}
-
-/// # Safety
-/// The heap's lock is held, and the chunk is on no list.
-unsafe fn push(first: &mut *mut Chunk, chunk: *mut Chunk) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        (*chunk).previous = ptr::null_mut();
-        (*chunk).next = *first;
-        if !first.is_null() {
-            (**first).previous = chunk;
-        }
-    }
-    *first = chunk;
-}
-
-/// # Safety
-/// The heap's lock is held, and the chunk is on the list that starts with `first`.
-unsafe fn remove(first: &mut *mut Chunk, chunk: *mut Chunk) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        let (next, previous) = ((*chunk).next, (*chunk).previous);
-        if !next.is_null() {
-            (*next).previous = previous;
-        }
-        if previous.is_null() {
-            *first = next;
-        } else {
-            (*previous).next = next;
         }
     }
 }
@@ -574,5 +429,164 @@ pub unsafe fn owner(object: *mut u8) -> Owner {
         chunk::FREE | MAGAZINES => Owner::None,
         LIMBO => Owner::Limbo,
         parent => Owner::Parent(parent),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::{CHUNK, PAGE};
+
+    const PARENT: usize = 0x1000;
+
+    impl Heap {
+        fn chunks(&self) -> usize {
+            let mut count = 0;
+            self.lock().chunks.for_each(|_| count += 1);
+            count
+        }
+
+        fn take_slab_back(&self, slab: *mut Slab) {
+            let mut surplus = Surplus::new(0);
+            // SAFETY: the slab is the test's, and empty.
+            unsafe { surplus.add_slab(slab) };
+            self.take_back(surplus);
+        }
+    }
+
+    fn take_one(slab: *mut Slab) -> *mut u8 {
+        let mut object = [ptr::null_mut()];
+        // SAFETY: the slab is the test's.
+        assert_eq!(unsafe { (*slab).take(&mut object) }, 1);
+        object[0]
+    }
+
+    #[test]
+    fn every_page_of_a_slab_leads_to_its_owner_and_descriptor() {
+        let heap = Heap::new();
+        for (item_size, num_items) in [(96, 64), (4096, 16), (66_632, 4)] {
+            let geometry = Geometry::new(item_size, num_items);
+            let slab = heap.make_slab(PARENT, &geometry);
+            // SAFETY: the slab is the test's.
+            unsafe {
+                for page in 0..1 << geometry.order {
+                    let address = (*slab).base().add(page * PAGE);
+                    assert_eq!(owner_of(address), PARENT);
+                    assert_eq!(slab_of(address), slab);
+                }
+                let base = (*slab).base();
+                heap.take_slab_back(slab);
+                assert_eq!(owner_of(base), chunk::FREE);
+            }
+        }
+        heap.release_free_memory();
+        assert_eq!(heap.chunks(), 0);
+    }
+
+    #[test]
+    fn one_whole_chunk_is_kept_and_further_ones_are_released() {
+        let heap = Heap::new();
+        let geometry = Geometry::new(CHUNK as u32 / 4, 1);
+        let slabs: Vec<_> = (0..9).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+        assert!(heap.chunks() >= 3);
+        for slab in slabs {
+            heap.take_slab_back(slab);
+        }
+        assert_eq!(heap.chunks(), 1);
+        heap.release_free_memory();
+        assert_eq!(heap.chunks(), 0);
+    }
+
+    #[test]
+    fn a_large_object_has_a_chunk_of_its_own_while_it_lives() {
+        let heap = Heap::new();
+        let geometry = Geometry::new(3 * CHUNK as u32, 1);
+        assert!(geometry.is_large());
+        let slab = heap.make_slab(PARENT, &geometry);
+        let object = take_one(slab);
+        // SAFETY: the object has these bytes, and is the test's.
+        unsafe {
+            object.write_bytes(0xab, 3 * CHUNK);
+            assert_eq!(owner_of(object), PARENT);
+            assert_eq!((*slab).put(&[object]), (0, Ok(())));
+        }
+        assert_eq!(heap.chunks(), 1);
+        heap.take_slab_back(slab);
+        assert_eq!(heap.chunks(), 0);
+    }
+
+    #[test]
+    fn a_slab_in_limbo_goes_with_its_last_object() {
+        let heap = Heap::new();
+        let geometry = Geometry::new(96, 64);
+        let (kept, empty) = (heap.make_slab(PARENT, &geometry), heap.make_slab(PARENT, &geometry));
+        let other = heap.make_slab(2 * PARENT, &geometry);
+        let (a, b) = (take_one(kept), take_one(kept));
+        // SAFETY: the slabs are the test's, and no parent pool exists.
+        unsafe {
+            let empty_base = (*empty).base();
+            heap.disown(PARENT);
+            assert_eq!(owner_of(a), LIMBO);
+            assert_eq!(owner_of(empty_base), chunk::FREE);
+            assert_eq!(owner_of((*other).base()), 2 * PARENT);
+            assert_eq!(heap.free_in_limbo(a), Ok(()));
+            assert_eq!(heap.free_in_limbo(a), Err(Misuse::DoubleFree));
+            assert_eq!(heap.free_in_limbo(b.add(8)), Err(Misuse::NotAnObject));
+            assert_eq!(owner_of(b), LIMBO);
+            assert_eq!(heap.free_in_limbo(b), Ok(()));
+            assert_eq!(owner_of(b), chunk::FREE);
+            assert_eq!(heap.free_in_limbo(b), Err(Misuse::DoubleFree));
+        }
+        heap.take_slab_back(other);
+        heap.release_free_memory();
+        assert_eq!(heap.chunks(), 0);
+    }
+
+    #[test]
+    fn magazine_blocks_are_aligned_to_their_size_and_reused() {
+        let heap = Heap::new();
+        for class in 0..MAGAZINE_WORDS.len() as u8 {
+            let bytes = crate::geometry::magazine_bytes(class);
+            let mask = bytes - 1;
+            let mut surplus = Surplus::new(mask);
+            let mut seen = std::collections::BTreeSet::new();
+            for _ in 0..3 * PAGE / bytes {
+                let magazine = heap.make_magazine(class);
+                assert!(magazine.is_empty(mask) && !magazine.is_none());
+                assert!(seen.insert(magazine.block(mask).addr()));
+                // SAFETY: the magazine is the test's.
+                unsafe { surplus.add_magazine(magazine) };
+            }
+            heap.take_back(surplus);
+            let again = heap.make_magazine(class);
+            assert!(seen.contains(&again.block(mask).addr()));
+            let mut surplus = Surplus::new(mask);
+            // SAFETY: the magazine is the test's.
+            unsafe { surplus.add_magazine(again) };
+            heap.take_back(surplus);
+        }
+        assert_eq!(heap.chunks(), 1);
+        heap.release_free_memory();
+        assert_eq!(heap.chunks(), 0, "the last slab of each class goes as well");
+    }
+
+    #[test]
+    fn requests_fill_chunks_in_use_before_others() {
+        let heap = Heap::new();
+        let half = Geometry::new(CHUNK as u32 / 2, 1);
+        let page = Geometry::new(4096, 1);
+        let halves: Vec<_> = (0..3).map(|_| heap.make_slab(PARENT, &half)).collect();
+        let pages: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+        assert_eq!(heap.chunks(), 3);
+        heap.take_slab_back(halves[0]);
+        let more: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+        // SAFETY: the slabs are the test's.
+        let freed = unsafe { chunk_of((*pages[0]).base()) };
+        assert!(more.iter().all(|slab| unsafe { chunk_of((**slab).base()) } == freed));
+        for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
+            heap.take_slab_back(slab);
+        }
+        assert_eq!(heap.chunks(), 1);
+        heap.release_free_memory();
     }
 }

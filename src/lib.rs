@@ -9,9 +9,12 @@
 //! | room | what it is |
 //! |---|---|
 //! | [`capi`] | the functions of `slab.h` |
-//! | [`pool`] | parent and child pools: the fast paths and the slow paths |
+//! | [`child`] | one user's cache: the fast paths, and the slow paths behind them |
+//! | [`parent`] | the owner of objects: what children do under its mutex |
 //! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
+//! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
+//! | [`chunk_lists`] | chunks by what they have free |
 //! | [`chunk`] | from an address to its owner and its slab |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | [`geometry`] | sizes: how objects are laid out |
@@ -19,7 +22,7 @@
 //! | `unload` | what happens at dlclose() |
 //! | [`report`] | what is said on misuse |
 //!
-//! Where a `slab_alloc` goes: [`pool::ChildPool::alloc`] pops an object off the child's loaded magazine.
+//! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
 //! If that is empty, the previous magazine is swapped in; else, under the parent's mutex, a full one from
 //! the depot; else the magazine is filled from the bitmaps of slabs, and if these are used up the heap
 //! carves a new slab out of a chunk, and reserves a chunk if need be.
@@ -28,21 +31,24 @@
 //! the object is pushed onto the loaded magazine; a full one is swapped, exchanged for an empty one, or
 //! drained into the slabs. If not, the object goes straight into its slab, under its owner's lock.
 //!
-//! Locks: see [`sync`]. Memory that the caller owns: see [`pool`]. The design and its reasons are in
+//! Locks: see [`sync`]. The design and its reasons are in
 //! `docs/design.md`.
 #![cfg_attr(not(test), no_std)]
 
 pub mod buddy;
 pub mod capi;
+pub mod child;
 pub mod chunk;
+pub mod chunk_lists;
 pub mod depot;
 pub mod geometry;
 pub mod heap;
 pub mod magazine;
 pub mod os;
+pub mod parent;
 pub mod partial;
-pub mod pool;
 pub mod report;
 pub mod slab;
+pub mod surplus;
 pub mod sync;
 mod unload;

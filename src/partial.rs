@@ -12,9 +12,9 @@
 
 use core::ptr;
 
-use crate::heap::Surplus;
 use crate::report::Misuse;
 use crate::slab::{Slab, SlabList};
+use crate::surplus::Surplus;
 
 const QUARTERS: usize = 4;
 

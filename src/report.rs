@@ -5,7 +5,7 @@
 //! left alone.
 
 use crate::os;
-use crate::pool::ParentPool;
+use crate::parent::ParentPool;
 
 /// What is wrong with an address that was freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,126 @@
+//! The chunks of the heap, by the largest run they have free.
+//!
+//! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
+//! - [`WHOLE`]: everything is free;
+//! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
+//!
+//! A request is served from the first list that can, so that chunks in use fill up before others are
+//! begun. Everything here belongs to the heap's lock.
+
+use core::ptr;
+
+use crate::chunk::Chunk;
+use crate::geometry::MAX_ORDER;
+
+/// The list of chunks of which nothing is handed out.
+const WHOLE: usize = MAX_ORDER as usize + 2;
+const LARGE_OBJECTS: usize = WHOLE + 1;
+const LISTS: usize = LARGE_OBJECTS + 1;
+
+/// See the head of this file.
+pub struct ChunkLists {
+    first: [*mut Chunk; LISTS],
+    /// Bit `n` is set if list `n` has chunks.
+    occupied: u32,
+}
+
+impl ChunkLists {
+    /// No chunks.
+    pub const EMPTY: ChunkLists = ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0 };
+
+    /// A chunk with a free run of this order or a larger one, or null.
+    pub fn with_run(&self, order: u8) -> *mut Chunk {
+        let fit = self.occupied & ((2 << WHOLE) - 1) & (!0 << (order + 1));
+        if fit == 0 { ptr::null_mut() } else { self.first[fit.trailing_zeros() as usize] }
+    }
+
+    /// A chunk of which everything is free, or null.
+    pub fn whole(&self) -> *mut Chunk {
+        self.first[WHOLE]
+    }
+
+    /// Puts a chunk on its list.
+    ///
+    /// # Safety
+    /// It is on none.
+    pub unsafe fn insert(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            let list = list_of(chunk);
+            let first = &mut self.first[list];
+            (*chunk).list = list as u8;
+            (*chunk).previous = ptr::null_mut();
+            (*chunk).next = *first;
+            if !first.is_null() {
+                (**first).previous = chunk;
+            }
+            *first = chunk;
+            self.occupied |= 1 << list;
+        }
+    }
+
+    /// Takes a chunk off its list.
+    ///
+    /// # Safety
+    /// It was put there by `insert`.
+    pub unsafe fn remove(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            let (next, previous, list) = ((*chunk).next, (*chunk).previous, (*chunk).list as usize);
+            if !next.is_null() {
+                (*next).previous = previous;
+            }
+            if !previous.is_null() {
+                (*previous).next = next;
+                return;
+            }
+            self.first[list] = next;
+            if next.is_null() {
+                self.occupied &= !(1 << list);
+            }
+        }
+    }
+
+    /// Moves a chunk to another list if its free runs have changed so.
+    ///
+    /// # Safety
+    /// It was put on a list by `insert`.
+    pub unsafe fn update(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            if (*chunk).list as usize != list_of(chunk) {
+                self.remove(chunk);
+                self.insert(chunk);
+            }
+        }
+    }
+
+    /// Calls `each` with every chunk.
+    pub fn for_each(&self, mut each: impl FnMut(*mut Chunk)) {
+        for mut chunk in self.first {
+            while !chunk.is_null() {
+                each(chunk);
+                // SAFETY: the chunks here belong to the lock that is held.
+                chunk = unsafe { (*chunk).next };
+            }
+        }
+    }
+}
+
+/// The list a chunk should be on.
+///
+/// # Safety
+/// The heap's lock is held.
+unsafe fn list_of(chunk: *mut Chunk) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let buddy = &(*chunk).buddy;
+        if Chunk::is_large(chunk) {
+            LARGE_OBJECTS
+        } else if buddy.is_whole() {
+            WHOLE
+        } else {
+            buddy.largest().map_or(0, |order| order as usize + 1)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a parent pool has no use for any more, on its way to the heap.
+//!
+//! It is gathered under the parent's lock, and taken back by [`crate::heap::Heap::take_back`] without it.
+
+use core::ptr;
+
+use crate::magazine::{Magazine, MagazineList};
+use crate::slab::Slab;
+
+/// Empty slabs and magazine blocks.
+pub struct Surplus {
+    /// Linked by `next`.
+    slabs: *mut Slab,
+    magazines: MagazineList,
+    mask: usize,
+}
+
+impl Surplus {
+    /// Nothing, for magazines of this mask.
+    pub fn new(mask: usize) -> Surplus {
+        Surplus { slabs: ptr::null_mut(), magazines: MagazineList::EMPTY, mask }
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.slabs.is_null() && self.magazines.count() == 0
+    }
+
+    /// Adds an empty slab.
+    ///
+    /// # Safety
+    /// It is on no list, and its owner's lock is held.
+    pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe { (*slab).next = self.slabs }
+        self.slabs = slab;
+    }
+
+    /// Adds a magazine whose rounds, if any, are of no meaning.
+    ///
+    /// # Safety
+    /// It is not none, of the mask given to `new`, and nobody else uses it.
+    pub unsafe fn add_magazine(&mut self, magazine: Magazine) {
+        // SAFETY: the caller's promise.
+        unsafe { self.magazines.push(magazine, self.mask) }
+    }
+
+    /// Takes a slab out.
+    pub fn take_slab(&mut self) -> Option<*mut Slab> {
+        let slab = self.slabs;
+        if slab.is_null() {
+            return None;
+        }
+        // SAFETY: a slab in the surplus is nobody else's.
+        self.slabs = unsafe { (*slab).next };
+        Some(slab)
+    }
+
+    /// Takes a magazine block out.
+    pub fn take_block(&mut self) -> Option<*mut u8> {
+        Some(self.magazines.pop(self.mask)?.block(self.mask))
+    }
+}
