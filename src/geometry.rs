@@ -34,15 +34,22 @@ pub const MAX_OBJECTS: usize = 512;
 const TAIL_WASTE: usize = 8;
 
 /// Words of the magazine blocks, by class. One word is the link, the others hold objects.
-pub const MAGAZINE_WORDS: [usize; 4] = [64, 32, 16, 8];
+///
+/// A child goes to the parent's mutex once in a magazine's worth of calls. With 128 words in place of 64,
+/// 1000 objects allocated in one child and freed through another take 2.3 ns each in place of 2.5
+/// (`make measure`), and a child holds 2 KiB in place of 1.
+pub const MAGAZINE_WORDS: [usize; 5] = [128, 64, 32, 16, 8];
 const MAGAZINE_SHIFT: u32 = MAGAZINE_WORDS[0].trailing_zeros();
 /// The largest object that is cached in magazines of each class: a child caches two magazines, which
 /// is at most about 64 KiB.
-const MAGAZINE_OBJECT: [usize; 4] = [512, 1024, 2048, 4096];
+const MAGAZINE_OBJECT: [usize; 5] = [256, 512, 1024, 2048, 4096];
 
 /// The depot may always hold so many bytes of objects in full magazines, which makes at least and at most
 /// so many magazines, ...
-const FULL_BYTES: usize = 64 << 10;
+///
+/// With half as much, 1000 objects of 96 bytes do not fit, and passing them from one child to another costs
+/// 1.17 times as much as freeing them where they came from, instead of 1.02 (`make measure`).
+const FULL_BYTES: usize = 128 << 10;
 const FULL_LEAST: usize = 2;
 const FULL_MOST: usize = 32;
 /// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
@@ -112,7 +119,7 @@ impl Geometry {
 
     /// Full magazines that the depot may hold while `out` objects are out of the slabs.
     pub fn full_limit(&self, out: usize) -> usize {
-        // A magazine of class c is of 64 >> c words.
+        // A magazine of class c has MAGAZINE_WORDS[0] >> c words.
         self.full_magazines as usize
             + (out >> (FULL_SHARE + MAGAZINE_SHIFT - u32::from(self.class)))
     }
@@ -242,9 +249,9 @@ mod tests {
     fn the_depot_may_hold_more_the_more_is_out() {
         let geometry = Geometry::new(96, 64);
         assert_eq!(geometry.full_limit(0), 10);
-        assert_eq!(geometry.full_limit(1_000_000), 10 + 1953);
-        assert_eq!(Geometry::new(4096, 1).full_limit(0), 2);
-        assert_eq!(Geometry::new(4096, 1).full_limit(800), 2 + 100 / 8);
+        assert_eq!(geometry.full_limit(1_000_000), 10 + 976);
+        assert_eq!(Geometry::new(4096, 1).full_limit(0), 4);
+        assert_eq!(Geometry::new(4096, 1).full_limit(800), 4 + 100 / 8);
         assert_eq!(Geometry::new(8, 1).full_limit(0), 32);
         assert!(Geometry::new(u32::MAX, 1).full_limit(100) > 0);
     }
