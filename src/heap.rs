@@ -580,9 +580,8 @@ mod tests {
         assert_eq!(heap.chunks(), 3);
         heap.take_slab_back(halves[0]);
         let more: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
-        // SAFETY: the slabs are the test's.
-        let freed = unsafe { chunk_of((*pages[0]).base()) };
-        assert!(more.iter().all(|slab| unsafe { chunk_of((**slab).base()) } == freed));
+        let chunk = |slab: &*mut Slab| chunk_of(slab.cast());
+        assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
         for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
             heap.take_slab_back(slab);
         }
