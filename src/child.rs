@@ -79,7 +79,8 @@ impl ChildPool {
         unsafe {
             let object = ChildPool::alloc(this);
             if !object.is_null() {
-                ptr::write_bytes(object.cast::<u8>(), 0, (*(*this).parent).item_size as usize);
+                let bytes = (*(*this).parent).item_size.max(1) as usize;
+                ptr::write_bytes(object.cast::<u8>(), 0, bytes);
             }
             object
         }

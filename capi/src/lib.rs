@@ -11,3 +11,14 @@ pub use mesa_slab_core::capi::*;
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     mesa_slab_core::report::abort()
 }
+
+// core is compiled with unwinding, and what an unoptimised build takes from it names the
+// personality routine of std. Nothing unwinds here, so a weak one that is never called will do;
+// beside a library with std, that of std prevails.
+#[cfg(target_os = "linux")]
+core::arch::global_asm!(
+    ".weak rust_eh_personality",
+    ".hidden rust_eh_personality",
+    ".type rust_eh_personality, %function",
+    "rust_eh_personality:",
+);
