@@ -1,0 +1,64 @@
+# What takes more than a command or two is in scripts/.
+
+PREFIX = /usr/local
+LIBDIR = $(PREFIX)/lib
+
+# Where scripts/setup puts the tools that the system lacks.
+export PATH := $(CURDIR)/target/tools/bin:$(PATH)
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+library := target/release/libmesa_slab.so target/release/libmesa_slab.a
+sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
+  $(shell find src capi/src -name '*.rs')
+
+.PHONY: help build header demo measure install clean
+.PHONY: test test-rust test-builds test-c test-sanitizers
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+build: $(library) ## Builds the shared and the static library below target/release
+
+$(library) &: $(sources)
+	cargo build --locked --release -p mesa-slab-capi
+	touch $(library)
+
+header: ## Generates include/slab.h anew
+	scripts/setup header
+	cbindgen -q --config cbindgen.toml -o include/slab.h src/capi.rs
+
+demo: ## Runs the example driver: a share group, and the traces of real drivers
+	scripts/setup demo
+	meson setup target/driver capi-tests/driver --force-fallback-for=mesa-slab
+	meson compile -C target/driver demo
+
+measure: ## Measures memory and time, against the pool as drivers had it before
+	scripts/setup demo
+	meson setup target/driver capi-tests/driver --force-fallback-for=mesa-slab
+	meson compile -C target/driver measure
+
+test: ## Runs every test and check; installs the tools that it needs
+	scripts/setup test
+	scripts/test
+
+test-rust: ## Formatting, lints, Rust unit tests, the header
+	scripts/setup test
+	scripts/test rust
+
+test-builds: ## Every build, the install, what the libraries export
+	scripts/setup test
+	scripts/test builds
+
+test-c: ## The C tests and those of the example driver
+	scripts/setup test
+	scripts/test c
+
+test-sanitizers: ## The C tests under valgrind, ASan and TSan
+	scripts/setup test
+	scripts/test sanitizers
+
+install: $(library) ## Installs below DESTDIR/PREFIX: slab.h, the libraries, mesa-slab.pc
+	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' scripts/install
+
+clean: ## Removes what was built, but not the tools
+	test ! -d target || find target -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +

@@ -1,0 +1,89 @@
+//! The part of the libc crate that the core uses, on Linux: for builds without cargo.
+//!
+//! A driver's build must not need the network, nor care for the version of a crate that another
+//! subproject brings. `tests/libc_part.rs` checks every item here against the crate.
+#![no_std]
+#![allow(non_camel_case_types, missing_docs)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("only cargo builds mesa-slab for this system");
+#[cfg(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))]
+compile_error!("the constants are other ones on this architecture: build with cargo");
+#[cfg(all(target_env = "musl", target_pointer_width = "32"))]
+compile_error!("the types are other ones with this C library: build with cargo");
+
+pub use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
+
+pub type clockid_t = c_int;
+pub type off_t = c_long;
+pub type pthread_t = c_ulong;
+pub type size_t = usize;
+pub type ssize_t = isize;
+
+/// As large as on any architecture.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct pthread_mutex_t([u64; 6]);
+
+#[repr(C)]
+pub struct pthread_mutexattr_t([u8; 0]);
+
+#[repr(C)]
+pub struct timespec {
+    pub tv_sec: c_long,
+    pub tv_nsec: c_long,
+}
+
+pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t([0; 6]);
+
+pub const CLOCK_MONOTONIC_COARSE: clockid_t = 6;
+pub const MADV_DONTNEED: c_int = 4;
+pub const MAP_ANONYMOUS: c_int = 0x20;
+pub const MAP_FAILED: *mut c_void = !0usize as *mut c_void;
+pub const MAP_PRIVATE: c_int = 2;
+pub const PROT_READ: c_int = 1;
+pub const PROT_WRITE: c_int = 2;
+pub const STDERR_FILENO: c_int = 2;
+pub const _SC_PAGESIZE: c_int = 30;
+pub const AT_SECURE: c_ulong = 23;
+pub const EINTR: c_int = 4;
+pub const O_WRONLY: c_int = 1;
+pub const O_CREAT: c_int = 0o100;
+pub const O_TRUNC: c_int = 0o1000;
+pub const O_CLOEXEC: c_int = 0o2000000;
+
+unsafe extern "C" {
+    pub fn __errno_location() -> *mut c_int;
+    pub fn abort() -> !;
+    pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
+    pub fn close(fd: c_int) -> c_int;
+    pub fn getauxval(kind: c_ulong) -> c_ulong;
+    pub fn getenv(name: *const c_char) -> *mut c_char;
+    pub fn madvise(start: *mut c_void, bytes: size_t, advice: c_int) -> c_int;
+    pub fn mmap(
+        start: *mut c_void,
+        bytes: size_t,
+        protection: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: off_t,
+    ) -> *mut c_void;
+    pub fn munmap(start: *mut c_void, bytes: size_t) -> c_int;
+    pub fn open(path: *const c_char, flags: c_int, ...) -> c_int;
+    pub fn pthread_atfork(
+        prepare: Option<unsafe extern "C" fn()>,
+        parent: Option<unsafe extern "C" fn()>,
+        child: Option<unsafe extern "C" fn()>,
+    ) -> c_int;
+    pub fn pthread_mutex_destroy(mutex: *mut pthread_mutex_t) -> c_int;
+    pub fn pthread_mutex_init(
+        mutex: *mut pthread_mutex_t,
+        attributes: *const pthread_mutexattr_t,
+    ) -> c_int;
+    pub fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int;
+    pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
+    pub fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int;
+    pub fn pthread_self() -> pthread_t;
+    pub fn sysconf(name: c_int) -> c_long;
+    pub fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t;
+}
