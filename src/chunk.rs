@@ -132,6 +132,15 @@ impl Chunk {
         unsafe { (*chunk).large }
     }
 
+    /// Bytes of the reservation.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub unsafe fn bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk).bytes }
+    }
+
     fn map(bytes: usize, large: bool) -> *mut Chunk {
         let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
         if !chunk.is_null() {
@@ -172,7 +181,7 @@ impl Chunk {
             slots[word] |= 1 << (slot % 64);
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
-            (*slab).init(chunk.cast::<u8>().add(page * PAGE), geometry);
+            (*slab).init(page, geometry);
             (&mut (*chunk).slots)[Chunk::pages(slab)].fill(slot as u16);
             Chunk::set_owner(slab, owner);
             slab
@@ -187,7 +196,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE);
-            let chunk = chunk_of((*slab).base());
+            let chunk = chunk_of(slab.cast());
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
         }
@@ -201,7 +210,7 @@ impl Chunk {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
         // the slab, and got it through a lock or from someone who did.
         unsafe {
-            let chunk = chunk_of((*slab).base());
+            let chunk = chunk_of(slab.cast());
             for word in &(&(*chunk).owners)[Chunk::pages(slab)] {
                 word.store(owner, Relaxed);
             }
@@ -211,17 +220,8 @@ impl Chunk {
     /// The page numbers of a slab; of a large one, the page where its only object starts.
     unsafe fn pages(slab: *mut Slab) -> core::ops::Range<usize> {
         // SAFETY: the caller has the slab.
-        let (first, order) = unsafe { (page_of((*slab).base()), (*slab).order()) };
+        let (first, order) = unsafe { ((*slab).first_page(), (*slab).order()) };
         first..first + if order == LARGE { 1 } else { 1 << order }
-    }
-
-    /// The first page of a slab's run.
-    ///
-    /// # Safety
-    /// The slab is open.
-    pub unsafe fn first_page(slab: *mut Slab) -> usize {
-        // SAFETY: the caller's promise.
-        page_of(unsafe { (*slab).base() })
     }
 
     /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.

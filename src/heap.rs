@@ -3,8 +3,9 @@
 //! It hands out slabs (page runs of chunks) and magazine blocks, takes them back, and looks after
 //! slabs in limbo.
 //!
-//! A chunk that becomes whole while another one is whole already is released. The system is never called
-//! with the lock held.
+//! Free memory stays for a while ([`crate::decay`]). Then chunks that are wholly free are released but for
+//! one, and the dirty runs of the others are purged. The system is never called with the lock held: runs
+//! to be purged are taken out as if they were in use, and put back as clean.
 //!
 //! **Limbo.** A parent may be destroyed, or created anew, while objects of it are out. Its slabs then
 //! change their owner word to LIMBO: no parent pool, old or new, at this or another address, is their
@@ -15,11 +16,13 @@
 
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use crate::buddy::{Buddy, Run};
 use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, chunk_of, owner_of, slab_of};
-use crate::chunk_lists::ChunkLists;
-use crate::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS};
+use crate::chunk_lists::{ChunkLists, RELEASED};
+use crate::decay::{Decay, excess};
+use crate::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGE_SHIFT};
 use crate::magazine::Magazine;
 use crate::os;
 use crate::report::Misuse;
@@ -34,6 +37,8 @@ pub static HEAP: Heap = Heap::new();
 pub struct Heap {
     mutex: Mutex,
     state: UnsafeCell<State>,
+    /// The second in which it was last looked for what is due.
+    last_tick: AtomicU32,
 }
 
 // SAFETY: the state is only reached with the mutex locked.
@@ -46,6 +51,46 @@ pub struct State {
     magazines: [SlabList; MAGAZINE_WORDS.len()],
     /// Slabs of parents and in limbo: if there is none, nothing needs to be searched.
     object_slabs: usize,
+    decay: Decay,
+    /// Address space of all chunks, in bytes.
+    mapped: usize,
+    /// Free pages of all chunks, and how many of them are dirty.
+    free_pages: usize,
+    dirty_pages: usize,
+}
+
+/// How many runs are purged at a time.
+const BATCH: usize = 16;
+
+/// Runs that are taken out to be purged.
+struct Batch {
+    runs: [(*mut Chunk, Run); BATCH],
+    count: usize,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.count == BATCH
+    }
+
+    fn add(&mut self, chunk: *mut Chunk, run: Run) {
+        self.runs[self.count] = (chunk, run);
+        self.count += 1;
+    }
+
+    fn runs(&self) -> &[(*mut Chunk, Run)] {
+        &self.runs[..self.count]
+    }
+}
+
+/// What is to be given back to the system.
+struct Demand {
+    /// Memory that is dirty since then or longer; all of it, whatever its age, if this is `u32::MAX`.
+    until: Option<u32>,
+    /// So many pages, whatever their age.
+    excess: usize,
+    /// How many chunks that are wholly free are kept.
+    whole: usize,
 }
 
 impl Heap {
@@ -56,7 +101,12 @@ impl Heap {
                 chunks: ChunkLists::EMPTY,
                 magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
                 object_slabs: 0,
+                decay: Decay::DEFAULT,
+                mapped: 0,
+                free_pages: 0,
+                dirty_pages: 0,
             }),
+            last_tick: AtomicU32::new(0),
         }
     }
 
@@ -88,22 +138,103 @@ impl Heap {
         block.map_or(Magazine::NONE, |block| unsafe { Magazine::new(block) })
     }
 
-    /// Takes back what a parent has no use for.
+    /// Takes back what a parent has no use for, and looks for what is due if time has passed.
     #[inline]
     pub fn take_back(&self, surplus: Surplus) {
         if !surplus.is_empty() {
             self.take_back_all(surplus);
+        } else if let Some(now) = surplus.known_now() {
+            self.tick(now);
         }
     }
 
     #[inline(never)]
-    fn take_back_all(&self, surplus: Surplus) {
+    fn take_back_all(&self, mut surplus: Surplus) {
+        let now = surplus.now();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         // SAFETY: what is in the surplus is nobody else's.
-        unsafe { state.absorb(surplus, &mut unused) };
+        unsafe { state.absorb(surplus, now, &mut unused) };
+        self.decay(state, now, unused);
+    }
+
+    /// Gives back to the system what is due.
+    fn tick(&self, now: u32) {
+        // Relaxed: it only decides whether to look closer.
+        if self.last_tick.load(Relaxed) != now {
+            self.last_tick.store(now, Relaxed);
+            self.decay(self.lock(), now, Unused::NONE);
+        }
+    }
+
+    /// Gives back to the system what is due, and what is above the limit: one batch at most.
+    fn decay<'a>(&'a self, mut state: HeapGuard<'a>, now: u32, mut unused: Unused) {
+        let in_use = state.mapped / PAGE - state.free_pages;
+        let excess = excess(state.dirty_pages, in_use);
+        let due = state.decay.is_due(now);
+        if excess != 0 || due {
+            let until = if due { state.decay.until(now) } else { None };
+            let demand = Demand { until, excess, whole: 1 };
+            (state, _) = self.give_back(state, &demand, &mut unused);
+        }
         drop(state);
         unused.release();
+    }
+
+    /// Purges one batch, for which the lock is dropped and taken again, and adds chunks that are to be
+    /// released to `unused`. Returns whether there may be more to do.
+    fn give_back<'a>(
+        &'a self,
+        mut state: HeapGuard<'a>,
+        demand: &Demand,
+        unused: &mut Unused,
+    ) -> (HeapGuard<'a>, bool) {
+        let mut batch =
+            Batch { runs: [(ptr::null_mut(), Run { page: 0, order: 0 }); BATCH], count: 0 };
+        state.collect(demand, &mut batch, unused);
+        if batch.count != 0 {
+            drop(state);
+            for &(chunk, run) in batch.runs() {
+                // SAFETY: the run is taken out, so that nobody uses it.
+                unsafe { os::purge(chunk.cast::<u8>().add(run.page * PAGE), PAGE << run.order) }
+            }
+            state = self.lock();
+            for &(chunk, run) in batch.runs() {
+                // SAFETY: the chunk has had a run taken out, so that it was not released.
+                unsafe {
+                    state.change(chunk, |buddy| buddy.free_clean(run));
+                    state.release_if_whole(chunk, demand.whole, unused);
+                }
+            }
+        }
+        (state, batch.is_full())
+    }
+
+    /// Gives back to the system everything that is free, and returns how many bytes of it may have had memory
+    /// behind them.
+    pub fn trim(&self) -> usize {
+        let demand = Demand { until: Some(u32::MAX), excess: 0, whole: 0 };
+        let mut state = self.lock();
+        let mut unused = Unused::NONE;
+        state.drop_spare_magazines(&mut unused);
+        let before = state.resident();
+        loop {
+            let more;
+            (state, more) = self.give_back(state, &demand, &mut unused);
+            if !more {
+                break;
+            }
+        }
+        let after = state.resident();
+        drop(state);
+        unused.release();
+        before.saturating_sub(after)
+    }
+
+    /// Sets for how many seconds free memory is kept for reuse, and returns what it was.
+    pub fn set_decay(&self, seconds: u32) -> u32 {
+        self.last_tick.store(0, Relaxed);
+        self.lock().decay.set_seconds(seconds)
     }
 
     /// Leaves the slabs of a parent pool that goes, or went without a word, in limbo. The empty ones are
@@ -114,6 +245,7 @@ impl Heap {
     /// # Safety
     /// No other call uses this parent or its objects.
     pub unsafe fn disown(&self, parent: usize) {
+        let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         if state.object_slabs != 0 {
@@ -133,7 +265,7 @@ impl Heap {
             // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
             unsafe {
                 state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
-                state.absorb(empty, &mut unused);
+                state.absorb(empty, now, &mut unused);
             }
         }
         drop(state);
@@ -145,6 +277,7 @@ impl Heap {
     /// # Safety
     /// The address is in a chunk.
     pub unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
+        let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         // SAFETY: the caller's promise; the slab of a limbo page belongs to the lock that is held.
@@ -153,7 +286,7 @@ impl Heap {
                 let slab = slab_of(object);
                 let (_, result) = (*slab).put(&[object]);
                 if result.is_ok() && (*slab).is_empty() {
-                    state.free_object_slab(slab, &mut unused);
+                    state.free_object_slab(slab, now, &mut unused);
                 }
                 result
             } else {
@@ -177,23 +310,11 @@ impl Heap {
         rank::heap_locked();
         let mut guard = HeapGuard(guard);
         let state = &mut *guard;
-        for class in 0..MAGAZINE_WORDS.len() {
-            let slab = state.magazines[class].first();
-            // SAFETY: slabs of magazine blocks belong to the heap's lock.
-            unsafe {
-                if !slab.is_null() && (*slab).is_empty() {
-                    state.magazines[class].remove(slab);
-                    state.free_slab(slab, &mut unused);
-                }
-            }
-        }
+        state.drop_spare_magazines(&mut unused);
         while !state.chunks.whole().is_null() {
             let chunk = state.chunks.whole();
             // SAFETY: the chunk is on that list, and nothing of it is handed out.
-            unsafe {
-                state.chunks.remove(chunk);
-                unused.add(chunk);
-            }
+            unsafe { state.release(chunk, &mut unused) }
         }
         drop(guard);
         unused.release();
@@ -214,7 +335,7 @@ impl Heap {
             }
             state = self.lock();
             // SAFETY: the chunk is new and whole, and on no list.
-            unsafe { state.chunks.insert(chunk) }
+            unsafe { state.adopt(chunk) }
         }
     }
 
@@ -228,7 +349,7 @@ impl Heap {
         state.object_slabs += 1;
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {
-            state.chunks.insert(chunk);
+            state.adopt(chunk);
             Chunk::open(chunk, HEADER_PAGES, geometry, owner)
         }
     }
@@ -265,52 +386,171 @@ impl State {
         }
         // SAFETY: the heap's lock is held, as `self` is its state.
         unsafe {
-            let page = (*chunk).buddy.alloc(geometry.order)?;
-            self.chunks.update(chunk);
+            let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
             Some(Chunk::open(chunk, page, geometry, owner))
         }
     }
 
     /// # Safety
     /// What is in the surplus is nobody else's.
-    unsafe fn absorb(&mut self, mut surplus: Surplus, unused: &mut Unused) {
+    unsafe fn absorb(&mut self, mut surplus: Surplus, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise.
         unsafe {
             while let Some(slab) = surplus.take_slab() {
-                self.free_object_slab(slab, unused);
+                self.free_object_slab(slab, now, unused);
             }
             while let Some(block) = surplus.take_block() {
-                self.put_block(block, unused);
+                self.put_block(block, now, unused);
             }
         }
     }
 
     /// # Safety
     /// `slab` is empty, on no list, and nobody else uses it.
-    unsafe fn free_object_slab(&mut self, slab: *mut Slab, unused: &mut Unused) {
+    unsafe fn free_object_slab(&mut self, slab: *mut Slab, now: u32, unused: &mut Unused) {
         self.object_slabs -= 1;
         // SAFETY: the caller's promise.
-        unsafe { self.free_slab(slab, unused) }
+        unsafe { self.free_slab(slab, now, unused) }
     }
 
     /// # Safety
     /// `slab` is empty, on no list, and nobody else uses it.
-    unsafe fn free_slab(&mut self, slab: *mut Slab, unused: &mut Unused) {
+    unsafe fn free_slab(&mut self, slab: *mut Slab, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
         unsafe {
             let (chunk, page, order) =
-                (chunk_of((*slab).base()), Chunk::first_page(slab), (*slab).order());
+                (chunk_of(slab.cast()), (*slab).first_page(), (*slab).order());
             Chunk::close(slab);
-            if order != LARGE {
-                (*chunk).buddy.free(page, order, os::coarse_seconds());
-                if !(*chunk).buddy.is_whole() || self.chunks.whole().is_null() {
-                    self.chunks.update(chunk);
-                    return;
-                }
+            if order == LARGE {
+                self.release(chunk, unused);
+            } else {
+                self.change(chunk, |buddy| buddy.free(page, order, now));
             }
+        }
+    }
+
+    /// Changes the free runs of a chunk, and all that is noted of them.
+    ///
+    /// # Safety
+    /// The chunk is on a list.
+    unsafe fn change<T>(&mut self, chunk: *mut Chunk, change: impl FnOnce(&mut Buddy) -> T) -> T {
+        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        unsafe {
+            let buddy = &mut (*chunk).buddy;
+            self.free_pages -= buddy.free_pages();
+            self.dirty_pages -= buddy.dirty_pages();
+            let result = change(buddy);
+            self.free_pages += buddy.free_pages();
+            self.dirty_pages += buddy.dirty_pages();
+            self.chunks.update(chunk);
+            result
+        }
+    }
+
+    /// Takes in a new chunk.
+    ///
+    /// # Safety
+    /// Nobody else knows it.
+    unsafe fn adopt(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.mapped += Chunk::bytes(chunk);
+            self.free_pages += (*chunk).buddy.free_pages();
+            self.chunks.insert(chunk);
+        }
+    }
+
+    /// Takes a chunk off its list, to be released.
+    ///
+    /// # Safety
+    /// It is on a list, and nothing of it is handed out.
+    unsafe fn release(&mut self, chunk: *mut Chunk, unused: &mut Unused) {
+        // SAFETY: the caller's promise.
+        unsafe {
             self.chunks.remove(chunk);
+            self.mapped -= Chunk::bytes(chunk);
+            self.free_pages -= (*chunk).buddy.free_pages();
+            self.dirty_pages -= (*chunk).buddy.dirty_pages();
             unused.add(chunk);
         }
+    }
+
+    /// Releases a chunk if nothing of it is handed out and `keep` others are like that.
+    ///
+    /// # Safety
+    /// It is on a list.
+    unsafe fn release_if_whole(&mut self, chunk: *mut Chunk, keep: usize, unused: &mut Unused) {
+        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        unsafe {
+            if (*chunk).buddy.is_whole() && self.chunks.count_whole(keep + 1) > keep {
+                self.release(chunk, unused);
+            }
+        }
+    }
+
+    /// Finds what is to be given back: chunks, and then runs until the batch is full.
+    fn collect(&mut self, demand: &Demand, batch: &mut Batch, unused: &mut Unused) {
+        let mut excess = demand.excess;
+        let least = os::page_size().trailing_zeros().saturating_sub(PAGE_SHIFT) as u8;
+        for mut chunk in self.chunks.emptiest_first() {
+            while !chunk.is_null() && !batch.is_full() {
+                // SAFETY: chunks on the lists exist, and the heap's lock is held. The next one is noted
+                // before this one moves to another list.
+                unsafe {
+                    let next = (*chunk).next;
+                    let dirty = (*chunk).buddy.dirty_pages();
+                    let all_due = |until| (*chunk).buddy.dirty_until() <= until;
+                    if excess != 0 || demand.until.is_some_and(all_due) {
+                        self.release_if_whole(chunk, demand.whole, unused);
+                    }
+                    if (*chunk).list == RELEASED {
+                        excess = excess.saturating_sub(dirty);
+                    } else {
+                        self.collect_runs(chunk, demand.until, &mut excess, least, batch);
+                    }
+                    chunk = next;
+                }
+            }
+        }
+    }
+
+    /// # Safety
+    /// The chunk is on a list.
+    unsafe fn collect_runs(
+        &mut self,
+        chunk: *mut Chunk,
+        until: Option<u32>,
+        excess: &mut usize,
+        least: u8,
+        batch: &mut Batch,
+    ) {
+        while !batch.is_full() {
+            let Some(until) = (if *excess != 0 { Some(u32::MAX) } else { until }) else { return };
+            // SAFETY: the caller's promise.
+            let run = unsafe { self.change(chunk, |buddy| buddy.take_dirty(until, least)) };
+            let Some(run) = run else { return };
+            *excess = excess.saturating_sub(1 << run.order);
+            batch.add(chunk, run);
+        }
+    }
+
+    /// Frees the slabs of magazine blocks that are kept although they are empty.
+    fn drop_spare_magazines(&mut self, unused: &mut Unused) {
+        for class in 0..MAGAZINE_WORDS.len() {
+            let slab = self.magazines[class].first();
+            // SAFETY: slabs of magazine blocks belong to the heap's lock.
+            unsafe {
+                if !slab.is_null() && (*slab).is_empty() {
+                    self.magazines[class].remove(slab);
+                    self.free_slab(slab, os::coarse_seconds(), unused);
+                }
+            }
+        }
+    }
+
+    /// Bytes that may have memory behind them.
+    fn resident(&self) -> usize {
+        self.mapped - (self.free_pages - self.dirty_pages) * PAGE
     }
 
     fn take_block(&mut self, class: u8) -> Option<*mut u8> {
@@ -334,7 +574,7 @@ impl State {
 
     /// # Safety
     /// `block` came from `take_block`, and nobody else uses it.
-    unsafe fn put_block(&mut self, block: *mut u8, unused: &mut Unused) {
+    unsafe fn put_block(&mut self, block: *mut u8, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
         unsafe {
             let slab = slab_of(block);
@@ -348,7 +588,7 @@ impl State {
             let only = self.magazines[list].first() == slab && (*slab).next.is_null();
             if (*slab).is_empty() && !only {
                 self.magazines[list].remove(slab);
-                self.free_slab(slab, unused);
+                self.free_slab(slab, now, unused);
             }
         }
     }
@@ -366,7 +606,10 @@ impl Unused {
     /// The chunk is on no list, and nothing of it is handed out.
     unsafe fn add(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise.
-        unsafe { (*chunk).next = self.first }
+        unsafe {
+            (*chunk).next = self.first;
+            (*chunk).list = RELEASED;
+        }
         self.first = chunk;
     }
 
@@ -435,15 +678,21 @@ pub unsafe fn owner(object: *mut u8) -> Owner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::geometry::{CHUNK, PAGE};
+    use crate::decay::DECAY_SECONDS;
+    use crate::geometry::{CHUNK, PAGES};
 
     const PARENT: usize = 0x1000;
+    const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
 
     impl Heap {
         fn chunks(&self) -> usize {
             let mut count = 0;
             self.lock().chunks.for_each(|_| count += 1);
             count
+        }
+
+        fn dirty(&self) -> usize {
+            self.lock().dirty_pages * PAGE
         }
 
         fn take_slab_back(&self, slab: *mut Slab) {
@@ -484,16 +733,69 @@ mod tests {
     }
 
     #[test]
-    fn one_whole_chunk_is_kept_and_further_ones_are_released() {
+    fn free_memory_goes_back_once_the_decay_time_is_over() {
         let heap = Heap::new();
         let geometry = Geometry::new(CHUNK as u32 / 4, 1);
-        let slabs: Vec<_> = (0..9).map(|_| heap.make_slab(PARENT, &geometry)).collect();
-        assert!(heap.chunks() >= 3);
+        let page = Geometry::new(4096, 1);
+        let used = heap.make_slab(PARENT, &page);
+        let slabs: Vec<_> = (0..6).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+        let chunks = heap.chunks();
         for slab in slabs {
             heap.take_slab_back(slab);
         }
+        assert_eq!(heap.chunks(), chunks, "it is about to be used again");
+        assert_eq!(heap.dirty(), 6 * CHUNK / 4);
+
+        let now = os::coarse_seconds();
+        heap.tick(now + DECAY_SECONDS - 1);
+        assert_eq!(heap.dirty(), 6 * CHUNK / 4);
+        heap.tick(now + DECAY_SECONDS + 1);
+        assert_eq!(heap.dirty(), 0);
+        assert_eq!(heap.chunks(), 2, "the one in use, and one that is wholly free");
+
+        heap.trim();
         assert_eq!(heap.chunks(), 1);
-        heap.release_free_memory();
+        heap.take_slab_back(used);
+        assert_eq!(heap.trim(), CHUNK - PAGES_OF_ONE_CHUNK * PAGE + PAGE);
+        assert_eq!(heap.chunks(), 0);
+    }
+
+    #[test]
+    fn what_is_above_the_limit_goes_back_at_once() {
+        let heap = Heap::new();
+        let geometry = Geometry::new(CHUNK as u32 / 2, 1);
+        let slabs: Vec<_> = (0..20).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+        for slab in slabs {
+            heap.take_slab_back(slab);
+            assert!(heap.dirty() <= (8 << 20) + 10 * CHUNK / 16);
+        }
+        assert!(heap.dirty() <= (8 << 20) + CHUNK / 8);
+        heap.trim();
+    }
+
+    #[test]
+    fn purged_memory_is_zero_and_can_be_used_again() {
+        let heap = Heap::new();
+        let geometry = Geometry::new(CHUNK as u32 / 8, 1);
+        let keep = heap.make_slab(PARENT, &geometry);
+        let slab = heap.make_slab(PARENT, &geometry);
+        // SAFETY: the slabs are the test's.
+        unsafe {
+            let bytes = CHUNK / 8;
+            (*slab).base().write_bytes(0xab, bytes);
+            (*keep).base().write_bytes(0xcd, bytes);
+            let base = (*slab).base();
+            heap.take_slab_back(slab);
+            assert_eq!(heap.trim(), bytes);
+            let again = heap.make_slab(PARENT, &geometry);
+            assert_eq!((*again).base(), base);
+            assert!(core::slice::from_raw_parts(base, bytes).iter().all(|byte| *byte == 0));
+            let kept = core::slice::from_raw_parts((*keep).base(), bytes);
+            assert!(kept.iter().all(|byte| *byte == 0xcd));
+            heap.take_slab_back(again);
+        }
+        heap.take_slab_back(keep);
+        heap.trim();
         assert_eq!(heap.chunks(), 0);
     }
 
@@ -580,13 +882,12 @@ mod tests {
         assert_eq!(heap.chunks(), 3);
         heap.take_slab_back(halves[0]);
         let more: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
-        // SAFETY: the slabs are the test's.
-        let freed = unsafe { chunk_of((*pages[0]).base()) };
-        assert!(more.iter().all(|slab| unsafe { chunk_of((**slab).base()) } == freed));
+        let chunk = |slab: &*mut Slab| chunk_of(slab.cast());
+        assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
         for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
             heap.take_slab_back(slab);
         }
-        assert_eq!(heap.chunks(), 1);
-        heap.release_free_memory();
+        heap.trim();
+        assert_eq!(heap.chunks(), 0);
     }
 }

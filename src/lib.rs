@@ -14,7 +14,7 @@
 //! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
 //! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
-//! | [`chunk_lists`] | chunks by what they have free |
+//! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
 //! | [`chunk`] | from an address to its owner and its slab |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | [`geometry`] | sizes: how objects are laid out |
@@ -40,6 +40,7 @@ pub mod capi;
 pub mod child;
 pub mod chunk;
 pub mod chunk_lists;
+pub mod decay;
 pub mod depot;
 pub mod geometry;
 pub mod heap;

@@ -99,6 +99,21 @@ impl ParentPool {
         }
     }
 
+    /// Gives the heap everything that no child and no caller has. Returns how many bytes of slabs and
+    /// magazines that were.
+    ///
+    /// # Safety
+    /// The pool exists.
+    pub unsafe fn trim(&self) -> usize {
+        let mut surplus = self.surplus();
+        let mut shared = self.lock();
+        shared.drain_depot(self, "slab_trim_parent", &mut surplus);
+        drop(shared);
+        let bytes = surplus.bytes();
+        HEAP.take_back(surplus);
+        bytes
+    }
+
     pub(crate) fn lock(&self) -> Guard<'_, Shared> {
         // SAFETY: no thread holds a lock when it calls this (asserted in debug builds for the heap's;
         // no function here locks two parents), and `shared` is reached through this lock only.
@@ -190,6 +205,13 @@ impl Shared {
         }
     }
 
+    /// Drains the part of the depot that went unused for an epoch.
+    fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
+        for _ in 0..self.depot.end_epoch(surplus.now()) {
+            self.drain_one(parent, "slab_free", surplus);
+        }
+    }
+
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
@@ -269,6 +291,37 @@ impl Shared {
         }
     }
 
+    /// Drains the magazines of a child and gives them up. Returns how many objects there were in them.
+    ///
+    /// # Safety
+    /// The child's magazines are of this parent.
+    pub(crate) unsafe fn strip(
+        &mut self,
+        parent: &ParentPool,
+        child: &mut ChildPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) -> usize {
+        let mut objects = 0;
+        for magazine in [&mut child.loaded, &mut child.previous] {
+            if !magazine.is_none() {
+                objects += magazine.rounds(child.mask);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    self.drain(parent, function, magazine, surplus);
+                    surplus.add_magazine(*magazine);
+                }
+                *magazine = Magazine::NONE;
+            }
+        }
+        child.mask = 0;
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.drain_depot(parent, function, surplus);
+        }
+        objects
+    }
+
     /// An empty magazine, or none if there is no memory. Its quota is a full magazine.
     #[inline(never)]
     fn empty_magazine(&mut self, parent: &ParentPool) -> Magazine {
@@ -293,6 +346,7 @@ impl Shared {
     ) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
+        self.reap(parent, surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
             if let Some(full) = self.depot.take_full(geometry) {
@@ -340,6 +394,7 @@ impl Shared {
                 return false;
             };
             self.drain_excess(parent, "slab_free", 1, surplus);
+            self.reap(parent, surplus);
             child.previous = mem::replace(&mut child.loaded, empty);
             true
         }

@@ -64,6 +64,22 @@ pub unsafe fn release(start: *mut u8, bytes: usize) {
     unsafe { libc::munmap(start.cast(), bytes) };
 }
 
+/// Takes the memory away from behind a range of address space, which stays reserved: its next use
+/// finds zeroes.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
+pub unsafe fn purge(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise. If it fails, the memory just stays.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
+}
+
+/// Bytes of a page of the system's.
+pub fn page_size() -> usize {
+    // SAFETY: always callable.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+}
+
 /// The platform's mutex.
 pub type RawMutex = libc::pthread_mutex_t;
 
