@@ -285,6 +285,7 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
                 let mut surplus = parent.surplus();
                 let mut shared = parent.lock();
+                shared.count_foreign_free();
                 shared.put(parent, function, &[object], &mut surplus);
                 drop(shared);
                 HEAP.take_back(surplus);

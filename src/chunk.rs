@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
-//! | `next`, `previous`, `list`, `slots_used`, `buddy` | heap's lock | the same |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large` | before the chunk is shared | by all |
 //! | `slabs` | the lock of each slab's owner | the same |
 //!
@@ -22,7 +22,7 @@
 //! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that the
 //! header takes up memory in proportion to what the chunk holds.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -53,6 +53,10 @@ pub struct Chunk {
     /// Which of the heap's lists the chunk is on.
     pub list: u8,
     large: bool,
+    /// Pages that are taken out to be purged.
+    pub purging: u16,
+    /// How many slab descriptors have been in use at some time.
+    slots_written: u16,
     /// Bytes of the reservation.
     bytes: usize,
     /// Bit `n` is set if slab descriptor `n` is in use.
@@ -141,6 +145,59 @@ impl Chunk {
         unsafe { (*chunk).bytes }
     }
 
+    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
+    /// slab, whose owner word and slot it has, or free.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn validate(chunk: *mut Chunk, mut problem: impl FnMut(usize, &'static str)) {
+        // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
+        unsafe {
+            let (mut slabs, mut slab_pages) = (0, 0);
+            Chunk::for_each_slab(chunk, |slab| {
+                slabs += 1;
+                let pages = Chunk::pages(slab);
+                let first = pages.start;
+                let owner = (&(*chunk).owners)[first].load(Relaxed);
+                slab_pages += pages.len();
+                for page in pages {
+                    let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
+                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
+                        problem(address.addr(), "a page does not lead to its slab");
+                    }
+                }
+                if first < HEADER_PAGES || (*slab).first_page() != first {
+                    problem(slab.addr(), "a slab is out of place");
+                }
+            });
+            let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
+            if owned != slab_pages {
+                problem(chunk.addr(), "a page has an owner and is in no slab");
+            }
+            if (*chunk).large {
+                if slabs != 1 {
+                    problem(chunk.addr(), "a large object's chunk has not one slab");
+                }
+                return;
+            }
+            (*chunk).buddy.validate(|words| problem(chunk.addr(), words));
+            let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
+            if slab_pages + free_pages != PAGES - HEADER_PAGES {
+                problem(chunk.addr(), "a page is neither in a slab nor free");
+            }
+        }
+    }
+
+    /// Bytes of the header that have been written, in whole pages.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn metadata_bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        let slots = unsafe { (*chunk).slots_written } as usize;
+        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
+    }
+
     fn map(bytes: usize, large: bool) -> *mut Chunk {
         let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
         if !chunk.is_null() {
@@ -179,6 +236,7 @@ impl Chunk {
             let word = slots.iter().position(|word| *word != !0).unwrap_or(0);
             let slot = word * 64 + slots[word].trailing_ones() as usize;
             slots[word] |= 1 << (slot % 64);
+            (*chunk).slots_written = (*chunk).slots_written.max(slot as u16 + 1);
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             (*slab).init(page, geometry);

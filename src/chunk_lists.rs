@@ -114,6 +114,28 @@ impl ChunkLists {
         }
     }
 
+    /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
+    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+        for (list, &first) in self.first.iter().enumerate() {
+            if first.is_null() == (self.occupied & (1 << list) != 0) {
+                problem(list, "a list of chunks is not noted as it is");
+            }
+            let (mut chunk, mut previous) = (first, ptr::null_mut());
+            while !chunk.is_null() {
+                // SAFETY: the chunks here belong to the lock that is held.
+                unsafe {
+                    if (*chunk).previous != previous
+                        || (*chunk).list as usize != list
+                        || list_of(chunk) != list
+                    {
+                        problem(chunk.addr(), "a chunk is on the wrong list");
+                    }
+                    (previous, chunk) = (chunk, (*chunk).next);
+                }
+            }
+        }
+    }
+
     /// Calls `each` with every chunk.
     pub fn for_each(&self, mut each: impl FnMut(*mut Chunk)) {
         for mut chunk in self.first {

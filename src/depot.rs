@@ -175,6 +175,16 @@ impl Depot {
         self.full.count() as usize * geometry.rounds() + half
     }
 
+    /// The full magazines and the empty ones.
+    pub(crate) fn lists(&self) -> [&MagazineList; 2] {
+        [&self.full, &self.empty]
+    }
+
+    /// The half-filled magazine, or none.
+    pub(crate) fn half(&self) -> Magazine {
+        self.half
+    }
+
     /// Takes any magazine that has rounds.
     pub fn take_filled(&mut self, geometry: &Geometry) -> Option<Magazine> {
         self.take_half().or_else(|| self.full.pop(geometry.magazine_mask()))

@@ -132,6 +132,15 @@ impl Geometry {
         self.magazine_mask() / size_of::<usize>()
     }
 
+    /// Bytes of a slab.
+    pub fn slab_bytes(&self) -> usize {
+        if self.is_large() {
+            (self.stride as usize).next_multiple_of(PAGE)
+        } else {
+            PAGE << self.order
+        }
+    }
+
     /// Full magazines that the depot may hold while `out` objects are out of the slabs.
     pub fn full_limit(&self, out: usize) -> usize {
         // A magazine of class c has MAGAZINE_WORDS[0] >> c words.

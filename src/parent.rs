@@ -6,6 +6,7 @@
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
+//! | `name`, `exchanges`, `foreign_frees` | what statistics and reports say | the mutex |
 //!
 //! **When `holders` falls to 0 the parent keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
@@ -24,6 +25,7 @@ use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
+use crate::names::Name;
 use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
@@ -36,7 +38,7 @@ pub struct ParentPool {
     pub(crate) element_size: u32,
     pub(crate) num_elements: u32,
     pub(crate) item_size: u32,
-    flags: u32,
+    reserved: u32,
     pub(crate) geometry: Geometry,
     shared: UnsafeCell<Shared>,
 }
@@ -46,6 +48,12 @@ pub(crate) struct Shared {
     depot: Depot,
     slabs: Slabs,
     holders: u32,
+    /// Null if it has none.
+    name: *const Name,
+    /// How many times a child and the depot have exchanged magazines.
+    exchanges: usize,
+    /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
+    foreign_frees: usize,
 }
 
 impl ParentPool {
@@ -64,12 +72,15 @@ impl ParentPool {
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
             (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).flags).write(0);
+            (&raw mut (*this).reserved).write(0);
             (&raw mut (*this).geometry).write(geometry);
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
                 depot: Depot::EMPTY,
                 slabs: Slabs::EMPTY,
                 holders: 0,
+                name: ptr::null(),
+                exchanges: 0,
+                foreign_frees: 0,
             }));
         }
     }
@@ -88,14 +99,52 @@ impl ParentPool {
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let objects_out = shared.slabs.count() != 0;
+            let known = shared.slabs.count() != 0 || !shared.name.is_null();
             drop(shared);
             HEAP.take_back(surplus);
-            if objects_out {
+            if known {
                 HEAP.disown(this.addr());
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
+        }
+    }
+
+    /// Gives the pool a name; returns false if there is no memory for it.
+    pub fn set_name(&self, name: &[u8]) -> bool {
+        let mut shared = self.lock();
+        // SAFETY: the pool's lock is held, without which its name is not read.
+        let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
+        if !name.is_null() {
+            shared.name = name;
+        }
+        !name.is_null()
+    }
+
+    /// The name; empty if it has none. For reports, which are made with the pool's lock held, or while
+    /// nobody else uses it.
+    pub(crate) fn name(&self) -> &[u8] {
+        // SAFETY: see above; a name lives as long as its pool.
+        unsafe { (*self.shared.get()).name.as_ref().map_or(&[], Name::text) }
+    }
+
+    /// What the pool holds.
+    pub fn numbers(&self) -> ParentNumbers {
+        let shared = self.lock();
+        let (full, empty) = shared.depot.counts();
+        let [slabs_full, slabs_partial, slabs_empty] = shared.slabs.by_state();
+        ParentNumbers {
+            geometry: self.geometry,
+            slabs_full,
+            slabs_partial,
+            slabs_empty,
+            objects_out: shared.slabs.out(),
+            objects_in_depot: shared.depot.objects(&self.geometry),
+            peak_objects_out: shared.slabs.peak(),
+            children: shared.holders as usize,
+            depot_magazines: (full + empty) as usize,
+            exchanges: shared.exchanges,
+            foreign_frees: shared.foreign_frees,
         }
     }
 
@@ -125,7 +174,48 @@ impl ParentPool {
     }
 }
 
+/// What a parent pool holds; see `struct slab_parent_stats` in `slab_ext.h`.
+pub struct ParentNumbers {
+    /// The layout of its objects.
+    pub geometry: Geometry,
+    /// Slabs without a free object.
+    pub slabs_full: usize,
+    /// Slabs with some objects out.
+    pub slabs_partial: usize,
+    /// Slabs without an object out.
+    pub slabs_empty: usize,
+    /// Objects out of the slabs.
+    pub objects_out: usize,
+    /// How many of these are in the depot.
+    pub objects_in_depot: usize,
+    /// The most objects that were out of the slabs at a time.
+    pub peak_objects_out: usize,
+    /// Children that have magazines.
+    pub children: usize,
+    /// Magazines in the depot.
+    pub depot_magazines: usize,
+    /// Exchanges of magazines between a child and the depot.
+    pub exchanges: usize,
+    /// Objects that came back through no child of the pool.
+    pub foreign_frees: usize,
+}
+
 impl Shared {
+    /// The magazines that no child has.
+    pub(crate) fn depot(&self) -> &Depot {
+        &self.depot
+    }
+
+    /// The slabs.
+    pub(crate) fn slabs(&self) -> &Slabs {
+        &self.slabs
+    }
+
+    /// Counts an object that comes back through no child of this pool.
+    pub(crate) fn count_foreign_free(&mut self) {
+        self.foreign_frees += 1;
+    }
+
     /// Takes objects from slabs; see [`Slabs::take`].
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
@@ -350,6 +440,7 @@ impl Shared {
         // SAFETY: the child's magazines are its own.
         unsafe {
             if let Some(full) = self.depot.take_full(geometry) {
+                self.exchanges += 1;
                 let empty = mem::replace(&mut child.loaded, full);
                 let spare = mem::replace(&mut child.previous, empty);
                 if !spare.is_none() {
@@ -378,6 +469,7 @@ impl Shared {
             let empty = if child.previous.is_none() || wanted {
                 let empty = self.empty_magazine(parent);
                 if !empty.is_none() && !child.previous.is_none() {
+                    self.exchanges += 1;
                     self.depot.keep_full(child.previous, geometry);
                     child.previous = Magazine::NONE;
                 }

@@ -4,7 +4,7 @@
 //! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty;
 //! - a full slab is on no list;
 //! - an empty slab is the spare one, or goes to the heap at once;
-//! - `slabs` counts all of them, `out` is the sum of their `used`.
+//! - `slabs` counts all of them, `out` is the sum of their `used`, and `peak` the most it was.
 //!
 //! Objects are taken from the fullest list first, so that sparse slabs run empty and go back.
 //!
@@ -24,12 +24,18 @@ pub struct Slabs {
     spare: *mut Slab,
     slabs: u32,
     out: usize,
+    peak: usize,
 }
 
 impl Slabs {
     /// No slabs.
-    pub const EMPTY: Slabs =
-        Slabs { partial: [SlabList::EMPTY; QUARTERS], spare: ptr::null_mut(), slabs: 0, out: 0 };
+    pub const EMPTY: Slabs = Slabs {
+        partial: [SlabList::EMPTY; QUARTERS],
+        spare: ptr::null_mut(),
+        slabs: 0,
+        out: 0,
+        peak: 0,
+    };
 
     /// How many slabs there are.
     pub fn count(&self) -> u32 {
@@ -39,6 +45,33 @@ impl Slabs {
     /// How many objects are out of the slabs.
     pub fn out(&self) -> usize {
         self.out
+    }
+
+    /// The most objects that were out at a time.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// How many slabs are full, partial and empty. Takes time in proportion to the partial ones.
+    pub fn by_state(&self) -> [usize; 3] {
+        let partial = self.partial.iter().map(SlabList::count).sum();
+        let empty = usize::from(!self.spare.is_null());
+        [self.slabs as usize - partial - empty, partial, empty]
+    }
+
+    /// Calls `each` with every slab that is on a list, or is the spare one, and whether it is where it should be.
+    pub fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
+        for (index, list) in self.partial.iter().enumerate() {
+            list.for_each(|slab, linked| {
+                let partial = !slab.is_empty() && !slab.is_full();
+                let right = partial && quarter(slab.used(), slab.capacity()) == index;
+                each(slab, linked && right && slab.list as usize == index);
+            });
+        }
+        if !self.spare.is_null() {
+            // SAFETY: the spare slab belongs to the lock that is held.
+            unsafe { each(&*self.spare, (*self.spare).is_empty()) }
+        }
     }
 
     /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
@@ -71,6 +104,7 @@ impl Slabs {
         let taken = rounds.len() - left;
         rounds.copy_within(left.., 0);
         self.out += taken;
+        self.peak = self.peak.max(self.out);
         taken
     }
 

@@ -192,6 +192,36 @@ impl Slab {
     }
 }
 
+/// For [`crate::validate`].
+impl Slab {
+    /// How many bits are set, those behind the last object included.
+    pub fn bits_set(&self) -> usize {
+        self.bitmap.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Clears the bit of an object, and returns whether it was set.
+    pub fn clear_out(&mut self, object: *mut u8) -> bool {
+        let Some((word, bit)) = self.bit(object) else { return false };
+        let set = *word & bit != 0;
+        *word &= !bit;
+        set
+    }
+
+    /// Sets the bit of an object.
+    pub fn set_out(&mut self, object: *mut u8) {
+        if let Some((word, bit)) = self.bit(object) {
+            *word |= bit;
+        }
+    }
+
+    fn bit(&mut self, object: *mut u8) -> Option<(&mut u64, u64)> {
+        let offset = object.addr().wrapping_sub(self.base().addr());
+        let index = offset / self.stride as usize;
+        let object = offset % self.stride as usize == 0 && index < self.capacity as usize;
+        object.then(|| (&mut self.bitmap[index / 64], 1 << (index % 64)))
+    }
+}
+
 /// A doubly linked list of slabs.
 #[repr(transparent)]
 pub struct SlabList {
@@ -205,6 +235,25 @@ impl SlabList {
     /// The slab that was added last, or null.
     pub fn first(&self) -> *mut Slab {
         self.first
+    }
+
+    /// How many slabs there are.
+    pub fn count(&self) -> usize {
+        let mut count = 0;
+        self.for_each(|_, _| count += 1);
+        count
+    }
+
+    /// Calls `each` with every slab, and whether it is linked to the one before.
+    pub fn for_each(&self, mut each: impl FnMut(&Slab, bool)) {
+        let (mut slab, mut previous) = (self.first, ptr::null_mut());
+        while !slab.is_null() {
+            // SAFETY: a listed slab belongs to the lock that whoever has the list holds.
+            unsafe {
+                each(&*slab, (*slab).previous == previous);
+                (previous, slab) = (slab, (*slab).next);
+            }
+        }
     }
 
     /// Adds a slab.
