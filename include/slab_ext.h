@@ -158,7 +158,7 @@ extern "C" {
  * Threading: no other call may use `pool` at the same time; `parent` may be in use by others.
  * NULL: returns 0 if `pool` is NULL; also if it is destroyed or zeroed.
  */
-size_t slab_trim_child(slab_child_pool *pool);
+size_t slab_trim_child(struct slab_child_pool *pool);
 
 /**
  * Gives the heap everything of a parent that is free and not cached by a child: the depot, and slabs of which
@@ -169,7 +169,7 @@ size_t slab_trim_child(slab_child_pool *pool);
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed.
  */
-size_t slab_trim_parent(slab_parent_pool *parent);
+size_t slab_trim_parent(struct slab_parent_pool *parent);
 
 /**
  * Gives the system everything that is free in the heap.
@@ -200,7 +200,7 @@ unsigned int slab_set_decay(unsigned int seconds);
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns -1 if `parent` is NULL; a `name` of NULL is an empty one.
  */
-int slab_set_name(slab_parent_pool *parent,
+int slab_set_name(struct slab_parent_pool *parent,
                   const char *name);
 
 /**
@@ -211,7 +211,7 @@ int slab_set_name(slab_parent_pool *parent,
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns -1 if `parent` is NULL; `stats` must not be NULL.
  */
-int slab_get_parent_stats(slab_parent_pool *parent,
+int slab_get_parent_stats(struct slab_parent_pool *parent,
                           struct slab_parent_stats *stats);
 
 /**
@@ -261,7 +261,7 @@ int slab_print_stats_fd(int fd, unsigned int format);
  * Threading: any thread, at any time while the parent exists.
  * NULL: checks only the heap if `parent` is NULL; also if it is destroyed or zeroed.
  */
-unsigned int slab_validate(slab_parent_pool *parent);
+unsigned int slab_validate(struct slab_parent_pool *parent);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -27,8 +27,13 @@ impl Decay {
 
     /// Sets the decay time, and returns what it was.
     pub fn set_seconds(&mut self, seconds: u32) -> u32 {
-        self.next = 0;
+        self.hasten();
         core::mem::replace(&mut self.seconds, seconds)
+    }
+
+    /// Makes the next look come at once.
+    pub fn hasten(&mut self) {
+        self.next = 0;
     }
 
     /// Whether it is time to look for what is due: at most once a second.

@@ -153,15 +153,24 @@ impl Depot {
         }
     }
 
-    /// How many full magazines are to be reaped: half of those that went unused for an epoch, a second, so
-    /// that it never takes long. 0 within the same epoch.
-    pub fn end_epoch(&mut self, now: u32) -> usize {
+    /// If an epoch, a second, is over: how many full magazines are to be reaped. That is half of those that
+    /// went unused, so that it never takes long.
+    pub fn end_epoch(&mut self, now: u32) -> Option<usize> {
         if now == self.epoch {
-            return 0;
+            return None;
         }
         self.epoch = now;
         let unused = core::mem::replace(&mut self.least, self.full.count());
-        unused.div_ceil(2) as usize
+        Some(unused.div_ceil(2) as usize)
+    }
+
+    /// Gives empty magazines up that are more than could be filled.
+    pub fn drop_excess_empty(&mut self, geometry: &Geometry, out: usize, surplus: &mut Surplus) {
+        while self.empty.count() as usize > geometry.full_limit(out) {
+            let Some(magazine) = self.take_empty(geometry) else { return };
+            // SAFETY: it was on the list, and is no more.
+            unsafe { surplus.add_magazine(magazine) }
+        }
     }
 
     /// How many full and empty magazines there are, not counting the half-filled one.

@@ -39,6 +39,7 @@
 
 pub mod buddy;
 pub mod capi;
+#[cfg(feature = "ext")]
 pub mod capi_ext;
 pub mod child;
 pub mod chunk;

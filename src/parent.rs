@@ -295,11 +295,20 @@ impl Shared {
         }
     }
 
-    /// Drains the part of the depot that went unused for an epoch.
+    /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
+    #[inline]
     fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
-        for _ in 0..self.depot.end_epoch(surplus.now()) {
+        if let Some(magazines) = self.depot.end_epoch(surplus.now()) {
+            self.drain_unused(parent, magazines, surplus);
+        }
+    }
+
+    #[cold]
+    fn drain_unused(&mut self, parent: &ParentPool, magazines: usize, surplus: &mut Surplus) {
+        for _ in 0..magazines {
             self.drain_one(parent, "slab_free", surplus);
         }
+        self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
     }
 
     #[cold]

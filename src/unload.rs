@@ -17,7 +17,7 @@ use crate::print::{Format, print};
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
 extern "C" fn at_unload() {
-    if !HEAP.is_locked() {
+    if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }
     HEAP.release_free_memory();

@@ -6,6 +6,7 @@
 #![no_std]
 
 pub use mesa_slab_core::capi::*;
+#[cfg(feature = "ext")]
 pub use mesa_slab_core::capi_ext::*;
 
 /// A panic is a broken invariant of the library itself: there is nothing to unwind into.

@@ -16,7 +16,7 @@ use crate::geometry::{PAGE, PAGE_SHIFT};
 use crate::os;
 
 /// How many runs are purged at a time.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 /// Runs that are taken out to be purged.
 struct Batch {
@@ -67,7 +67,13 @@ impl Heap {
         if excess != 0 || due {
             let until = if due { state.decay.until(now) } else { None };
             let demand = Demand { until, excess, whole: 1 };
-            (state, _) = self.give_back(state, &demand, &mut unused);
+            let more;
+            (state, more) = self.give_back(state, &demand, &mut unused);
+            if more {
+                // The next call is to go on where this one stopped.
+                state.decay.hasten();
+                self.last_tick.store(0, Relaxed);
+            }
         }
         drop(state);
         unused.release();
