@@ -156,3 +156,93 @@ fn check_heap(state: &State, problems: &mut Problems<'_>) {
     });
     state.validate(|address, words| problems.add(address, words));
 }
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::mem::MaybeUninit;
+    use core::ptr;
+
+    use super::*;
+    use crate::child::ChildPool;
+
+    /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk must see
+    /// it, and nothing once `repair` has mended it. Both are given an object of the caller's and one of the
+    /// depot's.
+    fn must_be_seen(
+        damage: impl Fn(&ParentPool, *mut u8, *mut u8),
+        repair: impl Fn(&ParentPool, *mut u8, *mut u8),
+    ) {
+        let mut pool = MaybeUninit::<ParentPool>::uninit();
+        let mut children = [const { MaybeUninit::<ChildPool>::uninit() }; 2];
+        // SAFETY: the pools are created before they are used, and are this test's alone.
+        unsafe {
+            ParentPool::create(pool.as_mut_ptr(), 96, 64);
+            let parent = &*pool.as_ptr();
+            let [first, second] = children.each_mut().map(MaybeUninit::as_mut_ptr);
+            ChildPool::create(first, parent);
+            ChildPool::create(second, parent);
+            let used = ChildPool::alloc(first).cast::<u8>();
+            let in_depot = ChildPool::alloc(second);
+            ChildPool::free(second, in_depot);
+            ChildPool::destroy(second);
+            let in_depot = in_depot.cast::<u8>();
+
+            assert_eq!(super::parent(parent), 0);
+            damage(parent, used, in_depot);
+            assert_ne!(super::parent(parent), 0);
+            repair(parent, used, in_depot);
+            assert_eq!(super::parent(parent), 0);
+
+            ChildPool::free(first, used.cast());
+            ChildPool::destroy(first);
+            ParentPool::destroy(pool.as_mut_ptr());
+        }
+    }
+
+    #[test]
+    fn a_bit_that_was_cleared_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, used, _| assert!(unsafe { (*slab_of(used)).clear_out(used) }),
+            |_, used, _| unsafe { (*slab_of(used)).set_out(used) },
+        );
+    }
+
+    #[test]
+    fn an_object_in_the_depot_that_is_free_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, _, in_depot| assert!(unsafe { (*slab_of(in_depot)).clear_out(in_depot) }),
+            |_, _, in_depot| unsafe { (*slab_of(in_depot)).set_out(in_depot) },
+        );
+    }
+
+    #[test]
+    fn a_slab_on_the_wrong_list_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, used, _| unsafe { (*slab_of(used)).list += 1 },
+            |_, used, _| unsafe { (*slab_of(used)).list -= 1 },
+        );
+    }
+
+    #[test]
+    fn an_object_that_is_in_the_depot_twice_is_seen() {
+        let half = |parent: &ParentPool| {
+            let half = parent.lock().depot().half();
+            // SAFETY: the depot is this test's alone; the magazine has two rounds.
+            unsafe { half.contents(parent.geometry.magazine_mask()).as_ptr().cast_mut() }
+        };
+        let replaced = Cell::new(ptr::null_mut());
+        // SAFETY: as above. The second round takes the first one's place, and so is there twice.
+        must_be_seen(
+            |parent, _, _| unsafe {
+                let rounds = half(parent);
+                replaced.set(rounds.read());
+                rounds.write(rounds.add(1).read());
+            },
+            |parent, _, _| unsafe { half(parent).write(replaced.get()) },
+        );
+    }
+}
