@@ -10,8 +10,9 @@
 //! - the header's pages are in no run, so that page 0 can stand for "none", and zeroed memory is a
 //!   valid chunk without free runs.
 //!
-//! States of a free run: *clean* (no memory behind it since it was reserved or purged) and *dirty* (it
-//! may have memory). A run that merges with a dirty one is dirty. Dirty runs are handed out first.
+//! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or purged.
+//! A free run with a dirty page is a dirty run; it is handed out before the others, which are *clean*.
+//! Dirty runs are taken out to be purged once they have been free for long enough, and put back as clean.
 
 use crate::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
 
@@ -27,8 +28,17 @@ struct Node {
     /// 0 unless a free run starts here, else its order + 1.
     order_plus_1: u8,
     dirty: bool,
-    /// When the run became dirty, in seconds of the coarse clock.
+    /// When the run last became dirty, in seconds of the coarse clock.
     since: u32,
+}
+
+/// A page run: its first page, and log2 of its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The number of its first page in the chunk.
+    pub page: usize,
+    /// log2 of its pages.
+    pub order: u8,
 }
 
 /// The free lists and the notes on pages. All zeroes is the state without free runs.
@@ -39,6 +49,10 @@ pub struct Buddy {
     /// Bit `k` is set if there is a run of order `k`: clean, dirty.
     orders: [u16; 2],
     free_pages: u16,
+    /// How many of the free pages are dirty.
+    dirty_pages: u16,
+    /// Which pages are dirty; of meaning for free pages.
+    dirty: [u64; PAGES / 64],
     nodes: [Node; PAGES],
 }
 
@@ -48,7 +62,7 @@ impl Buddy {
         let mut page = HEADER_PAGES;
         while page < PAGES {
             let order = page.trailing_zeros() as u8;
-            self.insert(page as u16, order, false, 0);
+            self.insert(Run { page, order }, 0);
             self.free_pages += 1 << order;
             page += 1 << order;
         }
@@ -63,32 +77,50 @@ impl Buddy {
             return None;
         }
         let mut size = order + found.trailing_zeros() as u8;
-        let page = self.heads[usize::from(dirty)][size as usize];
-        let since = self.nodes[page as usize].since;
+        let page = self.heads[usize::from(dirty)][size as usize] as usize;
+        let since = self.nodes[page].since;
         self.remove(page);
         while size > order {
             size -= 1;
-            self.insert(page + (1 << size), size, dirty, since);
+            self.insert(Run { page: page + (1 << size), order: size }, since);
         }
-        self.free_pages -= 1 << order;
-        Some(page as usize)
+        self.leave(Run { page, order });
+        Some(page)
     }
 
     /// Puts a run back as dirty since `now`, and merges it with its free buddies.
     pub fn free(&mut self, page: usize, order: u8, now: u32) {
-        debug_assert!(page >= HEADER_PAGES && page & ((1 << order) - 1) == 0);
-        self.free_pages += 1 << order;
-        let (mut page, mut order) = (page as u16, order);
-        while order < MAX_ORDER {
-            let buddy = page ^ (1 << order);
-            if self.nodes[buddy as usize].order_plus_1 != order + 1 {
-                break;
-            }
-            self.remove(buddy);
-            page = page.min(buddy);
-            order += 1;
+        let run = Run { page, order };
+        self.each_word(run, |word, mask| *word |= mask);
+        self.join(run, now);
+    }
+
+    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, to be purged
+    /// and then put back with [`Buddy::free_clean`]. Runs below order `least` are left.
+    pub fn take_dirty(&mut self, until: u32, least: u8) -> Option<Run> {
+        if self.dirty_pages == 0 {
+            return None;
         }
-        self.insert(page, order, true, now);
+        for order in (least..=MAX_ORDER).rev() {
+            let mut page = self.heads[1][order as usize];
+            while page != NONE {
+                let node = self.nodes[page as usize];
+                if node.since <= until {
+                    let run = Run { page: page as usize, order };
+                    self.remove(run.page);
+                    self.leave(run);
+                    return Some(run);
+                }
+                page = node.next;
+            }
+        }
+        None
+    }
+
+    /// Puts a run back that has no memory behind it, and merges it with its free buddies.
+    pub fn free_clean(&mut self, run: Run) {
+        self.each_word(run, |word, mask| *word &= !mask);
+        self.join(run, 0);
     }
 
     /// The order of the largest free run.
@@ -101,19 +133,97 @@ impl Buddy {
         self.free_pages as usize == PAGES - HEADER_PAGES
     }
 
-    fn insert(&mut self, page: u16, order: u8, dirty: bool, since: u32) {
-        let head = &mut self.heads[usize::from(dirty)][order as usize];
-        let next = core::mem::replace(head, page);
+    /// How many pages are free.
+    pub fn free_pages(&self) -> usize {
+        self.free_pages as usize
+    }
+
+    /// How many of the free pages are dirty.
+    pub fn dirty_pages(&self) -> usize {
+        self.dirty_pages as usize
+    }
+
+    /// When a dirty run was last added.
+    pub fn dirty_until(&self) -> u32 {
+        let mut latest = 0;
+        for mut page in self.heads[1] {
+            while page != NONE {
+                latest = latest.max(self.nodes[page as usize].since);
+                page = self.nodes[page as usize].next;
+            }
+        }
+        latest
+    }
+
+    /// Calls `each` with the order of every free run.
+    pub fn for_each_free_run(&self, mut each: impl FnMut(u8)) {
+        for (order, heads) in self.heads[0].iter().zip(self.heads[1]).enumerate() {
+            for mut page in [*heads.0, heads.1] {
+                while page != NONE {
+                    each(order as u8);
+                    page = self.nodes[page as usize].next;
+                }
+            }
+        }
+    }
+
+    /// Counts a run that is handed out.
+    fn leave(&mut self, run: Run) {
+        self.free_pages -= 1 << run.order;
+        self.dirty_pages -= self.dirty_in(run);
+    }
+
+    /// Counts a run that comes back, merges it, and lists it. It is dirty since `since`, or since its buddies
+    /// are if that is later.
+    fn join(&mut self, mut run: Run, mut since: u32) {
+        debug_assert!(run.page >= HEADER_PAGES && run.page & ((1 << run.order) - 1) == 0);
+        self.free_pages += 1 << run.order;
+        self.dirty_pages += self.dirty_in(run);
+        while run.order < MAX_ORDER {
+            let buddy = run.page ^ (1 << run.order);
+            if self.nodes[buddy].order_plus_1 != run.order + 1 {
+                break;
+            }
+            since = since.max(self.nodes[buddy].since);
+            self.remove(buddy);
+            run = Run { page: run.page.min(buddy), order: run.order + 1 };
+        }
+        self.insert(run, since);
+    }
+
+    /// How many pages of a run are dirty.
+    fn dirty_in(&mut self, run: Run) -> u16 {
+        let mut count = 0;
+        self.each_word(run, |word, mask| count += (*word & mask).count_ones() as u16);
+        count
+    }
+
+    /// Calls `each` with every word of the bits of a run, and which of its bits are the run's.
+    fn each_word(&mut self, run: Run, mut each: impl FnMut(&mut u64, u64)) {
+        let first = run.page / 64;
+        if run.order >= 6 {
+            for word in &mut self.dirty[first..first + (1 << (run.order - 6))] {
+                each(word, !0);
+            }
+        } else {
+            each(&mut self.dirty[first], ((1 << (1 << run.order)) - 1) << (run.page % 64));
+        }
+    }
+
+    fn insert(&mut self, run: Run, since: u32) {
+        let dirty = self.dirty_in(run) != 0;
+        let (page, order, state) = (run.page as u16, run.order, usize::from(dirty));
+        let next = core::mem::replace(&mut self.heads[state][order as usize], page);
         if next != NONE {
             self.nodes[next as usize].previous = page;
         }
-        self.orders[usize::from(dirty)] |= 1 << order;
-        self.nodes[page as usize] =
-            Node { next, previous: NONE, order_plus_1: order + 1, dirty, since };
+        self.orders[state] |= 1 << order;
+        let since = if dirty { since } else { 0 };
+        self.nodes[run.page] = Node { next, previous: NONE, order_plus_1: order + 1, dirty, since };
     }
 
-    fn remove(&mut self, page: u16) {
-        let Node { next, previous, order_plus_1, dirty, .. } = self.nodes[page as usize];
+    fn remove(&mut self, page: usize) {
+        let Node { next, previous, order_plus_1, dirty, .. } = self.nodes[page];
         let (order, state) = (order_plus_1 as usize - 1, usize::from(dirty));
         if next != NONE {
             self.nodes[next as usize].previous = previous;
@@ -126,7 +236,59 @@ impl Buddy {
                 self.orders[state] &= !(1 << order);
             }
         }
-        self.nodes[page as usize].order_plus_1 = 0;
+        self.nodes[page].order_plus_1 = 0;
+    }
+
+    /// Checks every invariant of the file's head, and calls `problem` with what does not hold.
+    pub fn validate(&self, mut problem: impl FnMut(&'static str)) {
+        let mut free = [0u64; PAGES / 64];
+        let (mut free_pages, mut dirty_pages) = (0, 0);
+        for state in 0..2 {
+            for order in 0..ORDERS {
+                let head = self.heads[state][order];
+                if (head != NONE) != (self.orders[state] & (1 << order) != 0) {
+                    problem("the set of orders is not that of the lists");
+                }
+                let (mut page, mut previous) = (head, NONE);
+                while page != NONE {
+                    let node = self.nodes[page as usize];
+                    let first = page as usize;
+                    let pages = 1usize << order;
+                    if node.previous != previous || node.order_plus_1 as usize != order + 1 {
+                        problem("a free run is not linked as it should be");
+                        break;
+                    }
+                    if first % pages != 0 || first < HEADER_PAGES || first + pages > PAGES {
+                        problem("a free run is out of place");
+                        break;
+                    }
+                    let twin = first ^ pages;
+                    if order < MAX_ORDER as usize
+                        && self.nodes[twin].order_plus_1 as usize == order + 1
+                    {
+                        problem("a free run is not merged with its buddy");
+                    }
+                    let mut dirty = 0;
+                    for inner in first..first + pages {
+                        let (word, bit) = (inner / 64, 1 << (inner % 64));
+                        if free[word] & bit != 0 {
+                            problem("a page is in two free runs");
+                        }
+                        free[word] |= bit;
+                        dirty += usize::from(self.dirty[word] & bit != 0);
+                    }
+                    if (dirty != 0) != node.dirty || node.dirty != (state == 1) {
+                        problem("a free run is on the list of the wrong state");
+                    }
+                    free_pages += pages;
+                    dirty_pages += dirty;
+                    (previous, page) = (page, node.next);
+                }
+            }
+        }
+        if free_pages != self.free_pages() || dirty_pages != self.dirty_pages() {
+            problem("free pages are not counted as they should be");
+        }
     }
 }
 
@@ -141,35 +303,8 @@ mod tests {
         buddy
     }
 
-    /// Checks every invariant of the file's head, and returns which pages are free.
-    fn validate(buddy: &Buddy) -> Vec<bool> {
-        let mut free = vec![false; PAGES];
-        for state in 0..2 {
-            for order in 0..ORDERS {
-                let head = buddy.heads[state][order];
-                assert_eq!(head != NONE, buddy.orders[state] & (1 << order) != 0);
-                let (mut page, mut previous) = (head, NONE);
-                while page != NONE {
-                    let node = buddy.nodes[page as usize];
-                    assert_eq!(node.previous, previous);
-                    assert_eq!(node.order_plus_1 as usize, order + 1);
-                    assert_eq!(usize::from(node.dirty), state);
-                    assert_eq!(page & ((1 << order) - 1), 0, "aligned");
-                    for free in &mut free[page as usize..][..1 << order] {
-                        assert!(!*free, "in one run only");
-                        *free = true;
-                    }
-                    let twin = buddy.nodes[(page ^ (1 << order)) as usize % PAGES];
-                    if order < MAX_ORDER as usize {
-                        assert_ne!(twin.order_plus_1 as usize, order + 1, "merged");
-                    }
-                    (previous, page) = (page, node.next);
-                }
-            }
-        }
-        assert!(free[..HEADER_PAGES].iter().all(|free| !free), "the header is not free");
-        assert_eq!(free.iter().filter(|free| **free).count(), buddy.free_pages as usize);
-        free
+    fn validate(buddy: &Buddy) {
+        buddy.validate(|problem| panic!("{problem}"));
     }
 
     #[test]
@@ -223,9 +358,15 @@ mod tests {
                 taken[page..page + (1 << order)].fill(false);
                 buddy.free(page, order, step);
             }
+            if step % 3 == 0 {
+                if let Some(run) = buddy.take_dirty(step - step % 1000, 0) {
+                    buddy.free_clean(run);
+                }
+            }
             if step % 100 == 0 {
-                let free = validate(&buddy);
-                assert!((HEADER_PAGES..PAGES).all(|page| free[page] != taken[page]));
+                validate(&buddy);
+                let used = taken.iter().filter(|taken| **taken).count();
+                assert_eq!(buddy.free_pages(), PAGES - HEADER_PAGES - used);
             }
         }
         for (page, order) in out {
@@ -234,5 +375,46 @@ mod tests {
         validate(&buddy);
         assert!(buddy.is_whole());
         assert_eq!(buddy.largest(), Some(MAX_ORDER));
+    }
+
+    #[test]
+    fn dirty_pages_are_counted_and_purged_by_age() {
+        let mut buddy = seeded();
+        let old = buddy.alloc(3).unwrap();
+        let young = buddy.alloc(4).unwrap();
+        let used = buddy.alloc(2).unwrap();
+        assert_eq!(buddy.dirty_pages(), 0);
+        buddy.free(old, 3, 10);
+        buddy.free(young, 4, 20);
+        assert_eq!(buddy.dirty_pages(), 24);
+        validate(&buddy);
+
+        assert_eq!(buddy.take_dirty(9, 0), None);
+        assert_eq!(buddy.take_dirty(10, 5), None, "below the least order");
+        let run = buddy.take_dirty(10, 0).unwrap();
+        assert!(run.page <= old && old < run.page + (1 << run.order));
+        assert_eq!(buddy.dirty_pages(), 16);
+        buddy.free_clean(run);
+        validate(&buddy);
+        assert_eq!(buddy.take_dirty(19, 0), None);
+
+        buddy.free(used, 2, 30);
+        while let Some(run) = buddy.take_dirty(30, 0) {
+            buddy.free_clean(run);
+        }
+        assert_eq!(buddy.dirty_pages(), 0);
+        assert!(buddy.is_whole());
+        validate(&buddy);
+    }
+
+    #[test]
+    fn a_part_of_a_dirty_run_that_was_never_used_is_clean() {
+        let mut buddy = seeded();
+        let page = buddy.alloc(0).unwrap();
+        buddy.free(page, 0, 1);
+        assert_eq!(buddy.dirty_pages(), 1, "although all of the chunk's lower part is one run");
+        assert_eq!(buddy.alloc(0), Some(page));
+        assert_eq!(buddy.dirty_pages(), 0);
+        validate(&buddy);
     }
 }

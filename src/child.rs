@@ -133,6 +133,29 @@ impl ChildPool {
         }
     }
 
+    /// Gives the parent all free objects that the child has, and its magazines. Returns how many bytes of
+    /// objects that were.
+    ///
+    /// # Safety
+    /// `this` is a child, or destroyed or zeroed, and no other call uses it.
+    pub unsafe fn trim(this: *mut ChildPool) -> usize {
+        const FUNCTION: &str = "slab_trim_child";
+        // SAFETY: the caller's promise; the magazines are the child's own.
+        unsafe {
+            let child = &mut *this;
+            let Some(parent) = child.live_parent() else { return 0 };
+            if child.mask == 0 || child.is_stale(parent) {
+                return 0;
+            }
+            let mut surplus = parent.surplus();
+            let mut shared = parent.lock();
+            let objects = shared.strip(parent, child, FUNCTION, &mut surplus);
+            drop(shared);
+            HEAP.take_back(surplus);
+            objects * parent.element_size as usize
+        }
+    }
+
     /// Whether the parent that the magazines were filled from was destroyed, or created anew, before the
     /// child. Then their rounds are in limbo.
     ///
@@ -263,6 +286,7 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
                 let mut surplus = parent.surplus();
                 let mut shared = parent.lock();
+                shared.count_foreign_free();
                 shared.put(parent, function, &[object], &mut surplus);
                 drop(shared);
                 HEAP.take_back(surplus);

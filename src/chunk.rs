@@ -13,7 +13,7 @@
 //! |---|---|---|
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
-//! | `next`, `previous`, `list`, `slots_used`, `buddy` | heap's lock | the same |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large` | before the chunk is shared | by all |
 //! | `slabs` | the lock of each slab's owner | the same |
 //!
@@ -22,7 +22,7 @@
 //! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that the
 //! header takes up memory in proportion to what the chunk holds.
 
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 use core::ptr;
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -53,6 +53,10 @@ pub struct Chunk {
     /// Which of the heap's lists the chunk is on.
     pub list: u8,
     large: bool,
+    /// Pages that are taken out to be purged.
+    pub purging: u16,
+    /// How many slab descriptors have been in use at some time.
+    slots_written: u16,
     /// Bytes of the reservation.
     bytes: usize,
     /// Bit `n` is set if slab descriptor `n` is in use.
@@ -132,6 +136,68 @@ impl Chunk {
         unsafe { (*chunk).large }
     }
 
+    /// Bytes of the reservation.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub unsafe fn bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk).bytes }
+    }
+
+    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
+    /// slab, whose owner word and slot it has, or free.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn validate(chunk: *mut Chunk, mut problem: impl FnMut(usize, &'static str)) {
+        // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
+        unsafe {
+            let (mut slabs, mut slab_pages) = (0, 0);
+            Chunk::for_each_slab(chunk, |slab| {
+                slabs += 1;
+                let pages = Chunk::pages(slab);
+                let first = pages.start;
+                let owner = (&(*chunk).owners)[first].load(Relaxed);
+                slab_pages += pages.len();
+                for page in pages {
+                    let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
+                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
+                        problem(address.addr(), "a page does not lead to its slab");
+                    }
+                }
+                if first < HEADER_PAGES || (*slab).first_page() != first {
+                    problem(slab.addr(), "a slab is out of place");
+                }
+            });
+            let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
+            if owned != slab_pages {
+                problem(chunk.addr(), "a page has an owner and is in no slab");
+            }
+            if (*chunk).large {
+                if slabs != 1 {
+                    problem(chunk.addr(), "a large object's chunk has not one slab");
+                }
+                return;
+            }
+            (*chunk).buddy.validate(|words| problem(chunk.addr(), words));
+            let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
+            if slab_pages + free_pages != PAGES - HEADER_PAGES {
+                problem(chunk.addr(), "a page is neither in a slab nor free");
+            }
+        }
+    }
+
+    /// Bytes of the header that have been written, in whole pages.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn metadata_bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        let slots = unsafe { (*chunk).slots_written } as usize;
+        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
+    }
+
     fn map(bytes: usize, large: bool) -> *mut Chunk {
         let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
         if !chunk.is_null() {
@@ -170,9 +236,10 @@ impl Chunk {
             let word = slots.iter().position(|word| *word != !0).unwrap_or(0);
             let slot = word * 64 + slots[word].trailing_ones() as usize;
             slots[word] |= 1 << (slot % 64);
+            (*chunk).slots_written = (*chunk).slots_written.max(slot as u16 + 1);
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
-            (*slab).init(chunk.cast::<u8>().add(page * PAGE), geometry);
+            (*slab).init(page, geometry);
             (&mut (*chunk).slots)[Chunk::pages(slab)].fill(slot as u16);
             Chunk::set_owner(slab, owner);
             slab
@@ -187,7 +254,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE);
-            let chunk = chunk_of((*slab).base());
+            let chunk = chunk_of(slab.cast());
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
         }
@@ -201,7 +268,7 @@ impl Chunk {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
         // the slab, and got it through a lock or from someone who did.
         unsafe {
-            let chunk = chunk_of((*slab).base());
+            let chunk = chunk_of(slab.cast());
             for word in &(&(*chunk).owners)[Chunk::pages(slab)] {
                 word.store(owner, Relaxed);
             }
@@ -211,17 +278,8 @@ impl Chunk {
     /// The page numbers of a slab; of a large one, the page where its only object starts.
     unsafe fn pages(slab: *mut Slab) -> core::ops::Range<usize> {
         // SAFETY: the caller has the slab.
-        let (first, order) = unsafe { (page_of((*slab).base()), (*slab).order()) };
+        let (first, order) = unsafe { ((*slab).first_page(), (*slab).order()) };
         first..first + if order == LARGE { 1 } else { 1 << order }
-    }
-
-    /// The first page of a slab's run.
-    ///
-    /// # Safety
-    /// The slab is open.
-    pub unsafe fn first_page(slab: *mut Slab) -> usize {
-        // SAFETY: the caller's promise.
-        page_of(unsafe { (*slab).base() })
     }
 
     /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.

@@ -16,6 +16,8 @@ use crate::geometry::MAX_ORDER;
 const WHOLE: usize = MAX_ORDER as usize + 2;
 const LARGE_OBJECTS: usize = WHOLE + 1;
 const LISTS: usize = LARGE_OBJECTS + 1;
+/// The list number of a chunk that is on its way to the system.
+pub const RELEASED: u8 = LISTS as u8;
 
 /// See the head of this file.
 pub struct ChunkLists {
@@ -37,6 +39,23 @@ impl ChunkLists {
     /// A chunk of which everything is free, or null.
     pub fn whole(&self) -> *mut Chunk {
         self.first[WHOLE]
+    }
+
+    /// How many chunks are wholly free, counted up to `most`.
+    pub fn count_whole(&self, most: usize) -> usize {
+        let (mut chunk, mut count) = (self.first[WHOLE], 0);
+        while !chunk.is_null() && count < most {
+            count += 1;
+            // SAFETY: the chunks here belong to the lock that is held.
+            chunk = unsafe { (*chunk).next };
+        }
+        count
+    }
+
+    /// The first chunk of every list from which runs are handed out, or null; those with most free first.
+    pub fn emptiest_first(&self) -> impl Iterator<Item = *mut Chunk> + use<> {
+        let first = self.first;
+        (0..=WHOLE).rev().map(move |list| first[list])
     }
 
     /// Puts a chunk on its list.
@@ -91,6 +110,28 @@ impl ChunkLists {
             if (*chunk).list as usize != list_of(chunk) {
                 self.remove(chunk);
                 self.insert(chunk);
+            }
+        }
+    }
+
+    /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
+    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+        for (list, &first) in self.first.iter().enumerate() {
+            if first.is_null() == (self.occupied & (1 << list) != 0) {
+                problem(list, "a list of chunks is not noted as it is");
+            }
+            let (mut chunk, mut previous) = (first, ptr::null_mut());
+            while !chunk.is_null() {
+                // SAFETY: the chunks here belong to the lock that is held.
+                unsafe {
+                    if (*chunk).previous != previous
+                        || (*chunk).list as usize != list
+                        || list_of(chunk) != list
+                    {
+                        problem(chunk.addr(), "a chunk is on the wrong list");
+                    }
+                    (previous, chunk) = (chunk, (*chunk).next);
+                }
             }
         }
     }

@@ -6,6 +6,9 @@
 //!   empty nor full, so that its finder can both allocate and free. With it, a child that lives for a
 //!   few objects costs two lock operations in all.
 //!
+//! Full magazines that no child has wanted for an epoch are reaped: the least number that was there since the
+//! last look is what the children did without (Bonwick and Adams call the rest the working set).
+//!
 //! Everything here belongs to the parent's lock.
 
 use crate::geometry::Geometry;
@@ -19,18 +22,28 @@ pub const FIRST_QUOTA: usize = 8;
 /// See the head of this file.
 pub struct Depot {
     full: MagazineList,
+    /// The least number of full magazines since `epoch`.
+    least: u32,
+    /// The second in which it was last looked for what goes unused.
+    epoch: u32,
     empty: MagazineList,
     half: Magazine,
 }
 
 impl Depot {
     /// No magazines.
-    pub const EMPTY: Depot =
-        Depot { full: MagazineList::EMPTY, empty: MagazineList::EMPTY, half: Magazine::NONE };
+    pub const EMPTY: Depot = Depot {
+        full: MagazineList::EMPTY,
+        least: 0,
+        epoch: 0,
+        empty: MagazineList::EMPTY,
+        half: Magazine::NONE,
+    };
 
     /// Takes a full magazine.
     pub fn take_full(&mut self, geometry: &Geometry) -> Option<Magazine> {
         let magazine = self.full.pop(geometry.magazine_mask())?;
+        self.least = self.least.min(self.full.count());
         // SAFETY: it is on no list now.
         unsafe { magazine.set_quota(geometry.magazine_mask(), geometry.rounds()) }
         Some(magazine)
@@ -138,6 +151,47 @@ impl Depot {
                 self.half = magazine;
             }
         }
+    }
+
+    /// If an epoch, a second, is over: how many full magazines are to be reaped. That is half of those that
+    /// went unused, so that it never takes long.
+    pub fn end_epoch(&mut self, now: u32) -> Option<usize> {
+        if now == self.epoch {
+            return None;
+        }
+        self.epoch = now;
+        let unused = core::mem::replace(&mut self.least, self.full.count());
+        Some(unused.div_ceil(2) as usize)
+    }
+
+    /// Gives empty magazines up that are more than could be filled.
+    pub fn drop_excess_empty(&mut self, geometry: &Geometry, out: usize, surplus: &mut Surplus) {
+        while self.empty.count() as usize > geometry.full_limit(out) {
+            let Some(magazine) = self.take_empty(geometry) else { return };
+            // SAFETY: it was on the list, and is no more.
+            unsafe { surplus.add_magazine(magazine) }
+        }
+    }
+
+    /// How many full and empty magazines there are, not counting the half-filled one.
+    pub fn counts(&self) -> (u32, u32) {
+        (self.full.count(), self.empty.count())
+    }
+
+    /// How many objects there are in all magazines.
+    pub fn objects(&self, geometry: &Geometry) -> usize {
+        let half = self.half.rounds(geometry.magazine_mask());
+        self.full.count() as usize * geometry.rounds() + half
+    }
+
+    /// The full magazines and the empty ones.
+    pub(crate) fn lists(&self) -> [&MagazineList; 2] {
+        [&self.full, &self.empty]
+    }
+
+    /// The half-filled magazine, or none.
+    pub(crate) fn half(&self) -> Magazine {
+        self.half
     }
 
     /// Takes any magazine that has rounds.

@@ -59,6 +59,10 @@ const FULL_SHARE: u32 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Geometry {
+    /// Bytes of an object, as asked for.
+    pub item_size: u32,
+    /// Objects at a time, as asked for, at least 1.
+    pub num_items: u32,
     /// Bytes from one object to the next.
     pub stride: u32,
     /// Objects of a slab, 1 to [`MAX_OBJECTS`].
@@ -90,13 +94,24 @@ impl Geometry {
         let full_magazines = FULL_BYTES / (magazine * stride as usize);
         let full_magazines = full_magazines.clamp(FULL_LEAST, FULL_MOST) as u8;
         let magazine_mask = if class == UNCACHED { 0 } else { magazine_bytes(class) as u16 - 1 };
-        Geometry { stride, capacity, order, class, full_magazines, magazine_mask }
+        Geometry {
+            item_size,
+            num_items: num_items.max(1),
+            stride,
+            capacity,
+            order,
+            class,
+            full_magazines,
+            magazine_mask,
+        }
     }
 
     /// The layout of slabs of magazine blocks.
     pub const fn magazines(class: u8) -> Geometry {
         let bytes = magazine_bytes(class);
         Geometry {
+            item_size: bytes as u32,
+            num_items: 1,
             stride: bytes as u32,
             capacity: (PAGE / bytes) as u16,
             order: 0,
@@ -115,6 +130,15 @@ impl Geometry {
     pub fn rounds(&self) -> usize {
         // The words of a magazine but one; 0 for a mask of 0.
         self.magazine_mask() / size_of::<usize>()
+    }
+
+    /// Bytes of a slab.
+    pub fn slab_bytes(&self) -> usize {
+        if self.is_large() {
+            (self.stride as usize).next_multiple_of(PAGE)
+        } else {
+            PAGE << self.order
+        }
     }
 
     /// Full magazines that the depot may hold while `out` objects are out of the slabs.

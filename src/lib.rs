@@ -8,19 +8,21 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`capi`] | the functions of `slab.h` |
+//! | [`capi`], [`capi_ext`] | the functions of `slab.h` and `slab_ext.h` |
 //! | [`child`] | one user's cache: the fast paths, and the slow paths behind them |
 //! | [`parent`] | the owner of objects: what children do under its mutex |
 //! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
 //! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
-//! | [`chunk_lists`] | chunks by what they have free |
+//! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
 //! | [`chunk`] | from an address to its owner and its slab |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | [`geometry`] | sizes: how objects are laid out |
 //! | [`sync`], [`os`] | the doors to locks and to the system |
 //! | `unload` | what happens at dlclose() |
-//! | [`report`] | what is said on misuse |
+//! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
+//! | [`validate`] | a walk that checks every invariant |
+//! | [`report`], [`line`] | what is said on misuse |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
 //! If that is empty, the previous magazine is swapped in; else, under the parent's mutex, a full one from
@@ -37,18 +39,26 @@
 
 pub mod buddy;
 pub mod capi;
+#[cfg(feature = "ext")]
+pub mod capi_ext;
 pub mod child;
 pub mod chunk;
 pub mod chunk_lists;
+pub mod decay;
 pub mod depot;
 pub mod geometry;
 pub mod heap;
+pub mod line;
 pub mod magazine;
+pub mod names;
 pub mod os;
 pub mod parent;
 pub mod partial;
+pub mod print;
 pub mod report;
 pub mod slab;
+pub mod stats;
 pub mod surplus;
 pub mod sync;
 mod unload;
+pub mod validate;

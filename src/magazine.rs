@@ -140,6 +140,18 @@ impl Magazine {
         }
     }
 
+    /// The rounds in it.
+    ///
+    /// # Safety
+    /// It is of this mask and not none, and nobody changes it meanwhile.
+    pub unsafe fn contents<'a>(self, mask: usize) -> &'a [*mut u8] {
+        // SAFETY: words 1 to the last filled one are rounds.
+        unsafe {
+            let first = self.block(mask).cast::<*mut u8>().add(1);
+            core::slice::from_raw_parts(first, self.rounds(mask))
+        }
+    }
+
     /// How many rounds the next fill takes.
     ///
     /// # Safety
@@ -172,6 +184,20 @@ impl MagazineList {
     /// How many magazines are in it.
     pub fn count(&self) -> u32 {
         self.count
+    }
+
+    /// The magazines, last added first.
+    pub fn iter(&self, mask: usize) -> impl Iterator<Item = Magazine> + use<> {
+        let mut next = self.first;
+        core::iter::from_fn(move || {
+            let magazine = next;
+            if magazine.is_none() {
+                return None;
+            }
+            // SAFETY: word 0 of a magazine in the list is the link.
+            next = unsafe { *magazine.block(mask).cast::<Magazine>() };
+            Some(magazine)
+        })
     }
 
     /// Adds a magazine.

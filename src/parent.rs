@@ -6,6 +6,7 @@
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
+//! | `name`, `exchanges`, `foreign_frees` | what statistics and reports say | the mutex |
 //!
 //! **When `holders` falls to 0 the parent keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
@@ -24,6 +25,7 @@ use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
+use crate::names::Name;
 use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
@@ -36,7 +38,7 @@ pub struct ParentPool {
     pub(crate) element_size: u32,
     pub(crate) num_elements: u32,
     pub(crate) item_size: u32,
-    flags: u32,
+    reserved: u32,
     pub(crate) geometry: Geometry,
     shared: UnsafeCell<Shared>,
 }
@@ -46,6 +48,12 @@ pub(crate) struct Shared {
     depot: Depot,
     slabs: Slabs,
     holders: u32,
+    /// Null if it has none.
+    name: *const Name,
+    /// How many times a child and the depot have exchanged magazines.
+    exchanges: usize,
+    /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
+    foreign_frees: usize,
 }
 
 impl ParentPool {
@@ -64,12 +72,15 @@ impl ParentPool {
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
             (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).flags).write(0);
+            (&raw mut (*this).reserved).write(0);
             (&raw mut (*this).geometry).write(geometry);
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
                 depot: Depot::EMPTY,
                 slabs: Slabs::EMPTY,
                 holders: 0,
+                name: ptr::null(),
+                exchanges: 0,
+                foreign_frees: 0,
             }));
         }
     }
@@ -88,15 +99,68 @@ impl ParentPool {
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let objects_out = shared.slabs.count() != 0;
+            let known = shared.slabs.count() != 0 || !shared.name.is_null();
             drop(shared);
             HEAP.take_back(surplus);
-            if objects_out {
+            if known {
                 HEAP.disown(this.addr());
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
         }
+    }
+
+    /// Gives the pool a name; returns false if there is no memory for it.
+    pub fn set_name(&self, name: &[u8]) -> bool {
+        let mut shared = self.lock();
+        // SAFETY: the pool's lock is held, without which its name is not read.
+        let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
+        if !name.is_null() {
+            shared.name = name;
+        }
+        !name.is_null()
+    }
+
+    /// The name; empty if it has none. For reports, which are made with the pool's lock held, or while
+    /// nobody else uses it.
+    pub(crate) fn name(&self) -> &[u8] {
+        // SAFETY: see above; a name lives as long as its pool.
+        unsafe { (*self.shared.get()).name.as_ref().map_or(&[], Name::text) }
+    }
+
+    /// What the pool holds.
+    pub fn numbers(&self) -> ParentNumbers {
+        let shared = self.lock();
+        let (full, empty) = shared.depot.counts();
+        let [slabs_full, slabs_partial, slabs_empty] = shared.slabs.by_state();
+        ParentNumbers {
+            geometry: self.geometry,
+            slabs_full,
+            slabs_partial,
+            slabs_empty,
+            objects_out: shared.slabs.out(),
+            objects_in_depot: shared.depot.objects(&self.geometry),
+            peak_objects_out: shared.slabs.peak(),
+            children: shared.holders as usize,
+            depot_magazines: (full + empty) as usize,
+            exchanges: shared.exchanges,
+            foreign_frees: shared.foreign_frees,
+        }
+    }
+
+    /// Gives the heap everything that no child and no caller has. Returns how many bytes of slabs and
+    /// magazines that were.
+    ///
+    /// # Safety
+    /// The pool exists.
+    pub unsafe fn trim(&self) -> usize {
+        let mut surplus = self.surplus();
+        let mut shared = self.lock();
+        shared.drain_depot(self, "slab_trim_parent", &mut surplus);
+        drop(shared);
+        let bytes = surplus.bytes();
+        HEAP.take_back(surplus);
+        bytes
     }
 
     pub(crate) fn lock(&self) -> Guard<'_, Shared> {
@@ -110,7 +174,48 @@ impl ParentPool {
     }
 }
 
+/// What a parent pool holds; see `struct slab_parent_stats` in `slab_ext.h`.
+pub struct ParentNumbers {
+    /// The layout of its objects.
+    pub geometry: Geometry,
+    /// Slabs without a free object.
+    pub slabs_full: usize,
+    /// Slabs with some objects out.
+    pub slabs_partial: usize,
+    /// Slabs without an object out.
+    pub slabs_empty: usize,
+    /// Objects out of the slabs.
+    pub objects_out: usize,
+    /// How many of these are in the depot.
+    pub objects_in_depot: usize,
+    /// The most objects that were out of the slabs at a time.
+    pub peak_objects_out: usize,
+    /// Children that have magazines.
+    pub children: usize,
+    /// Magazines in the depot.
+    pub depot_magazines: usize,
+    /// Exchanges of magazines between a child and the depot.
+    pub exchanges: usize,
+    /// Objects that came back through no child of the pool.
+    pub foreign_frees: usize,
+}
+
 impl Shared {
+    /// The magazines that no child has.
+    pub(crate) fn depot(&self) -> &Depot {
+        &self.depot
+    }
+
+    /// The slabs.
+    pub(crate) fn slabs(&self) -> &Slabs {
+        &self.slabs
+    }
+
+    /// Counts an object that comes back through no child of this pool.
+    pub(crate) fn count_foreign_free(&mut self) {
+        self.foreign_frees += 1;
+    }
+
     /// Takes objects from slabs; see [`Slabs::take`].
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
@@ -188,6 +293,22 @@ impl Shared {
             }
             self.drain_one(parent, function, surplus);
         }
+    }
+
+    /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
+    #[inline]
+    fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
+        if let Some(magazines) = self.depot.end_epoch(surplus.now()) {
+            self.drain_unused(parent, magazines, surplus);
+        }
+    }
+
+    #[cold]
+    fn drain_unused(&mut self, parent: &ParentPool, magazines: usize, surplus: &mut Surplus) {
+        for _ in 0..magazines {
+            self.drain_one(parent, "slab_free", surplus);
+        }
+        self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
     }
 
     #[cold]
@@ -269,6 +390,37 @@ impl Shared {
         }
     }
 
+    /// Drains the magazines of a child and gives them up. Returns how many objects there were in them.
+    ///
+    /// # Safety
+    /// The child's magazines are of this parent.
+    pub(crate) unsafe fn strip(
+        &mut self,
+        parent: &ParentPool,
+        child: &mut ChildPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) -> usize {
+        let mut objects = 0;
+        for magazine in [&mut child.loaded, &mut child.previous] {
+            if !magazine.is_none() {
+                objects += magazine.rounds(child.mask);
+                // SAFETY: the caller's promise.
+                unsafe {
+                    self.drain(parent, function, magazine, surplus);
+                    surplus.add_magazine(*magazine);
+                }
+                *magazine = Magazine::NONE;
+            }
+        }
+        child.mask = 0;
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.drain_depot(parent, function, surplus);
+        }
+        objects
+    }
+
     /// An empty magazine, or none if there is no memory. Its quota is a full magazine.
     #[inline(never)]
     fn empty_magazine(&mut self, parent: &ParentPool) -> Magazine {
@@ -293,9 +445,11 @@ impl Shared {
     ) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
+        self.reap(parent, surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
             if let Some(full) = self.depot.take_full(geometry) {
+                self.exchanges += 1;
                 let empty = mem::replace(&mut child.loaded, full);
                 let spare = mem::replace(&mut child.previous, empty);
                 if !spare.is_none() {
@@ -324,6 +478,7 @@ impl Shared {
             let empty = if child.previous.is_none() || wanted {
                 let empty = self.empty_magazine(parent);
                 if !empty.is_none() && !child.previous.is_none() {
+                    self.exchanges += 1;
                     self.depot.keep_full(child.previous, geometry);
                     child.previous = Magazine::NONE;
                 }
@@ -340,6 +495,7 @@ impl Shared {
                 return false;
             };
             self.drain_excess(parent, "slab_free", 1, surplus);
+            self.reap(parent, surplus);
             child.previous = mem::replace(&mut child.loaded, empty);
             true
         }

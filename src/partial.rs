@@ -4,7 +4,7 @@
 //! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty;
 //! - a full slab is on no list;
 //! - an empty slab is the spare one, or goes to the heap at once;
-//! - `slabs` counts all of them, `out` is the sum of their `used`.
+//! - `slabs` counts all of them, `out` is the sum of their `used`, and `peak` the most it was.
 //!
 //! Objects are taken from the fullest list first, so that sparse slabs run empty and go back.
 //!
@@ -24,12 +24,18 @@ pub struct Slabs {
     spare: *mut Slab,
     slabs: u32,
     out: usize,
+    peak: usize,
 }
 
 impl Slabs {
     /// No slabs.
-    pub const EMPTY: Slabs =
-        Slabs { partial: [SlabList::EMPTY; QUARTERS], spare: ptr::null_mut(), slabs: 0, out: 0 };
+    pub const EMPTY: Slabs = Slabs {
+        partial: [SlabList::EMPTY; QUARTERS],
+        spare: ptr::null_mut(),
+        slabs: 0,
+        out: 0,
+        peak: 0,
+    };
 
     /// How many slabs there are.
     pub fn count(&self) -> u32 {
@@ -39,6 +45,33 @@ impl Slabs {
     /// How many objects are out of the slabs.
     pub fn out(&self) -> usize {
         self.out
+    }
+
+    /// The most objects that were out at a time.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// How many slabs are full, partial and empty. Takes time in proportion to the partial ones.
+    pub fn by_state(&self) -> [usize; 3] {
+        let partial = self.partial.iter().map(SlabList::count).sum();
+        let empty = usize::from(!self.spare.is_null());
+        [self.slabs as usize - partial - empty, partial, empty]
+    }
+
+    /// Calls `each` with every slab that is on a list, or is the spare one, and whether it is where it should be.
+    pub fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
+        for (index, list) in self.partial.iter().enumerate() {
+            list.for_each(|slab, linked| {
+                let partial = !slab.is_empty() && !slab.is_full();
+                let right = partial && quarter(slab.used(), slab.capacity()) == index;
+                each(slab, linked && right && slab.list as usize == index);
+            });
+        }
+        if !self.spare.is_null() {
+            // SAFETY: the spare slab belongs to the lock that is held.
+            unsafe { each(&*self.spare, (*self.spare).is_empty()) }
+        }
     }
 
     /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
@@ -71,6 +104,7 @@ impl Slabs {
         let taken = rounds.len() - left;
         rounds.copy_within(left.., 0);
         self.out += taken;
+        self.peak = self.peak.max(self.out);
         taken
     }
 
@@ -91,7 +125,7 @@ impl Slabs {
             let was_full = (*slab).is_full();
             let (left, result) = (*slab).put(rounds);
             self.out -= rounds.len() - left;
-            if left == rounds.len() || (!was_full && (*slab).used() >= (*slab).floor) {
+            if left == rounds.len() || (!was_full && stays(&*slab)) {
                 return (left, result);
             }
             if !was_full {
@@ -134,9 +168,8 @@ impl Slabs {
             if (*slab).is_full() {
                 return;
             }
-            let (quarter, floor) = quarter((*slab).used(), (*slab).capacity());
+            let quarter = quarter((*slab).used(), (*slab).capacity());
             (*slab).list = quarter as u8;
-            (*slab).floor = floor;
             self.partial[quarter].insert(slab);
         }
     }
@@ -151,13 +184,15 @@ impl Slabs {
     }
 }
 
-/// Which quarter a slab with `used` of `capacity` objects out is in, and the least number that is in the
-/// same quarter and not 0.
-fn quarter(used: u16, capacity: u16) -> (usize, u16) {
-    let (used, capacity) = (u32::from(used), u32::from(capacity));
-    let quarter = used * QUARTERS as u32 / capacity;
-    let floor = (quarter * capacity).div_ceil(QUARTERS as u32).max(1);
-    (quarter as usize, floor as u16)
+/// Which quarter a slab with `used` of `capacity` objects out is in.
+fn quarter(used: u16, capacity: u16) -> usize {
+    used as usize * QUARTERS / capacity as usize
+}
+
+/// Whether a slab of which objects were put back, but are not all back, is on the right list still.
+fn stays(slab: &Slab) -> bool {
+    let used = slab.used() as usize;
+    used != 0 && used * QUARTERS >= slab.list as usize * slab.capacity() as usize
 }
 
 #[cfg(test)]
@@ -166,14 +201,25 @@ mod tests {
     use crate::slab::tests::slab;
 
     #[test]
-    fn quarters_have_the_floor_of_their_least_member() {
-        for capacity in 2..=512 {
-            for used in 1..capacity {
-                let (at, floor) = quarter(used, capacity);
-                assert!(at < QUARTERS && floor <= used);
-                assert_eq!(quarter(floor, capacity).0, at);
-                assert!(floor == 1 || quarter(floor - 1, capacity).0 < at);
+    fn a_slab_stays_on_its_list_for_as_long_as_it_is_in_its_quarter() {
+        for (item_size, num_items) in [(8, 512), (96, 64), (1024, 4), (2048, 1)] {
+            let mut slab = slab(item_size, num_items);
+            let mut rounds = [ptr::null_mut(); 512];
+            let taken = slab.take(&mut rounds);
+            let mut left = &rounds[512 - taken..];
+            while slab.used() > 1 {
+                assert_eq!(slab.put(&left[..1]), (0, Ok(())));
+                left = &left[1..];
+                let now = quarter(slab.used(), slab.capacity());
+                assert!(now < QUARTERS);
+                for list in now..QUARTERS {
+                    slab.list = list as u8;
+                    assert_eq!(stays(&slab), list == now);
+                }
             }
+            assert_eq!(slab.put(&left[..1]), (0, Ok(())));
+            slab.list = 0;
+            assert!(slab.is_empty() && !stays(&slab));
         }
     }
 
@@ -198,12 +244,13 @@ mod tests {
     #[test]
     fn the_fullest_slab_is_refilled_first_and_an_empty_one_leaves() {
         let (mut a, mut b) = (slab(1024, 4), slab(1024, 4));
-        b.init(a.base().wrapping_add(8192), &crate::geometry::Geometry::new(1024, 4));
+        b.init(80, &crate::geometry::Geometry::new(1024, 4));
+        let b_base = b.base().addr();
         let (a, b) = (&raw mut a, &raw mut b);
         let mut slabs = Slabs::EMPTY;
         let mut surplus = Surplus::new(0);
         let all = take_all(&mut slabs, 8, vec![b, a]);
-        let of = |object: *mut u8| if object.addr() < 0x40_2000 { a } else { b };
+        let of = |object: *mut u8| if object.addr() < b_base { a } else { b };
         // SAFETY: the slabs are this test's alone.
         unsafe {
             let (first, second): (Vec<_>, Vec<_>) =

@@ -22,8 +22,10 @@
 //! or the heap's for limbo slabs and slabs of magazine blocks.
 
 use core::ptr;
+use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
-use crate::geometry::{Geometry, MAX_OBJECTS, divide, reciprocal};
+use crate::chunk::chunk_of;
+use crate::geometry::{Geometry, LARGE, MAX_OBJECTS, PAGE, divide, reciprocal};
 use crate::report::Misuse;
 
 const WORDS: usize = MAX_OBJECTS / 64;
@@ -36,22 +38,23 @@ pub struct Slab {
     pub next: *mut Slab,
     /// The previous slab of the list it is on; not kept in singly linked lists.
     pub previous: *mut Slab,
-    /// The first object.
-    base: *mut u8,
+    item_size: u32,
+    num_items: u32,
     stride: u32,
     reciprocal: u32,
     capacity: u16,
-    used: u16,
-    /// For [`crate::partial`]: the least `used` with which the slab stays on its list.
-    pub floor: u16,
-    /// For [`crate::partial`]: which list it is on.
+    /// Written under the owner's lock like all of it, but read by statistics without.
+    used: AtomicU16,
+    /// Where in its chunk the run starts.
+    page: u16,
+    /// Which of its owner's lists it is on; of meaning if it is on one.
     pub list: u8,
     order: u8,
 }
 
 impl Slab {
     /// Describes a new slab without objects out, on no list.
-    pub fn init(&mut self, base: *mut u8, geometry: &Geometry) {
+    pub fn init(&mut self, page: usize, geometry: &Geometry) {
         let capacity = geometry.capacity as usize;
         for (index, word) in self.bitmap.iter_mut().enumerate() {
             let objects = capacity.saturating_sub(index * 64);
@@ -59,24 +62,50 @@ impl Slab {
         }
         self.next = ptr::null_mut();
         self.previous = ptr::null_mut();
-        self.base = base;
+        self.item_size = geometry.item_size;
+        self.num_items = geometry.num_items;
         self.stride = geometry.stride;
         self.reciprocal = reciprocal(geometry.stride);
         self.capacity = geometry.capacity;
-        self.used = 0;
-        self.floor = 0;
+        self.set_used(0);
+        self.page = page as u16;
         self.list = 0;
         self.order = geometry.order;
     }
 
-    /// The first object, which is where the run starts.
+    /// The first object, which is where the run starts. The descriptor lies in the same chunk.
     pub fn base(&self) -> *mut u8 {
-        self.base
+        let chunk = chunk_of((&raw const *self).cast_mut().cast());
+        chunk.cast::<u8>().wrapping_add(self.page as usize * PAGE)
+    }
+
+    /// The page of the chunk where the run starts.
+    pub fn first_page(&self) -> usize {
+        self.page as usize
+    }
+
+    /// Bytes of an object and objects at a time, as the pool was created with.
+    pub fn item(&self) -> (u32, u32) {
+        (self.item_size, self.num_items)
+    }
+
+    /// Bytes from one object to the next.
+    pub fn stride(&self) -> u32 {
+        self.stride
     }
 
     /// log2 of the pages of the run, or [`crate::geometry::LARGE`].
     pub fn order(&self) -> u8 {
         self.order
+    }
+
+    /// Bytes of the run.
+    pub fn bytes(&self) -> usize {
+        if self.order == LARGE {
+            (self.stride as usize).next_multiple_of(PAGE)
+        } else {
+            PAGE << self.order
+        }
     }
 
     /// How many objects there are.
@@ -86,31 +115,37 @@ impl Slab {
 
     /// How many objects are out.
     pub fn used(&self) -> u16 {
-        self.used
+        // Relaxed: whoever acts on it holds the owner's lock; statistics take any recent value.
+        self.used.load(Relaxed)
+    }
+
+    fn set_used(&mut self, used: u16) {
+        // Relaxed: see `used`. Not an addition, as only the holder of the owner's lock writes.
+        self.used.store(used, Relaxed);
     }
 
     /// Whether no object is out.
     pub fn is_empty(&self) -> bool {
-        self.used == 0
+        self.used() == 0
     }
 
     /// Whether all objects are out.
     pub fn is_full(&self) -> bool {
-        self.used == self.capacity
+        self.used() == self.capacity
     }
 
     /// Takes as many objects as there are and fit, lowest addresses first. They are written to the end
     /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
     /// many.
     pub fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
-        let stride = self.stride as usize;
+        let (base, stride) = (self.base(), self.stride as usize);
         let mut left = rounds.len();
         for (index, word) in self.bitmap.iter_mut().enumerate() {
             let mut free = !*word;
             while free != 0 && left != 0 {
                 let object = index * 64 + free.trailing_zeros() as usize;
                 left -= 1;
-                rounds[left] = self.base.wrapping_add(object * stride);
+                rounds[left] = base.wrapping_add(object * stride);
                 free &= free - 1;
             }
             *word = !free;
@@ -119,7 +154,7 @@ impl Slab {
             }
         }
         let taken = rounds.len() - left;
-        self.used += taken as u16;
+        self.set_used(self.used() + taken as u16);
         taken
     }
 
@@ -127,7 +162,7 @@ impl Slab {
     /// Returns how many of `rounds` are left, and what is wrong with the last of these if it is in this
     /// slab.
     pub fn put(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
-        let base = self.base.addr();
+        let base = self.base().addr();
         let (stride, reciprocal) = (self.stride as usize, self.reciprocal);
         let end = stride * self.capacity as usize;
         let mut left = rounds.len();
@@ -152,8 +187,38 @@ impl Slab {
             *word &= !bit;
             left -= 1;
         }
-        self.used -= (rounds.len() - left) as u16;
+        self.set_used(self.used() - (rounds.len() - left) as u16);
         (left, result)
+    }
+}
+
+/// For [`crate::validate`].
+impl Slab {
+    /// How many bits are set, those behind the last object included.
+    pub fn bits_set(&self) -> usize {
+        self.bitmap.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Clears the bit of an object, and returns whether it was set.
+    pub fn clear_out(&mut self, object: *mut u8) -> bool {
+        let Some((word, bit)) = self.bit(object) else { return false };
+        let set = *word & bit != 0;
+        *word &= !bit;
+        set
+    }
+
+    /// Sets the bit of an object.
+    pub fn set_out(&mut self, object: *mut u8) {
+        if let Some((word, bit)) = self.bit(object) {
+            *word |= bit;
+        }
+    }
+
+    fn bit(&mut self, object: *mut u8) -> Option<(&mut u64, u64)> {
+        let offset = object.addr().wrapping_sub(self.base().addr());
+        let index = offset / self.stride as usize;
+        let object = offset % self.stride as usize == 0 && index < self.capacity as usize;
+        object.then(|| (&mut self.bitmap[index / 64], 1 << (index % 64)))
     }
 }
 
@@ -170,6 +235,25 @@ impl SlabList {
     /// The slab that was added last, or null.
     pub fn first(&self) -> *mut Slab {
         self.first
+    }
+
+    /// How many slabs there are.
+    pub fn count(&self) -> usize {
+        let mut count = 0;
+        self.for_each(|_, _| count += 1);
+        count
+    }
+
+    /// Calls `each` with every slab, and whether it is linked to the one before.
+    pub fn for_each(&self, mut each: impl FnMut(&Slab, bool)) {
+        let (mut slab, mut previous) = (self.first, ptr::null_mut());
+        while !slab.is_null() {
+            // SAFETY: a listed slab belongs to the lock that whoever has the list holds.
+            unsafe {
+                each(&*slab, (*slab).previous == previous);
+                (previous, slab) = (slab, (*slab).next);
+            }
+        }
     }
 
     /// Adds a slab.
@@ -195,7 +279,7 @@ impl SlabList {
     pub unsafe fn remove(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
         unsafe {
-            let Slab { next, previous, .. } = *slab;
+            let (next, previous) = ((*slab).next, (*slab).previous);
             if !next.is_null() {
                 (*next).previous = previous;
             }
@@ -212,26 +296,28 @@ impl SlabList {
 pub(crate) mod tests {
     use super::*;
 
-    /// A slab over addresses that are never used as memory.
+    /// A slab over addresses that are never used as memory. It moves with its descriptor, but not within
+    /// the stack of a test.
     pub fn slab(item_size: u32, num_items: u32) -> Slab {
         // SAFETY: all zeroes is a valid value of each field.
         let mut slab: Slab = unsafe { core::mem::zeroed() };
-        slab.init(ptr::without_provenance_mut(0x40_0000), &Geometry::new(item_size, num_items));
+        slab.init(64, &Geometry::new(item_size, num_items));
         slab
     }
 
     #[test]
     fn objects_are_handed_out_from_the_lowest_address_up() {
         let mut slab = slab(96, 64);
+        let base = slab.base().addr();
         let mut rounds = [ptr::null_mut(); 100];
         assert_eq!(slab.take(&mut rounds[..10]), 10);
         for (index, round) in rounds[..10].iter().rev().enumerate() {
-            assert_eq!(round.addr(), 0x40_0000 + index * 96);
+            assert_eq!(round.addr(), base + index * 96);
         }
         assert_eq!(slab.take(&mut rounds), 75, "the rest of 85");
         assert!(slab.is_full());
-        assert_eq!(rounds[99].addr(), 0x40_0000 + 10 * 96);
-        assert_eq!(rounds[25].addr(), 0x40_0000 + 84 * 96);
+        assert_eq!(rounds[99].addr(), base + 10 * 96);
+        assert_eq!(rounds[25].addr(), base + 84 * 96);
         assert_eq!(slab.take(&mut rounds), 0);
     }
 

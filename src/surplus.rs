@@ -5,6 +5,7 @@
 use core::ptr;
 
 use crate::magazine::{Magazine, MagazineList};
+use crate::os;
 use crate::slab::Slab;
 
 /// Empty slabs and magazine blocks.
@@ -13,17 +14,43 @@ pub struct Surplus {
     slabs: *mut Slab,
     magazines: MagazineList,
     mask: usize,
+    /// The time in seconds of the coarse clock, if it was read on the way.
+    now: Option<u32>,
 }
 
 impl Surplus {
     /// Nothing, for magazines of this mask.
     pub fn new(mask: usize) -> Surplus {
-        Surplus { slabs: ptr::null_mut(), magazines: MagazineList::EMPTY, mask }
+        Surplus { slabs: ptr::null_mut(), magazines: MagazineList::EMPTY, mask, now: None }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
         self.slabs.is_null() && self.magazines.count() == 0
+    }
+
+    /// The time, from the clock once at most.
+    pub fn now(&mut self) -> u32 {
+        *self.now.get_or_insert_with(os::coarse_seconds)
+    }
+
+    /// The time, if it is known.
+    pub fn known_now(&self) -> Option<u32> {
+        self.now
+    }
+
+    /// Bytes of the slabs and magazines in it.
+    pub fn bytes(&self) -> usize {
+        let mut bytes = self.magazines.count() as usize * (self.mask + 1);
+        let mut slab = self.slabs;
+        while !slab.is_null() {
+            // SAFETY: a slab in the surplus is nobody else's.
+            unsafe {
+                bytes += (*slab).bytes();
+                slab = (*slab).next;
+            }
+        }
+        bytes
     }
 
     /// Adds an empty slab.

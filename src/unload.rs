@@ -1,9 +1,15 @@
-//! What happens when the object that carries the library is unloaded: free memory goes to the system.
+//! What happens when the object that carries the library is unloaded, or the process ends: statistics are
+//! written if SLAB_STATS asks for them, and free memory goes to the system.
 //!
 //! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds objects
-//! in stays mapped. The same runs at the end of the process, where it is of no use and does no harm.
+//! in stays mapped. At the end of the process, giving memory back is of no use and does no harm.
+//!
+//! A process may end anywhere, even in a signal handler within the library: if the heap is locked, nothing
+//! happens.
 
 use crate::heap::HEAP;
+use crate::os;
+use crate::print::{Format, print};
 
 #[used]
 #[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".fini_array"))]
@@ -11,5 +17,24 @@ use crate::heap::HEAP;
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
 extern "C" fn at_unload() {
+    if cfg!(feature = "ext") && !HEAP.is_locked() {
+        write_statistics();
+    }
     HEAP.release_free_memory();
+}
+
+fn write_statistics() {
+    let Some(path) = os::variable(c"SLAB_STATS") else { return };
+    let bytes = path.to_bytes();
+    let format = if bytes.ends_with(b".json") { Format::Json } else { Format::Table };
+    let to = |fd| {
+        print(format, &mut |text| {
+            os::write(fd, text);
+        });
+    };
+    match bytes {
+        b"" => {}
+        b"stderr" => to(libc::STDERR_FILENO),
+        _ => os::with_file(path, to),
+    }
 }

@@ -1,7 +1,7 @@
 //! POSIX: Linux, the BSDs, macOS. Everything goes through the C library, so that sanitizers,
 //! valgrind and a test's own `mmap` see it.
 
-use core::ffi::c_void;
+use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
 
 /// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
@@ -62,6 +62,22 @@ pub unsafe fn release(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. munmap of whole pages of our own cannot fail but for lack of
     // kernel memory to split a mapping; the range then stays mapped and is lost, not corrupted.
     unsafe { libc::munmap(start.cast(), bytes) };
+}
+
+/// Takes the memory away from behind a range of address space, which stays reserved: its next use
+/// finds zeroes.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
+pub unsafe fn purge(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise. If it fails, the memory just stays.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
+}
+
+/// Bytes of a page of the system's.
+pub fn page_size() -> usize {
+    // SAFETY: always callable.
+    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
 }
 
 /// The platform's mutex.
@@ -147,10 +163,69 @@ pub fn around_fork(before: unsafe extern "C" fn(), after: unsafe extern "C" fn()
     unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) == 0 }
 }
 
-/// Says a line on stderr: one write, no buffer, no lock.
+/// Says a line on stderr: one write if it can be, no buffer, no lock.
 pub fn say(line: &[u8]) {
-    // SAFETY: `line` is readable. There is no one to tell if stderr is closed.
-    unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast::<c_void>(), line.len()) };
+    // There is no one to tell if stderr is closed.
+    write(libc::STDERR_FILENO, line);
+}
+
+/// Writes all of `text` to a file descriptor, and returns whether it could.
+pub fn write(fd: c_int, mut text: &[u8]) -> bool {
+    while !text.is_empty() {
+        // SAFETY: `text` is readable.
+        let written = unsafe { libc::write(fd, text.as_ptr().cast::<c_void>(), text.len()) };
+        match usize::try_from(written) {
+            Ok(written) => text = &text[written..],
+            Err(_) if is_interrupted() => {}
+            Err(_) => return false,
+        }
+    }
+    true
+}
+
+fn is_interrupted() -> bool {
+    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
+    // SAFETY: always callable; the word is the thread's own.
+    let errno = unsafe { *libc::__errno_location() };
+    #[cfg(not(any(target_os = "linux", target_os = "emscripten")))]
+    let errno = 0;
+    errno == libc::EINTR
+}
+
+/// Calls `text` with a file that is created, or emptied, for it; does nothing if that is not possible.
+pub fn with_file(path: &CStr, text: impl FnOnce(c_int)) {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
+    // SAFETY: `path` is a string; the descriptor is closed once.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint);
+        if fd >= 0 {
+            text(fd);
+            libc::close(fd);
+        }
+    }
+}
+
+/// The value of an environment variable; none in a program with more rights than its user (setuid).
+pub fn variable(name: &CStr) -> Option<&'static CStr> {
+    // SAFETY: `name` is a string. The value is valid until the environment is changed, which a program
+    // must not do while others read it.
+    unsafe {
+        if is_privileged() {
+            return None;
+        }
+        let value = libc::getenv(name.as_ptr());
+        if value.is_null() { None } else { Some(CStr::from_ptr(value)) }
+    }
+}
+
+fn is_privileged() -> bool {
+    // SAFETY: always callable.
+    unsafe {
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        return libc::getauxval(libc::AT_SECURE) != 0;
+        #[cfg(not(any(target_os = "linux", target_os = "android")))]
+        return libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid();
+    }
 }
 
 /// Ends the process with SIGABRT.

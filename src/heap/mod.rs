@@ -1,0 +1,322 @@
+//! The page heap: one per copy of the library, under one lock, shared by all parent pools.
+//!
+//! It hands out slabs (page runs of chunks) and magazine blocks, takes them back, and looks after
+//! slabs in limbo.
+//!
+//! Free memory stays for a while ([`crate::decay`]). Then chunks that are wholly free are released but for
+//! one, and the dirty runs of the others are purged. The system is never called with the lock held: runs
+//! to be purged are taken out as if they were in use, and put back as clean.
+//!
+//! **Limbo.** A parent may be destroyed, or created anew, while objects of it are out. Its slabs then
+//! change their owner word to LIMBO: no parent pool, old or new, at this or another address, is their
+//! owner, and their objects are freed here, under the heap's lock. The last object that goes takes the
+//! slab with it.
+//!
+//! **Fork.** The lock is held across fork(), so that the child process finds the heap in order.
+
+mod fork;
+mod purge;
+mod state;
+
+use core::cell::UnsafeCell;
+use core::ptr;
+use core::sync::atomic::AtomicU32;
+
+use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, owner_of, slab_of};
+use crate::geometry::{Geometry, HEADER_PAGES};
+use crate::magazine::Magazine;
+use crate::names::{self, Name};
+use crate::os;
+use crate::report::Misuse;
+use crate::slab::Slab;
+use crate::stats::{self, HeapNumbers, PoolNumbers};
+use crate::surplus::Surplus;
+use crate::sync::{Guard, Mutex, rank};
+
+use fork::hold_across_fork;
+pub use state::State;
+use state::Unused;
+
+/// The heap of this copy of the library.
+pub static HEAP: Heap = Heap::new();
+
+/// A lock and what it protects.
+pub struct Heap {
+    mutex: Mutex,
+    state: UnsafeCell<State>,
+    /// The second in which it was last looked for what is due.
+    last_tick: AtomicU32,
+}
+
+// SAFETY: the state is only reached with the mutex locked.
+unsafe impl Sync for Heap {}
+
+impl Heap {
+    const fn new() -> Heap {
+        Heap {
+            mutex: Mutex::unlocked(),
+            state: UnsafeCell::new(State::EMPTY),
+            last_tick: AtomicU32::new(0),
+        }
+    }
+
+    fn lock(&self) -> HeapGuard<'_> {
+        // SAFETY: no thread locks the heap twice (asserted in debug builds), and the state is reached
+        // through this lock only.
+        let guard = unsafe { Guard::lock(&self.mutex, self.state.get()) };
+        rank::heap_locked();
+        HeapGuard(guard)
+    }
+
+    fn try_lock(&self) -> Option<HeapGuard<'_>> {
+        // SAFETY: as in `lock`.
+        let guard = unsafe { Guard::try_lock(&self.mutex, self.state.get()) }?;
+        rank::heap_locked();
+        Some(HeapGuard(guard))
+    }
+
+    /// Whether a thread, which may be this one, is just at it.
+    pub fn is_locked(&self) -> bool {
+        self.try_lock().is_none()
+    }
+
+    /// Makes an empty slab, on no list. Null if there is no memory.
+    pub fn make_slab(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+        if geometry.is_large() {
+            return self.make_large(owner, geometry);
+        }
+        self.with_memory(|state| {
+            let slab = state.carve(geometry, owner)?;
+            state.object_slabs += 1;
+            Some(slab)
+        })
+        .unwrap_or(ptr::null_mut())
+    }
+
+    /// Makes an empty magazine whose quota is not set. None if there is no memory.
+    pub fn make_magazine(&self, class: u8) -> Magazine {
+        let block = self.with_memory(|state| state.take_block(class));
+        // SAFETY: the block is new, of the class's size and naturally aligned.
+        block.map_or(Magazine::NONE, |block| unsafe { Magazine::new(block) })
+    }
+
+    /// Takes back what a parent has no use for, and looks for what is due if time has passed.
+    #[inline]
+    pub fn take_back(&self, surplus: Surplus) {
+        if !surplus.is_empty() {
+            self.take_back_all(surplus);
+        } else if let Some(now) = surplus.known_now() {
+            self.tick(now);
+        }
+    }
+
+    #[inline(never)]
+    fn take_back_all(&self, mut surplus: Surplus) {
+        let now = surplus.now();
+        let mut unused = Unused::NONE;
+        let mut state = self.lock();
+        // SAFETY: what is in the surplus is nobody else's.
+        unsafe { state.absorb(surplus, now, &mut unused) };
+        self.decay(state, now, unused);
+    }
+
+    /// Leaves the slabs of a parent pool that goes, or went without a word, in limbo. The empty ones are
+    /// freed, and its name is forgotten.
+    ///
+    /// Takes time in proportion to all slabs of the heap.
+    ///
+    /// # Safety
+    /// No other call uses this parent or its objects.
+    pub unsafe fn disown(&self, parent: usize) {
+        let now = os::coarse_seconds();
+        let mut unused = Unused::NONE;
+        let mut state = self.lock();
+        if let Some(name) = state.names.remove(parent) {
+            // SAFETY: the block was the name's, which is in the list no more.
+            unsafe { state.put_block(name, now, &mut unused) }
+        }
+        if state.object_slabs != 0 {
+            let mut empty = Surplus::new(0);
+            let mut disown = |slab: *mut Slab| {
+                // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
+                unsafe {
+                    if owner_of((*slab).base()) != parent {
+                        // Another parent's.
+                    } else if (*slab).is_empty() {
+                        empty.add_slab(slab);
+                    } else {
+                        Chunk::set_owner(slab, LIMBO);
+                    }
+                }
+            };
+            // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
+            unsafe {
+                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
+                state.absorb(empty, now, &mut unused);
+            }
+        }
+        drop(state);
+        unused.release();
+    }
+
+    /// Frees an object whose slab is in limbo.
+    ///
+    /// # Safety
+    /// The address is in a chunk.
+    pub unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
+        let now = os::coarse_seconds();
+        let mut unused = Unused::NONE;
+        let mut state = self.lock();
+        // SAFETY: the caller's promise; the slab of a limbo page belongs to the lock that is held.
+        let result = unsafe {
+            if owner_of(object) == LIMBO {
+                let slab = slab_of(object);
+                let (_, result) = (*slab).put(&[object]);
+                if result.is_ok() && (*slab).is_empty() {
+                    state.free_object_slab(slab, now, &mut unused);
+                }
+                result
+            } else {
+                // Between the caller's look at the word and the lock, another call freed the slab.
+                Err(Misuse::DoubleFree)
+            }
+        };
+        drop(state);
+        unused.release();
+        result
+    }
+
+    /// Gives back to the system whatever is free, unless a thread is just at it. Called when the library
+    /// is unloaded, which may be the end of a process that was interrupted anywhere.
+    pub fn release_free_memory(&self) {
+        let mut unused = Unused::NONE;
+        let Some(mut guard) = self.try_lock() else { return };
+        let state = &mut *guard;
+        state.drop_spare_magazines(&mut unused);
+        while !state.chunks.whole().is_null() {
+            let chunk = state.chunks.whole();
+            // SAFETY: the chunk is on that list, and nothing of it is handed out.
+            unsafe { state.release(chunk, &mut unused) }
+        }
+        drop(guard);
+        unused.release();
+    }
+
+    /// Gives a parent pool a name, cut to [`names::NAME_BYTES`]. Null if there is no memory.
+    ///
+    /// # Safety
+    /// Nobody reads the pool's name at the same time: its lock is held.
+    pub unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *const Name {
+        let name = self.with_memory(|state| {
+            let name = state.names.find(parent);
+            if !name.is_null() {
+                return Some(name);
+            }
+            let block = state.take_block(names::CLASS)?;
+            // SAFETY: the block is new.
+            Some(unsafe { state.names.add(block, parent) })
+        });
+        let Some(name) = name else { return ptr::null() };
+        let _state = self.lock();
+        // SAFETY: the caller's promise for the pool's side, and the heap's lock for all others.
+        unsafe { names::set(name, text) };
+        name
+    }
+
+    /// Calls `look` with the heap locked.
+    pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock())
+    }
+
+    /// The numbers of the first pool behind `after`; see [`stats::next_pool`].
+    pub fn next_pool(&self, after: Option<(usize, u32, u32)>) -> Option<PoolNumbers> {
+        self.with_state(|state| stats::next_pool(state, after))
+    }
+
+    /// The numbers of the heap. Takes time in proportion to all slabs.
+    pub fn numbers(&self) -> HeapNumbers {
+        self.with_state(State::numbers)
+    }
+
+    /// Runs `request`, and again with a further chunk if it finds no memory.
+    fn with_memory<T>(&self, mut request: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
+        let mut state = self.lock();
+        loop {
+            if let Some(answer) = request(&mut state) {
+                return Some(answer);
+            }
+            drop(state);
+            hold_across_fork();
+            let chunk = Chunk::reserve();
+            if chunk.is_null() {
+                return None;
+            }
+            state = self.lock();
+            // SAFETY: the chunk is new and whole, and on no list.
+            unsafe { state.adopt(chunk) }
+        }
+    }
+
+    fn make_large(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+        hold_across_fork();
+        let chunk = Chunk::reserve_large(geometry.stride as usize);
+        if chunk.is_null() {
+            return ptr::null_mut();
+        }
+        let mut state = self.lock();
+        state.object_slabs += 1;
+        // SAFETY: the chunk is new and was reserved for this object.
+        unsafe {
+            state.adopt(chunk);
+            Chunk::open(chunk, HEADER_PAGES, geometry, owner)
+        }
+    }
+}
+
+/// The locked heap.
+struct HeapGuard<'a>(Guard<'a, State>);
+
+impl core::ops::Deref for HeapGuard<'_> {
+    type Target = State;
+    fn deref(&self) -> &State {
+        &self.0
+    }
+}
+
+impl core::ops::DerefMut for HeapGuard<'_> {
+    fn deref_mut(&mut self) -> &mut State {
+        &mut self.0
+    }
+}
+
+impl Drop for HeapGuard<'_> {
+    fn drop(&mut self) {
+        rank::heap_unlocking();
+    }
+}
+
+/// What an owner word means.
+pub enum Owner {
+    /// A parent pool, at this address.
+    Parent(usize),
+    /// None any more.
+    Limbo,
+    /// The page has no objects.
+    None,
+}
+
+/// Who owns the slab that an address lies in.
+///
+/// # Safety
+/// The address is in a chunk.
+pub unsafe fn owner(object: *mut u8) -> Owner {
+    // SAFETY: the caller's promise.
+    match unsafe { owner_of(object) } {
+        chunk::FREE | MAGAZINES => Owner::None,
+        LIMBO => Owner::Limbo,
+        parent => Owner::Parent(parent),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,320 @@
+//! What the heap's lock protects: the lists of chunks, the slabs of magazine blocks, and the counts.
+//!
+//! Every function here runs with the lock held.
+
+use core::ptr;
+
+use crate::buddy::Buddy;
+use crate::chunk::{Chunk, FREE, MAGAZINES, chunk_of, owner_of, slab_of};
+use crate::chunk_lists::{ChunkLists, RELEASED};
+use crate::decay::Decay;
+use crate::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
+use crate::names::Names;
+use crate::os;
+use crate::slab::{Slab, SlabList};
+use crate::stats::HeapNumbers;
+use crate::surplus::Surplus;
+
+/// What the heap's lock protects, besides the metadata in chunks.
+pub struct State {
+    pub(super) chunks: ChunkLists,
+    /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
+    pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
+    pub(super) names: Names,
+    /// Slabs of parents and in limbo: if there is none, nothing needs to be searched.
+    pub(super) object_slabs: usize,
+    pub(super) decay: Decay,
+    /// Address space of all chunks, in bytes.
+    pub(super) mapped: usize,
+    /// Free pages of all chunks, and how many of them are dirty.
+    pub(super) free_pages: usize,
+    pub(super) dirty_pages: usize,
+}
+
+impl State {
+    /// Nothing at all.
+    pub(super) const EMPTY: State = State {
+        chunks: ChunkLists::EMPTY,
+        magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
+        names: Names::EMPTY,
+        object_slabs: 0,
+        decay: Decay::DEFAULT,
+        mapped: 0,
+        free_pages: 0,
+        dirty_pages: 0,
+    };
+
+    /// Makes a slab of a run of the first chunk that has one.
+    pub(super) fn carve(&mut self, geometry: &Geometry, owner: usize) -> Option<*mut Slab> {
+        let chunk = self.chunks.with_run(geometry.order);
+        if chunk.is_null() {
+            return None;
+        }
+        // SAFETY: the heap's lock is held, as `self` is its state.
+        unsafe {
+            let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
+            Some(Chunk::open(chunk, page, geometry, owner))
+        }
+    }
+
+    /// # Safety
+    /// What is in the surplus is nobody else's.
+    pub(super) unsafe fn absorb(&mut self, mut surplus: Surplus, now: u32, unused: &mut Unused) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            while let Some(slab) = surplus.take_slab() {
+                self.free_object_slab(slab, now, unused);
+            }
+            while let Some(block) = surplus.take_block() {
+                self.put_block(block, now, unused);
+            }
+        }
+    }
+
+    /// # Safety
+    /// `slab` is empty, on no list, and nobody else uses it.
+    pub(super) unsafe fn free_object_slab(
+        &mut self,
+        slab: *mut Slab,
+        now: u32,
+        unused: &mut Unused,
+    ) {
+        self.object_slabs -= 1;
+        // SAFETY: the caller's promise.
+        unsafe { self.free_slab(slab, now, unused) }
+    }
+
+    /// # Safety
+    /// `slab` is empty, on no list, and nobody else uses it.
+    pub(super) unsafe fn free_slab(&mut self, slab: *mut Slab, now: u32, unused: &mut Unused) {
+        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        unsafe {
+            let (chunk, page, order) =
+                (chunk_of(slab.cast()), (*slab).first_page(), (*slab).order());
+            Chunk::close(slab);
+            if order == LARGE {
+                self.release(chunk, unused);
+            } else {
+                self.change(chunk, |buddy| buddy.free(page, order, now));
+            }
+        }
+    }
+
+    /// Changes the free runs of a chunk, and all that is noted of them.
+    ///
+    /// # Safety
+    /// The chunk is on a list.
+    pub(super) unsafe fn change<T>(
+        &mut self,
+        chunk: *mut Chunk,
+        change: impl FnOnce(&mut Buddy) -> T,
+    ) -> T {
+        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        unsafe {
+            let buddy = &mut (*chunk).buddy;
+            self.free_pages -= buddy.free_pages();
+            self.dirty_pages -= buddy.dirty_pages();
+            let result = change(buddy);
+            self.free_pages += buddy.free_pages();
+            self.dirty_pages += buddy.dirty_pages();
+            self.chunks.update(chunk);
+            result
+        }
+    }
+
+    /// Takes in a new chunk.
+    ///
+    /// # Safety
+    /// Nobody else knows it.
+    pub(super) unsafe fn adopt(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.mapped += Chunk::bytes(chunk);
+            self.free_pages += (*chunk).buddy.free_pages();
+            self.chunks.insert(chunk);
+        }
+    }
+
+    /// Takes a chunk off its list, to be released.
+    ///
+    /// # Safety
+    /// It is on a list, and nothing of it is handed out.
+    pub(super) unsafe fn release(&mut self, chunk: *mut Chunk, unused: &mut Unused) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.chunks.remove(chunk);
+            self.mapped -= Chunk::bytes(chunk);
+            self.free_pages -= (*chunk).buddy.free_pages();
+            self.dirty_pages -= (*chunk).buddy.dirty_pages();
+            unused.add(chunk);
+        }
+    }
+
+    /// Frees the slabs of magazine blocks that are kept although they are empty.
+    pub(super) fn drop_spare_magazines(&mut self, unused: &mut Unused) {
+        for class in 0..MAGAZINE_WORDS.len() {
+            let slab = self.magazines[class].first();
+            // SAFETY: slabs of magazine blocks belong to the heap's lock.
+            unsafe {
+                if !slab.is_null() && (*slab).is_empty() {
+                    self.magazines[class].remove(slab);
+                    self.free_slab(slab, os::coarse_seconds(), unused);
+                }
+            }
+        }
+    }
+
+    /// Bytes that may have memory behind them.
+    pub(super) fn resident(&self) -> usize {
+        self.mapped - (self.free_pages - self.dirty_pages) * PAGE
+    }
+
+    pub(super) fn take_block(&mut self, class: u8) -> Option<*mut u8> {
+        let list = class as usize;
+        let mut slab = self.magazines[list].first();
+        let mut block = [ptr::null_mut()];
+        // SAFETY: slabs of magazine blocks belong to the heap's lock.
+        unsafe {
+            if slab.is_null() {
+                slab = self.carve(&Geometry::magazines(class), MAGAZINES)?;
+                (*slab).list = class;
+                self.magazines[list].insert(slab);
+            }
+            (*slab).take(&mut block);
+            if (*slab).is_full() {
+                self.magazines[list].remove(slab);
+            }
+        }
+        Some(block[0])
+    }
+
+    /// # Safety
+    /// `block` came from `take_block`, and nobody else uses it.
+    pub(super) unsafe fn put_block(&mut self, block: *mut u8, now: u32, unused: &mut Unused) {
+        // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
+        unsafe {
+            let slab = slab_of(block);
+            let list = (*slab).list as usize;
+            let was_full = (*slab).is_full();
+            let put = (*slab).put(&[block]);
+            debug_assert!(put.0 == 0, "a magazine block is freed twice");
+            if was_full {
+                self.magazines[list].insert(slab);
+            }
+            let only = self.magazines[list].first() == slab && (*slab).next.is_null();
+            if (*slab).is_empty() && !only {
+                self.magazines[list].remove(slab);
+                self.free_slab(slab, now, unused);
+            }
+        }
+    }
+
+    /// Calls `each` with every slab of objects, limbo included.
+    pub fn for_each_object_slab(&self, mut each: impl FnMut(*mut Slab)) {
+        self.for_each_slab(|slab, owner| {
+            if owner != MAGAZINES {
+                each(slab);
+            }
+        });
+    }
+
+    /// Calls `each` with every slab and its owner word.
+    pub fn for_each_slab(&self, mut each: impl FnMut(*mut Slab, usize)) {
+        // SAFETY: the heap's lock is held, and a slab in use has an owner.
+        self.chunks.for_each(|chunk| unsafe {
+            Chunk::for_each_slab(chunk, |slab| {
+                let owner = owner_of((*slab).base());
+                debug_assert!(owner != FREE);
+                each(slab, owner);
+            });
+        });
+    }
+
+    /// The name of a pool; empty if it has none.
+    pub fn name(&self, parent: usize) -> &[u8] {
+        let name = self.names.find(parent);
+        // SAFETY: a name in the list belongs to the lock that is held.
+        if name.is_null() { &[] } else { unsafe { (*name).text() } }
+    }
+
+    /// Checks all invariants of the heap, and calls `problem` with an address and what does not hold there.
+    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+        let (mut mapped, mut free_pages, mut dirty_pages, mut object_slabs) = (0, 0, 0, 0);
+        self.for_each_object_slab(|_| object_slabs += 1);
+        self.chunks.validate(&mut problem);
+        self.chunks.for_each(|chunk| {
+            // SAFETY: chunks on the lists exist, and the heap's lock is held.
+            unsafe {
+                mapped += Chunk::bytes(chunk);
+                free_pages += (*chunk).buddy.free_pages();
+                dirty_pages += (*chunk).buddy.dirty_pages();
+                Chunk::validate(chunk, &mut problem);
+            }
+        });
+        if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
+            problem(0, "the heap's pages are miscounted");
+        }
+        if object_slabs != self.object_slabs {
+            problem(0, "the heap's slabs are miscounted");
+        }
+    }
+
+    /// Counts everything.
+    pub fn numbers(&self) -> HeapNumbers {
+        let mut numbers = HeapNumbers {
+            mapped: self.mapped,
+            dirty: self.dirty_pages * PAGE,
+            clean: (self.free_pages - self.dirty_pages) * PAGE,
+            ..HeapNumbers::default()
+        };
+        // SAFETY: the heap's lock is held.
+        self.for_each_slab(|slab, owner| unsafe {
+            let bytes = if owner == MAGAZINES {
+                &mut numbers.magazine_slabs
+            } else {
+                &mut numbers.object_slabs
+            };
+            *bytes += (*slab).bytes();
+        });
+        // SAFETY: the heap's lock is held.
+        self.chunks.for_each(|chunk| unsafe {
+            numbers.chunks += 1;
+            numbers.large += usize::from(Chunk::is_large(chunk));
+            numbers.metadata += Chunk::metadata_bytes(chunk);
+            (*chunk).buddy.for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
+        });
+        numbers
+    }
+}
+
+/// Chunks taken off the heap's lists, to be released once the lock is not held.
+pub(super) struct Unused {
+    first: *mut Chunk,
+}
+
+impl Unused {
+    pub(super) const NONE: Unused = Unused { first: ptr::null_mut() };
+
+    /// # Safety
+    /// The chunk is on no list, and nothing of it is handed out.
+    pub(super) unsafe fn add(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*chunk).next = self.first;
+            (*chunk).list = RELEASED;
+        }
+        self.first = chunk;
+    }
+
+    pub(super) fn release(self) {
+        let mut chunk = self.first;
+        while !chunk.is_null() {
+            // SAFETY: nobody else knows the chunk.
+            unsafe {
+                let next = (*chunk).next;
+                Chunk::release(chunk);
+                chunk = next;
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Tests of the heap, on heaps of their own.
+
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::chunk::chunk_of;
+use crate::decay::DECAY_SECONDS;
+use crate::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES};
+
+const PARENT: usize = 0x1000;
+const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
+
+impl Heap {
+    fn chunks(&self) -> usize {
+        let mut count = 0;
+        self.lock().chunks.for_each(|_| count += 1);
+        count
+    }
+
+    fn dirty(&self) -> usize {
+        self.lock().dirty_pages * PAGE
+    }
+
+    fn take_slab_back(&self, slab: *mut Slab) {
+        let mut surplus = Surplus::new(0);
+        // SAFETY: the slab is the test's, and empty.
+        unsafe { surplus.add_slab(slab) };
+        self.take_back(surplus);
+    }
+}
+
+fn take_one(slab: *mut Slab) -> *mut u8 {
+    let mut object = [ptr::null_mut()];
+    // SAFETY: the slab is the test's.
+    assert_eq!(unsafe { (*slab).take(&mut object) }, 1);
+    object[0]
+}
+
+#[test]
+fn every_page_of_a_slab_leads_to_its_owner_and_descriptor() {
+    let heap = Heap::new();
+    for (item_size, num_items) in [(96, 64), (4096, 16), (66_632, 4)] {
+        let geometry = Geometry::new(item_size, num_items);
+        let slab = heap.make_slab(PARENT, &geometry);
+        // SAFETY: the slab is the test's.
+        unsafe {
+            for page in 0..1 << geometry.order {
+                let address = (*slab).base().add(page * PAGE);
+                assert_eq!(owner_of(address), PARENT);
+                assert_eq!(slab_of(address), slab);
+            }
+            let base = (*slab).base();
+            heap.take_slab_back(slab);
+            assert_eq!(owner_of(base), chunk::FREE);
+        }
+    }
+    heap.release_free_memory();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn free_memory_goes_back_once_the_decay_time_is_over() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(CHUNK as u32 / 4, 1);
+    let page = Geometry::new(4096, 1);
+    let used = heap.make_slab(PARENT, &page);
+    let slabs: Vec<_> = (0..6).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+    let chunks = heap.chunks();
+    for slab in slabs {
+        heap.take_slab_back(slab);
+    }
+    assert_eq!(heap.chunks(), chunks, "it is about to be used again");
+    assert_eq!(heap.dirty(), 6 * CHUNK / 4);
+
+    let now = os::coarse_seconds();
+    heap.tick(now + DECAY_SECONDS - 1);
+    assert_eq!(heap.dirty(), 6 * CHUNK / 4);
+    heap.tick(now + DECAY_SECONDS + 1);
+    assert_eq!(heap.dirty(), 0);
+    assert_eq!(heap.chunks(), 2, "the one in use, and one that is wholly free");
+
+    heap.trim();
+    assert_eq!(heap.chunks(), 1);
+    heap.take_slab_back(used);
+    assert_eq!(heap.trim(), CHUNK - PAGES_OF_ONE_CHUNK * PAGE + PAGE);
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn what_is_above_the_limit_goes_back_at_once() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(CHUNK as u32 / 2, 1);
+    let slabs: Vec<_> = (0..20).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+    for slab in slabs {
+        heap.take_slab_back(slab);
+        assert!(heap.dirty() <= (8 << 20) + 10 * CHUNK / 16);
+    }
+    assert!(heap.dirty() <= (8 << 20) + CHUNK / 8);
+    heap.trim();
+}
+
+#[test]
+fn purged_memory_is_zero_and_can_be_used_again() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(CHUNK as u32 / 8, 1);
+    let keep = heap.make_slab(PARENT, &geometry);
+    let slab = heap.make_slab(PARENT, &geometry);
+    // SAFETY: the slabs are the test's.
+    unsafe {
+        let bytes = CHUNK / 8;
+        (*slab).base().write_bytes(0xab, bytes);
+        (*keep).base().write_bytes(0xcd, bytes);
+        let base = (*slab).base();
+        heap.take_slab_back(slab);
+        assert_eq!(heap.trim(), bytes);
+        let again = heap.make_slab(PARENT, &geometry);
+        assert_eq!((*again).base(), base);
+        assert!(core::slice::from_raw_parts(base, bytes).iter().all(|byte| *byte == 0));
+        let kept = core::slice::from_raw_parts((*keep).base(), bytes);
+        assert!(kept.iter().all(|byte| *byte == 0xcd));
+        heap.take_slab_back(again);
+    }
+    heap.take_slab_back(keep);
+    heap.trim();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn a_large_object_has_a_chunk_of_its_own_while_it_lives() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(3 * CHUNK as u32, 1);
+    assert!(geometry.is_large());
+    let slab = heap.make_slab(PARENT, &geometry);
+    let object = take_one(slab);
+    // SAFETY: the object has these bytes, and is the test's.
+    unsafe {
+        object.write_bytes(0xab, 3 * CHUNK);
+        assert_eq!(owner_of(object), PARENT);
+        assert_eq!((*slab).put(&[object]), (0, Ok(())));
+    }
+    assert_eq!(heap.chunks(), 1);
+    heap.take_slab_back(slab);
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn a_slab_in_limbo_goes_with_its_last_object() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(96, 64);
+    let (kept, empty) = (heap.make_slab(PARENT, &geometry), heap.make_slab(PARENT, &geometry));
+    let other = heap.make_slab(2 * PARENT, &geometry);
+    let (a, b) = (take_one(kept), take_one(kept));
+    // SAFETY: the slabs are the test's, and no parent pool exists.
+    unsafe {
+        let empty_base = (*empty).base();
+        heap.disown(PARENT);
+        assert_eq!(owner_of(a), LIMBO);
+        assert_eq!(owner_of(empty_base), chunk::FREE);
+        assert_eq!(owner_of((*other).base()), 2 * PARENT);
+        assert_eq!(heap.free_in_limbo(a), Ok(()));
+        assert_eq!(heap.free_in_limbo(a), Err(Misuse::DoubleFree));
+        assert_eq!(heap.free_in_limbo(b.add(8)), Err(Misuse::NotAnObject));
+        assert_eq!(owner_of(b), LIMBO);
+        assert_eq!(heap.free_in_limbo(b), Ok(()));
+        assert_eq!(owner_of(b), chunk::FREE);
+        assert_eq!(heap.free_in_limbo(b), Err(Misuse::DoubleFree));
+    }
+    heap.take_slab_back(other);
+    heap.release_free_memory();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn magazine_blocks_are_aligned_to_their_size_and_reused() {
+    let heap = Heap::new();
+    for class in 0..MAGAZINE_WORDS.len() as u8 {
+        let bytes = crate::geometry::magazine_bytes(class);
+        let mask = bytes - 1;
+        let mut surplus = Surplus::new(mask);
+        let mut seen = BTreeSet::new();
+        for _ in 0..3 * PAGE / bytes {
+            let magazine = heap.make_magazine(class);
+            assert!(magazine.is_empty(mask) && !magazine.is_none());
+            assert!(seen.insert(magazine.block(mask).addr()));
+            // SAFETY: the magazine is the test's.
+            unsafe { surplus.add_magazine(magazine) };
+        }
+        heap.take_back(surplus);
+        let again = heap.make_magazine(class);
+        assert!(seen.contains(&again.block(mask).addr()));
+        let mut surplus = Surplus::new(mask);
+        // SAFETY: the magazine is the test's.
+        unsafe { surplus.add_magazine(again) };
+        heap.take_back(surplus);
+    }
+    assert_eq!(heap.chunks(), 1);
+    heap.release_free_memory();
+    assert_eq!(heap.chunks(), 0, "the last slab of each class goes as well");
+}
+
+#[test]
+fn requests_fill_chunks_in_use_before_others() {
+    let heap = Heap::new();
+    let half = Geometry::new(CHUNK as u32 / 2, 1);
+    let page = Geometry::new(4096, 1);
+    let halves: Vec<_> = (0..3).map(|_| heap.make_slab(PARENT, &half)).collect();
+    let pages: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+    assert_eq!(heap.chunks(), 3);
+    heap.take_slab_back(halves[0]);
+    let more: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+    let chunk = |slab: &*mut Slab| chunk_of(slab.cast());
+    assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
+    for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
+        heap.take_slab_back(slab);
+    }
+    heap.trim();
+    assert_eq!(heap.chunks(), 0);
+}

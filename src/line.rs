@@ -1,0 +1,125 @@
+//! Text in a buffer of fixed size on the stack, for whoever may neither allocate nor lock.
+
+/// Some text; what does not fit is cut.
+pub struct Line<const BYTES: usize> {
+    text: [u8; BYTES],
+    length: usize,
+}
+
+impl<const BYTES: usize> Line<BYTES> {
+    /// No text.
+    pub const EMPTY: Self = Line { text: [0; BYTES], length: 0 };
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
+
+    /// Forgets the text.
+    pub fn clear(&mut self) {
+        self.length = 0;
+    }
+
+    /// Adds text.
+    pub fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
+    /// Adds bytes.
+    #[inline(never)]
+    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+        for &byte in bytes {
+            if self.length < BYTES {
+                self.text[self.length] = byte;
+                self.length += 1;
+            }
+        }
+        self
+    }
+
+    /// Adds a decimal number.
+    pub fn decimal(&mut self, number: usize) -> &mut Self {
+        self.right(number, 0)
+    }
+
+    /// Adds a decimal number, with spaces before it if it has fewer digits than `width`.
+    pub fn right(&mut self, number: usize, width: usize) -> &mut Self {
+        self.number(number, 10, width)
+    }
+
+    /// Adds an address.
+    pub fn address(&mut self, address: usize) -> &mut Self {
+        self.text("0x").number(address, 16, 0)
+    }
+
+    #[inline(never)]
+    fn number(&mut self, mut number: usize, base: usize, width: usize) -> &mut Self {
+        let mut digits = [b' '; 24];
+        let mut first = digits.len();
+        loop {
+            first -= 1;
+            digits[first] = b"0123456789abcdef"[number % base];
+            number /= base;
+            if number == 0 {
+                break;
+            }
+        }
+        first = first.min(digits.len().saturating_sub(width));
+        self.bytes(&digits[first..])
+    }
+
+    /// Adds spaces up to a column.
+    pub fn column(&mut self, column: usize) -> &mut Self {
+        while self.length < column.min(BYTES) {
+            self.text[self.length] = b' ';
+            self.length += 1;
+        }
+        self
+    }
+
+    /// Adds a JSON string.
+    pub fn json(&mut self, text: &[u8]) -> &mut Self {
+        self.text("\"");
+        for &byte in text {
+            match byte {
+                b'"' | b'\\' => self.bytes(&[b'\\', byte]),
+                0..=31 => {
+                    let digits = b"0123456789abcdef";
+                    self.text("\\u00")
+                        .bytes(&[digits[byte as usize / 16], digits[byte as usize % 16]])
+                }
+                _ => self.bytes(&[byte]),
+            };
+        }
+        self.text("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_holds_text_numbers_and_addresses() {
+        let mut line = Line::<100>::EMPTY;
+        line.text("pool ").decimal(0).text("x").decimal(4294967295).text(" at ").address(0xdead0);
+        assert_eq!(line.as_bytes(), b"pool 0x4294967295 at 0xdead0");
+        line.clear();
+        line.text("a").column(3).right(42, 5).right(123456, 5);
+        assert_eq!(line.as_bytes(), b"a     42123456");
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_cut() {
+        let mut line = Line::<7>::EMPTY;
+        line.text("01234").decimal(56789).column(100);
+        assert_eq!(line.as_bytes(), b"0123456");
+    }
+
+    #[test]
+    fn json_strings_are_escaped() {
+        let mut line = Line::<100>::EMPTY;
+        line.json(b"a\"b\\c\nd");
+        assert_eq!(line.as_bytes(), br#""a\"b\\c\u000ad""#);
+    }
+}

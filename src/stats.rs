@@ -1,0 +1,135 @@
+//! Numbers: what a pool and the heap hold. They are exact, taken under the locks of what they count.
+//!
+//! An object in a magazine cannot be told from one that a caller has: children's magazines are read by
+//! nobody but their child. So objects are counted as *out* of the slabs, whoever has them.
+
+use crate::chunk::{LIMBO, owner_of};
+use crate::geometry::MAX_ORDER;
+use crate::heap::State;
+use crate::names::NAME_BYTES;
+use crate::slab::Slab;
+
+/// Orders of runs, in public structs: room for every platform's.
+pub const ORDERS: usize = 16;
+const _: () = assert!((MAX_ORDER as usize) < ORDERS);
+
+/// What the heap holds, in bytes unless said otherwise.
+#[derive(Clone, Copy, Default)]
+pub struct HeapNumbers {
+    /// Address space.
+    pub mapped: usize,
+    /// Slabs of parent pools and in limbo.
+    pub object_slabs: usize,
+    /// Slabs of magazine blocks and names.
+    pub magazine_slabs: usize,
+    /// The part of the chunks' headers that has been written.
+    pub metadata: usize,
+    /// Free, and may have memory behind it.
+    pub dirty: usize,
+    /// Free, without memory behind it.
+    pub clean: usize,
+    /// How many chunks, large objects' included.
+    pub chunks: usize,
+    /// How many of them are large objects'.
+    pub large: usize,
+    /// How many free runs of each order.
+    pub free_runs: [u32; ORDERS],
+}
+
+impl HeapNumbers {
+    /// Bytes that may have memory behind them.
+    pub fn held(&self) -> usize {
+        self.object_slabs + self.magazine_slabs + self.metadata + self.dirty
+    }
+}
+
+/// What one pool has in slabs: what can be told from the chunks alone.
+#[derive(Clone, Copy)]
+pub struct PoolNumbers {
+    /// Address, item_size, num_items: what tells rows apart. The address is [`LIMBO`] for objects of pools
+    /// that are gone.
+    pub key: (usize, u32, u32),
+    /// Bytes from one object to the next.
+    pub stride: u32,
+    /// Objects of a slab.
+    pub capacity: u16,
+    /// Bytes of a slab.
+    pub slab_bytes: usize,
+    /// Slabs by state: full, partial, empty.
+    pub slabs: [usize; 3],
+    /// Objects out of the slabs.
+    pub out: usize,
+    /// The name, as far as `name_length`.
+    pub name: [u8; NAME_BYTES],
+    /// Bytes of the name.
+    pub name_length: usize,
+}
+
+impl PoolNumbers {
+    fn new(key: (usize, u32, u32), slab: &Slab) -> PoolNumbers {
+        PoolNumbers {
+            key,
+            stride: slab.stride(),
+            capacity: slab.capacity(),
+            slab_bytes: slab.bytes(),
+            slabs: [0; 3],
+            out: 0,
+            name: [0; NAME_BYTES],
+            name_length: 0,
+        }
+    }
+
+    fn count(&mut self, slab: &Slab) {
+        let used = slab.used();
+        let state = if used == slab.capacity() {
+            0
+        } else if used != 0 {
+            1
+        } else {
+            2
+        };
+        self.slabs[state] += 1;
+        self.out += used as usize;
+    }
+
+    /// How many slabs there are.
+    pub fn all_slabs(&self) -> usize {
+        self.slabs.iter().sum()
+    }
+
+    /// Whether the pool is gone.
+    pub fn is_limbo(&self) -> bool {
+        self.key.0 == LIMBO
+    }
+
+    /// The name; empty if there is none.
+    pub fn name(&self) -> &[u8] {
+        &self.name[..self.name_length]
+    }
+}
+
+/// The numbers of the first pool behind `after`, in the order of keys. Takes time in proportion to all slabs.
+pub fn next_pool(state: &State, after: Option<(usize, u32, u32)>) -> Option<PoolNumbers> {
+    let mut found: Option<PoolNumbers> = None;
+    state.for_each_object_slab(|slab| {
+        // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
+        // `used`, which is atomic.
+        let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
+        let (item_size, num_items) = slab.item();
+        let key = (owner, item_size, num_items);
+        if after.is_some_and(|after| key <= after) {
+            return;
+        }
+        match &mut found {
+            Some(pool) if pool.key < key => {}
+            Some(pool) if pool.key == key => pool.count(slab),
+            _ => found.insert(PoolNumbers::new(key, slab)).count(slab),
+        }
+    });
+    if let Some(pool) = &mut found {
+        let name = state.name(pool.key.0);
+        pool.name[..name.len()].copy_from_slice(name);
+        pool.name_length = name.len();
+    }
+    found
+}

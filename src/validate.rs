@@ -1,0 +1,248 @@
+//! A walk over every structure of a pool and of the heap that checks all invariants.
+//!
+//! Each problem is reported in a line and counted. The structures are not changed, but for the bits of
+//! objects in the depot, which are cleared and set again to see an object that is there twice; so the walk
+//! takes the pool's lock, and then the heap's.
+
+use crate::chunk::{MAGAZINES, owner_of, slab_of};
+use crate::geometry::MAX_OBJECTS;
+use crate::heap::{HEAP, State};
+use crate::magazine::Magazine;
+use crate::parent::{ParentPool, Shared};
+use crate::report;
+use crate::slab::Slab;
+
+const FUNCTION: &str = "slab_validate";
+
+/// Counts and reports problems.
+struct Problems<'a> {
+    parent: Option<&'a ParentPool>,
+    count: u32,
+}
+
+impl Problems<'_> {
+    fn add(&mut self, address: usize, words: &str) {
+        self.count += 1;
+        report::problem(FUNCTION, self.parent, address, words);
+    }
+
+    fn check(&mut self, holds: bool, address: usize, words: &str) {
+        if !holds {
+            self.add(address, words);
+        }
+    }
+}
+
+/// Checks the heap, and returns the number of problems.
+pub fn heap() -> u32 {
+    let mut problems = Problems { parent: None, count: 0 };
+    HEAP.with_state(|state| check_heap(state, &mut problems));
+    problems.count
+}
+
+/// Checks a pool and the heap, and returns the number of problems.
+pub fn parent(parent: &ParentPool) -> u32 {
+    let mut problems = Problems { parent: Some(parent), count: 0 };
+    let shared = parent.lock();
+    check_depot(parent, &shared, &mut problems);
+    let listed = check_lists(parent, &shared, &mut problems);
+    HEAP.with_state(|state| {
+        check_slabs(parent, &shared, listed, state, &mut problems);
+        check_heap(state, &mut problems);
+    });
+    problems.count
+}
+
+/// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
+fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>) {
+    let address = (&raw const *parent).addr();
+    let mask = parent.geometry.magazine_mask();
+    let rounds = parent.geometry.rounds();
+    let depot = shared.depot();
+    let [full, empty] = depot.lists();
+    let half = Some(depot.half()).filter(|half| !half.is_none());
+    let magazines = || full.iter(mask).chain(empty.iter(mask)).chain(half);
+
+    let mut check_fill = |magazine: Magazine, right: bool| {
+        problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
+    };
+    full.iter(mask).for_each(|full| check_fill(full, full.rounds(mask) == rounds));
+    empty.iter(mask).for_each(|empty| check_fill(empty, empty.is_empty(mask)));
+    half.iter().for_each(|half| check_fill(*half, !half.is_empty(mask) && !half.is_full(mask)));
+    problems.check(full.iter(mask).count() == full.count() as usize, address, "depot miscounted");
+    problems.check(empty.iter(mask).count() == empty.count() as usize, address, "depot miscounted");
+
+    // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
+    // that is held. An object is in a chunk, as its slab is not free while it is out.
+    unsafe {
+        let mut cleared = 0;
+        for magazine in magazines() {
+            for &object in magazine.contents(mask) {
+                if owner_of(object) != address {
+                    problems.add(object.addr(), "foreign object in the depot");
+                } else if (*slab_of(object)).clear_out(object) {
+                    cleared += 1;
+                } else {
+                    problems.add(object.addr(), "free object in the depot, or there twice");
+                }
+            }
+        }
+        for magazine in magazines() {
+            for &object in magazine.contents(mask) {
+                if owner_of(object) == address {
+                    (*slab_of(object)).set_out(object);
+                }
+            }
+        }
+        problems.check(cleared <= shared.slabs().out(), address, "more in the depot than is out");
+    }
+}
+
+/// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
+fn check_lists(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>) -> usize {
+    let address = (&raw const *parent).addr();
+    let mut listed = 0;
+    shared.slabs().for_each_listed(|slab, right| {
+        listed += 1;
+        problems.check(right, slab.base().addr(), "slab on the wrong list");
+        // SAFETY: a listed slab is in a chunk.
+        let owner = unsafe { owner_of(slab.base()) };
+        problems.check(owner == address, slab.base().addr(), "slab of another owner on a list");
+    });
+    listed
+}
+
+/// What the chunks say of the pool's slabs is what the pool says.
+fn check_slabs(
+    parent: &ParentPool,
+    shared: &Shared,
+    listed: usize,
+    state: &State,
+    problems: &mut Problems<'_>,
+) {
+    let address = (&raw const *parent).addr();
+    let (mut slabs, mut not_full, mut out) = (0, 0, 0);
+    state.for_each_slab(|slab, owner| {
+        if owner != address {
+            return;
+        }
+        // SAFETY: the slab belongs to this pool, whose lock is held.
+        let slab = unsafe { &*slab };
+        slabs += 1;
+        not_full += usize::from(!slab.is_full());
+        out += slab.used() as usize;
+        check_bitmap(slab, problems);
+        let geometry = &parent.geometry;
+        let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
+        problems.check(right, slab.base().addr(), "slab of another layout");
+    });
+    problems.check(slabs == shared.slabs().count() as usize, address, "wrong number of slabs");
+    problems.check(not_full == listed, address, "slab with free objects on no list");
+    problems.check(out == shared.slabs().out(), address, "wrong number of objects out");
+}
+
+fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
+    let right = slab.bits_set() == slab.used() as usize + MAX_OBJECTS - slab.capacity() as usize;
+    problems.check(right, slab.base().addr(), "bitmap and number of objects out differ");
+}
+
+/// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
+fn check_heap(state: &State, problems: &mut Problems<'_>) {
+    state.for_each_slab(|slab, owner| {
+        if owner == MAGAZINES {
+            // SAFETY: slabs of magazine blocks belong to the heap's lock.
+            check_bitmap(unsafe { &*slab }, problems);
+        }
+    });
+    state.validate(|address, words| problems.add(address, words));
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::mem::MaybeUninit;
+    use core::ptr;
+
+    use super::*;
+    use crate::child::ChildPool;
+
+    /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk must see
+    /// it, and nothing once `repair` has mended it. Both are given an object of the caller's and one of the
+    /// depot's.
+    fn must_be_seen(
+        damage: impl Fn(&ParentPool, *mut u8, *mut u8),
+        repair: impl Fn(&ParentPool, *mut u8, *mut u8),
+    ) {
+        let mut pool = MaybeUninit::<ParentPool>::uninit();
+        let mut children = [const { MaybeUninit::<ChildPool>::uninit() }; 2];
+        // SAFETY: the pools are created before they are used, and are this test's alone.
+        unsafe {
+            ParentPool::create(pool.as_mut_ptr(), 96, 64);
+            let parent = &*pool.as_ptr();
+            let [first, second] = children.each_mut().map(MaybeUninit::as_mut_ptr);
+            ChildPool::create(first, parent);
+            ChildPool::create(second, parent);
+            let used = ChildPool::alloc(first).cast::<u8>();
+            let in_depot = ChildPool::alloc(second);
+            ChildPool::free(second, in_depot);
+            ChildPool::destroy(second);
+            let in_depot = in_depot.cast::<u8>();
+
+            assert_eq!(super::parent(parent), 0);
+            damage(parent, used, in_depot);
+            assert_ne!(super::parent(parent), 0);
+            repair(parent, used, in_depot);
+            assert_eq!(super::parent(parent), 0);
+
+            ChildPool::free(first, used.cast());
+            ChildPool::destroy(first);
+            ParentPool::destroy(pool.as_mut_ptr());
+        }
+    }
+
+    #[test]
+    fn a_bit_that_was_cleared_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, used, _| assert!(unsafe { (*slab_of(used)).clear_out(used) }),
+            |_, used, _| unsafe { (*slab_of(used)).set_out(used) },
+        );
+    }
+
+    #[test]
+    fn an_object_in_the_depot_that_is_free_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, _, in_depot| assert!(unsafe { (*slab_of(in_depot)).clear_out(in_depot) }),
+            |_, _, in_depot| unsafe { (*slab_of(in_depot)).set_out(in_depot) },
+        );
+    }
+
+    #[test]
+    fn a_slab_on_the_wrong_list_is_seen() {
+        // SAFETY: the object's slab is this test's alone.
+        must_be_seen(
+            |_, used, _| unsafe { (*slab_of(used)).list += 1 },
+            |_, used, _| unsafe { (*slab_of(used)).list -= 1 },
+        );
+    }
+
+    #[test]
+    fn an_object_that_is_in_the_depot_twice_is_seen() {
+        let half = |parent: &ParentPool| {
+            let half = parent.lock().depot().half();
+            // SAFETY: the depot is this test's alone; the magazine has two rounds.
+            unsafe { half.contents(parent.geometry.magazine_mask()).as_ptr().cast_mut() }
+        };
+        let replaced = Cell::new(ptr::null_mut());
+        // SAFETY: as above. The second round takes the first one's place, and so is there twice.
+        must_be_seen(
+            |parent, _, _| unsafe {
+                let rounds = half(parent);
+                replaced.set(rounds.read());
+                rounds.write(rounds.add(1).read());
+            },
+            |parent, _, _| unsafe { half(parent).write(replaced.get()) },
+        );
+    }
+}
