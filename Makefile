@@ -23,9 +23,10 @@ $(library) &: $(sources)
 	cargo build --locked --release -p mesa-slab-capi
 	touch $(library)
 
-header: ## Generates include/slab.h anew
+header: ## Generates the headers below include/ anew
 	scripts/setup header
 	cbindgen -q --config cbindgen.toml -o include/slab.h src/capi.rs
+	cbindgen -q --config cbindgen-ext.toml -o include/slab_ext.h src/capi_ext.rs
 
 demo: ## Runs the example driver: a share group, and the traces of real drivers
 	scripts/setup demo
@@ -57,7 +58,7 @@ test-sanitizers: ## The C tests under valgrind, ASan and TSan
 	scripts/setup test
 	scripts/test sanitizers
 
-install: $(library) ## Installs below DESTDIR/PREFIX: slab.h, the libraries, mesa-slab.pc
+install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, mesa-slab.pc
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' scripts/install
 
 clean: ## Removes what was built, but not the tools
