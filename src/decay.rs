@@ -5,7 +5,7 @@
 //! - No more is kept dirty than a limit that grows with what is in use. What is above goes at once.
 //! - There is no background thread: the clock is read on slow paths.
 
-use crate::geometry::PAGE;
+use crate::geometry::{PAGE, PAGES};
 
 /// For how long free memory is kept for reuse, in seconds, unless set otherwise.
 pub const DECAY_SECONDS: u32 = 10;
@@ -58,6 +58,11 @@ pub fn excess(dirty: usize, in_use: usize) -> usize {
     if dirty > limit { dirty - limit + limit / 4 } else { 0 }
 }
 
+/// How many wholly free chunks are kept before their time is up: as many as may be dirty, and so one at least.
+pub fn whole_chunks(in_use: usize) -> usize {
+    (DIRTY_PAGES + (in_use >> DIRTY_SHARE)).div_ceil(PAGES)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +85,7 @@ mod tests {
         assert_eq!(excess(DIRTY_PAGES, 0), 0);
         assert_eq!(excess(DIRTY_PAGES + 1, 0), 1 + DIRTY_PAGES / 4);
         assert_eq!(excess(DIRTY_PAGES + 1, 16), 0);
+        assert!(whole_chunks(0) >= 1);
+        assert!(whole_chunks(1_000_000) > whole_chunks(0));
     }
 }

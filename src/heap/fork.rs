@@ -1,23 +1,20 @@
 //! The heap's lock is held across fork(), so that the child process finds the heap in order.
-
-use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+//!
+//! The hooks are set when the library is loaded: at its first use it would be too late for a thread that
+//! forks just then. Should there be no memory for them, a few words when the program starts, forking is
+//! as unsafe as without. When the library is unloaded the C library drops them.
 
 use super::HEAP;
 use crate::os;
 use crate::sync::rank;
 
-static HELD_ACROSS_FORK: AtomicBool = AtomicBool::new(false);
+#[used]
+#[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+static AT_LOAD: extern "C" fn() = at_load;
 
-/// Arranges, before the first chunk is reserved, that the heap's lock is held across fork(). If there is
-/// no memory for it, the next chunk tries again.
-pub(super) fn hold_across_fork() {
-    // Relaxed: the flag only keeps a second thread from doing the same.
-    if HELD_ACROSS_FORK.load(Relaxed) || HELD_ACROSS_FORK.swap(true, Relaxed) {
-        return;
-    }
-    if !os::around_fork(before_fork, after_fork) {
-        HELD_ACROSS_FORK.store(false, Relaxed);
-    }
+extern "C" fn at_load() {
+    os::around_fork(before_fork, after_fork);
 }
 
 unsafe extern "C" fn before_fork() {

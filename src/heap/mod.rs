@@ -12,7 +12,7 @@
 //! owner, and their objects are freed here, under the heap's lock. The last object that goes takes the
 //! slab with it.
 //!
-//! **Fork.** The lock is held across fork(), so that the child process finds the heap in order.
+//! **Fork.** See `fork`.
 
 mod fork;
 mod purge;
@@ -33,7 +33,6 @@ use crate::stats::{self, HeapNumbers, PoolNumbers};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
 
-use fork::hold_across_fork;
 pub use state::State;
 use state::Unused;
 
@@ -155,8 +154,7 @@ impl Heap {
                 state.absorb(empty, now, &mut unused);
             }
         }
-        drop(state);
-        unused.release();
+        self.decay(state, now, unused);
     }
 
     /// Frees an object whose slab is in limbo.
@@ -181,8 +179,7 @@ impl Heap {
                 Err(Misuse::DoubleFree)
             }
         };
-        drop(state);
-        unused.release();
+        self.decay(state, now, unused);
         result
     }
 
@@ -193,11 +190,7 @@ impl Heap {
         let Some(mut guard) = self.try_lock() else { return };
         let state = &mut *guard;
         state.drop_spare_magazines(&mut unused);
-        while !state.chunks.whole().is_null() {
-            let chunk = state.chunks.whole();
-            // SAFETY: the chunk is on that list, and nothing of it is handed out.
-            unsafe { state.release(chunk, &mut unused) }
-        }
+        state.release_whole(0, &mut unused);
         drop(guard);
         unused.release();
     }
@@ -246,7 +239,6 @@ impl Heap {
                 return Some(answer);
             }
             drop(state);
-            hold_across_fork();
             let chunk = Chunk::reserve();
             if chunk.is_null() {
                 return None;
@@ -258,7 +250,6 @@ impl Heap {
     }
 
     fn make_large(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
-        hold_across_fork();
         let chunk = Chunk::reserve_large(geometry.stride as usize);
         if chunk.is_null() {
             return ptr::null_mut();

@@ -11,7 +11,7 @@ use super::{Heap, HeapGuard};
 use crate::buddy::Run;
 use crate::chunk::Chunk;
 use crate::chunk_lists::RELEASED;
-use crate::decay::excess;
+use crate::decay::{excess, whole_chunks};
 use crate::geometry::{PAGE, PAGE_SHIFT};
 use crate::os;
 
@@ -62,6 +62,7 @@ impl Heap {
     /// Gives back to the system what is due, and what is above the limit: one batch at most.
     pub(super) fn decay<'a>(&'a self, mut state: HeapGuard<'a>, now: u32, mut unused: Unused) {
         let in_use = state.mapped / PAGE - state.free_pages;
+        state.release_whole(whole_chunks(in_use), &mut unused);
         let excess = excess(state.dirty_pages, in_use);
         let due = state.decay.is_due(now);
         if excess != 0 || due {
@@ -138,6 +139,14 @@ impl Heap {
 }
 
 impl State {
+    /// Releases wholly free chunks but for `keep`.
+    pub(super) fn release_whole(&mut self, keep: usize, unused: &mut Unused) {
+        while self.chunks.count_whole(keep + 1) > keep {
+            // SAFETY: the chunk is on that list, and nothing of it is handed out.
+            unsafe { self.release(self.chunks.whole(), unused) }
+        }
+    }
+
     /// Releases a chunk if nothing of it is handed out and `keep` others are like that.
     ///
     /// # Safety

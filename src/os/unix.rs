@@ -153,14 +153,14 @@ pub fn coarse_seconds() -> u32 {
     now.tv_sec as u32
 }
 
-/// Runs `before` before every fork() in the forking thread, `after` behind it in both processes.
-/// Returns whether that could be arranged.
+/// Runs `before` before every fork() in the forking thread, `after` behind it in both processes. Does
+/// nothing if there is no memory.
 ///
 /// In a shared library that is unloaded, the C library drops the hooks with it: pthread_atfork is
 /// part of the library's own code and tells the C library which object it belongs to.
-pub fn around_fork(before: unsafe extern "C" fn(), after: unsafe extern "C" fn()) -> bool {
+pub fn around_fork(before: unsafe extern "C" fn(), after: unsafe extern "C" fn()) {
     // SAFETY: the hooks are functions of this library, which keeps them for as long as it is loaded.
-    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) == 0 }
+    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
 }
 
 /// Says a line on stderr: one write if it can be, no buffer, no lock.
