@@ -131,9 +131,9 @@ pub extern "C" fn slab_trim_heap() -> usize {
 }
 
 /// Sets for how many seconds free memory is kept for reuse before it goes back to the system: 10 unless set. With
-/// 0 it goes as soon as it is looked for.
+/// 0 it goes as soon as it is free.
 ///
-/// It is looked for on slow paths, once a second at most. There is no background thread: a program that calls
+/// What is due is looked for on slow paths, once a second. There is no background thread: a program that calls
 /// nothing keeps what it has. Returns the value that was set before.
 ///
 /// Threading: any thread, at any time.

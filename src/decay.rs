@@ -36,9 +36,9 @@ impl Decay {
         self.next = 0;
     }
 
-    /// Whether it is time to look for what is due: at most once a second.
+    /// Whether it is time to look for what is due: once a second, or always if nothing is to be kept.
     pub fn is_due(&mut self, now: u32) -> bool {
-        let due = now >= self.next;
+        let due = now >= self.next || self.seconds == 0;
         if due {
             self.next = now.saturating_add(1);
         }
