@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SIMPLE_MTX_H
+#define SIMPLE_MTX_H
+/* Stands for the mutex header of a tree that has it in util/. */
+typedef struct {
+   unsigned util_value;
+} simple_mtx_t;
+#endif
