@@ -38,6 +38,7 @@ pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t([0; 6]);
 
 pub const CLOCK_MONOTONIC_COARSE: clockid_t = 6;
 pub const MADV_DONTNEED: c_int = 4;
+pub const MADV_NOHUGEPAGE: c_int = 15;
 pub const MAP_ANONYMOUS: c_int = 0x20;
 pub const MAP_FAILED: *mut c_void = !0usize as *mut c_void;
 pub const MAP_PRIVATE: c_int = 2;

@@ -26,6 +26,7 @@ use crate::magazine::Magazine;
 use crate::parent::ParentPool;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
+use crate::validate;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -128,6 +129,7 @@ impl ChildPool {
                 shared.retire(parent, child, FUNCTION, &mut surplus);
                 drop(shared);
                 HEAP.take_back(surplus);
+                validate::after_slow_path(parent);
             }
             ChildPool::create(this, ptr::null());
         }
@@ -152,6 +154,7 @@ impl ChildPool {
             let objects = shared.strip(parent, child, FUNCTION, &mut surplus);
             drop(shared);
             HEAP.take_back(surplus);
+            validate::after_slow_path(parent);
             objects * parent.element_size as usize
         }
     }
@@ -231,6 +234,7 @@ unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
         };
         drop(shared);
         HEAP.take_back(surplus);
+        validate::after_slow_path(parent);
         object.cast()
     }
 }
@@ -271,6 +275,7 @@ unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
         }
         drop(shared);
         HEAP.take_back(surplus);
+        validate::after_slow_path(parent);
     }
 }
 
@@ -290,6 +295,7 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
                 shared.put(parent, function, &[object], &mut surplus);
                 drop(shared);
                 HEAP.take_back(surplus);
+                validate::after_slow_path(parent);
                 Ok(())
             }
             Owner::Limbo => HEAP.free_in_limbo(object),

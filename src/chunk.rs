@@ -107,8 +107,8 @@ pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
 
 impl Chunk {
     /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
-    pub fn reserve() -> *mut Chunk {
-        let chunk = Chunk::map(CHUNK, false);
+    pub fn reserve(huge_pages: bool) -> *mut Chunk {
+        let chunk = Chunk::map(CHUNK, false, huge_pages);
         if !chunk.is_null() {
             // SAFETY: a new reservation is zeroed, and nobody else knows it.
             unsafe { (*chunk).buddy.seed() }
@@ -117,12 +117,12 @@ impl Chunk {
     }
 
     /// Reserves a chunk with room for one large object. Null if there is no memory.
-    pub fn reserve_large(object_bytes: usize) -> *mut Chunk {
+    pub fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
         match object_bytes
             .checked_next_multiple_of(PAGE)
             .and_then(|bytes| bytes.checked_add(HEADER))
         {
-            Some(bytes) => Chunk::map(bytes, true),
+            Some(bytes) => Chunk::map(bytes, true, huge_pages),
             None => ptr::null_mut(),
         }
     }
@@ -198,11 +198,14 @@ impl Chunk {
         (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
     }
 
-    fn map(bytes: usize, large: bool) -> *mut Chunk {
+    fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
         let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
         if !chunk.is_null() {
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
+                if !huge_pages {
+                    os::without_huge_pages(chunk.cast(), bytes);
+                }
                 (*chunk).bytes = bytes;
                 (*chunk).large = large;
             }

@@ -33,6 +33,14 @@ impl Problems<'_> {
     }
 }
 
+/// With the feature `validate`: ends the process unless the pool and the heap are in order.
+#[inline]
+pub fn after_slow_path(parent: &ParentPool) {
+    if cfg!(feature = "validate") && self::parent(parent) != 0 {
+        report::abort();
+    }
+}
+
 /// Checks the heap, and returns the number of problems.
 pub fn heap() -> u32 {
     let mut problems = Problems { parent: None, count: 0 };

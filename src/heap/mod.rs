@@ -23,6 +23,7 @@ use core::ptr;
 use core::sync::atomic::AtomicU32;
 
 use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, owner_of, slab_of};
+use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
 use crate::magazine::Magazine;
 use crate::names::{self, Name};
@@ -238,8 +239,9 @@ impl Heap {
             if let Some(answer) = request(&mut state) {
                 return Some(answer);
             }
+            let huge_pages = state.mapped >= SMALL_HEAP;
             drop(state);
-            let chunk = Chunk::reserve();
+            let chunk = Chunk::reserve(huge_pages);
             if chunk.is_null() {
                 return None;
             }
@@ -250,7 +252,8 @@ impl Heap {
     }
 
     fn make_large(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
-        let chunk = Chunk::reserve_large(geometry.stride as usize);
+        let huge_pages = self.with_state(|state| state.mapped >= SMALL_HEAP);
+        let chunk = Chunk::reserve_large(geometry.stride as usize, huge_pages);
         if chunk.is_null() {
             return ptr::null_mut();
         }

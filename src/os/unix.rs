@@ -74,6 +74,20 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
 }
 
+/// Asks the system not to put huge pages behind a range of address space, where it knows such.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of a reservation.
+pub unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
+    unsafe {
+        libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE)
+    };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (start, bytes);
+}
+
 /// Bytes of a page of the system's.
 pub fn page_size() -> usize {
     // SAFETY: always callable.
