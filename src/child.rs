@@ -166,9 +166,11 @@ impl ChildPool {
     /// The child has magazines.
     unsafe fn is_stale(&self, parent: &ParentPool) -> bool {
         let of_another = |magazine: Magazine| {
+            if magazine.is_empty(self.mask) {
+                return false;
+            }
             // SAFETY: a round is in a chunk, as its slab is not free while it is out.
-            !magazine.is_empty(self.mask)
-                && unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
+            unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
         };
         parent.num_elements == 0
             || parent.geometry.magazine_mask() != self.mask

@@ -6,7 +6,7 @@
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
-//! | `name`, `exchanges`, `foreign_frees` | what statistics and reports say | the mutex |
+//! | `name`, `exchanges`, `foreign_frees` | what reports and statistics say | the mutex |
 //!
 //! **When `holders` falls to 0 the parent keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
@@ -18,6 +18,7 @@
 use core::cell::UnsafeCell;
 use core::mem;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
 use crate::chunk::slab_of;
@@ -40,6 +41,8 @@ pub struct ParentPool {
     pub(crate) item_size: u32,
     reserved: u32,
     pub(crate) geometry: Geometry,
+    /// Null if it has none.
+    name: AtomicPtr<Name>,
     shared: UnsafeCell<Shared>,
 }
 
@@ -48,8 +51,6 @@ pub(crate) struct Shared {
     depot: Depot,
     slabs: Slabs,
     holders: u32,
-    /// Null if it has none.
-    name: *const Name,
     /// How many times a child and the depot have exchanged magazines.
     exchanges: usize,
     /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
@@ -74,11 +75,11 @@ impl ParentPool {
             (&raw mut (*this).item_size).write(item_size);
             (&raw mut (*this).reserved).write(0);
             (&raw mut (*this).geometry).write(geometry);
+            (&raw mut (*this).name).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
                 depot: Depot::EMPTY,
                 slabs: Slabs::EMPTY,
                 holders: 0,
-                name: ptr::null(),
                 exchanges: 0,
                 foreign_frees: 0,
             }));
@@ -99,7 +100,7 @@ impl ParentPool {
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let known = shared.slabs.count() != 0 || !shared.name.is_null();
+            let known = shared.slabs.count() != 0 || !parent.name.load(Relaxed).is_null();
             drop(shared);
             HEAP.take_back(surplus);
             if known {
@@ -112,20 +113,20 @@ impl ParentPool {
 
     /// Gives the pool a name; returns false if there is no memory for it.
     pub fn set_name(&self, name: &[u8]) -> bool {
-        let mut shared = self.lock();
+        let _shared = self.lock();
         // SAFETY: the pool's lock is held, without which its name is not read.
         let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
         if !name.is_null() {
-            shared.name = name;
+            // Relaxed: whoever reads it holds the lock.
+            self.name.store(name, Relaxed);
         }
         !name.is_null()
     }
 
-    /// The name; empty if it has none. For reports, which are made with the pool's lock held, or while
-    /// nobody else uses it.
+    /// The name; empty if it has none. For reports, which are made with the pool's lock held.
     pub(crate) fn name(&self) -> &[u8] {
-        // SAFETY: see above; a name lives as long as its pool.
-        unsafe { (*self.shared.get()).name.as_ref().map_or(&[], Name::text) }
+        // SAFETY: a name lives as long as its pool. Relaxed: see `set_name`.
+        unsafe { self.name.load(Relaxed).as_ref().map_or(&[], Name::text) }
     }
 
     /// What the pool holds.

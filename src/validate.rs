@@ -208,49 +208,49 @@ mod tests {
         }
     }
 
+    fn slab(object: *mut u8) -> &'static mut Slab {
+        // SAFETY: the object's slab is the test's alone.
+        unsafe { &mut *slab_of(object) }
+    }
+
     #[test]
     fn a_bit_that_was_cleared_is_seen() {
-        // SAFETY: the object's slab is this test's alone.
         must_be_seen(
-            |_, used, _| assert!(unsafe { (*slab_of(used)).clear_out(used) }),
-            |_, used, _| unsafe { (*slab_of(used)).set_out(used) },
+            |_, used, _| assert!(slab(used).clear_out(used)),
+            |_, used, _| slab(used).set_out(used),
         );
     }
 
     #[test]
     fn an_object_in_the_depot_that_is_free_is_seen() {
-        // SAFETY: the object's slab is this test's alone.
         must_be_seen(
-            |_, _, in_depot| assert!(unsafe { (*slab_of(in_depot)).clear_out(in_depot) }),
-            |_, _, in_depot| unsafe { (*slab_of(in_depot)).set_out(in_depot) },
+            |_, _, in_depot| assert!(slab(in_depot).clear_out(in_depot)),
+            |_, _, in_depot| slab(in_depot).set_out(in_depot),
         );
     }
 
     #[test]
     fn a_slab_on_the_wrong_list_is_seen() {
-        // SAFETY: the object's slab is this test's alone.
-        must_be_seen(
-            |_, used, _| unsafe { (*slab_of(used)).list += 1 },
-            |_, used, _| unsafe { (*slab_of(used)).list -= 1 },
-        );
+        must_be_seen(|_, used, _| slab(used).list += 1, |_, used, _| slab(used).list -= 1);
     }
 
     #[test]
     fn an_object_that_is_in_the_depot_twice_is_seen() {
-        let half = |parent: &ParentPool| {
+        fn rounds<'a>(parent: &ParentPool) -> &'a mut [*mut u8] {
             let half = parent.lock().depot().half();
-            // SAFETY: the depot is this test's alone; the magazine has two rounds.
-            unsafe { half.contents(parent.geometry.magazine_mask()).as_ptr().cast_mut() }
-        };
+            // SAFETY: the depot is the test's alone.
+            unsafe {
+                let rounds = half.contents(parent.geometry.magazine_mask());
+                core::slice::from_raw_parts_mut(rounds.as_ptr().cast_mut(), rounds.len())
+            }
+        }
         let replaced = Cell::new(ptr::null_mut());
-        // SAFETY: as above. The second round takes the first one's place, and so is there twice.
         must_be_seen(
-            |parent, _, _| unsafe {
-                let rounds = half(parent);
-                replaced.set(rounds.read());
-                rounds.write(rounds.add(1).read());
+            |parent, _, _| {
+                let second = rounds(parent)[1];
+                replaced.set(core::mem::replace(&mut rounds(parent)[0], second));
             },
-            |parent, _, _| unsafe { half(parent).write(replaced.get()) },
+            |parent, _, _| rounds(parent)[0] = replaced.get(),
         );
     }
 }

@@ -200,7 +200,7 @@ impl Heap {
     ///
     /// # Safety
     /// Nobody reads the pool's name at the same time: its lock is held.
-    pub unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *const Name {
+    pub unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *mut Name {
         let name = self.with_memory(|state| {
             let name = state.names.find(parent);
             if !name.is_null() {
@@ -210,7 +210,7 @@ impl Heap {
             // SAFETY: the block is new.
             Some(unsafe { state.names.add(block, parent) })
         });
-        let Some(name) = name else { return ptr::null() };
+        let Some(name) = name else { return ptr::null_mut() };
         let _state = self.lock();
         // SAFETY: the caller's promise for the pool's side, and the heap's lock for all others.
         unsafe { names::set(name, text) };
