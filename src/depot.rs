@@ -19,6 +19,9 @@ use crate::surplus::Surplus;
 /// allocates a few objects is not to pay for a whole magazine.
 pub const FIRST_QUOTA: usize = 8;
 
+/// Full magazines above their limit are drained once they are one part in so many above it.
+const EXCESS_SHARE: usize = 4;
+
 /// See the head of this file.
 pub struct Depot {
     full: MagazineList,
@@ -65,9 +68,11 @@ impl Depot {
         (self.full.count() as usize) < geometry.full_limit(out)
     }
 
-    /// Whether more full magazines are kept than should be.
+    /// Whether so many more full magazines are kept than should be that some are to be drained. The margin
+    /// keeps a pool whose use goes up and down by a little from draining what it fills again next.
     pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
-        self.full.count() as usize > geometry.full_limit(out)
+        let limit = geometry.full_limit(out);
+        self.full.count() as usize > limit + limit / EXCESS_SHARE
     }
 
     /// Keeps a full magazine.

@@ -40,9 +40,10 @@ impl Object {
 fn random_calls_leave_every_structure_in_order() {
     let steps = std::env::var("SLAB_RANDOM_STEPS").map_or(300_000, |steps| steps.parse().unwrap());
     let mut random = Random(1);
+    type Pools = ([slab_parent_pool; PARENTS], [slab_child_pool; CHILDREN]);
     // SAFETY: all zeroes is a valid pool that was never created.
-    let (mut parents, mut children): ([slab_parent_pool; PARENTS], [slab_child_pool; CHILDREN]) =
-        unsafe { MaybeUninit::zeroed().assume_init() };
+    let pools: Pools = unsafe { MaybeUninit::zeroed().assume_init() };
+    let (mut parents, mut children) = pools;
     let mut live: Vec<Object> = Vec::new();
 
     // SAFETY: pools are created before they are used, and only by this thread.
