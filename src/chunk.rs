@@ -37,6 +37,8 @@ pub const FREE: usize = 0;
 pub const LIMBO: usize = 1;
 /// The owner word of a slab of magazine blocks.
 pub const MAGAZINES: usize = 2;
+/// The owner word of the slab of a kit that the heap keeps for its pool's next child.
+pub const PARKED: usize = 3;
 
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;

@@ -10,7 +10,7 @@
 //!
 //! **When `holders` falls to 0 the parent keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
-//! holds no memory of its own.
+//! holds no memory of its own. (The heap may keep a magazine and a slab for its next child: [`Kit`].)
 //!
 //! Memory is called for with the parent's mutex held, and given back without it: what is not needed any
 //! more is gathered in a [`Surplus`].
@@ -21,10 +21,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
-use crate::chunk::slab_of;
+use crate::chunk::{owner_of, slab_of};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
-use crate::heap::{HEAP, Owner, owner};
+use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
 use crate::partial::Slabs;
@@ -100,11 +100,13 @@ impl ParentPool {
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let known = shared.slabs.count() != 0 || !parent.name.load(Relaxed).is_null();
+            let objects_out = shared.slabs.count() != 0;
             drop(shared);
             HEAP.take_back(surplus);
-            if known {
+            if objects_out {
                 HEAP.disown(this.addr());
+            } else {
+                HEAP.forget(this.addr());
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
@@ -348,20 +350,63 @@ impl Shared {
         }
         let magazine = match self.depot.take_half() {
             Some(half) => half,
-            None => {
-                let empty = self.empty_magazine(parent);
-                if empty.is_none() {
-                    return false;
-                }
-                // SAFETY: it is on no list.
-                unsafe { empty.set_quota(mask, FIRST_QUOTA.min(geometry.rounds())) }
-                empty
-            }
+            None => self.first_magazine(parent),
         };
+        if magazine.is_none() {
+            return false;
+        }
         child.loaded = magazine;
         child.mask = mask;
         self.holders += 1;
         true
+    }
+
+    /// A magazine for a child when no half-filled one is there: what the last child left in the heap, or an
+    /// empty one, or none if there is no memory.
+    #[inline(never)]
+    fn first_magazine(&mut self, parent: &ParentPool) -> Magazine {
+        let geometry = &parent.geometry;
+        let mask = geometry.magazine_mask();
+        let magazine = if self.slabs.count() == 0 {
+            let address = (&raw const *parent).addr();
+            let kit = HEAP.equipment(address, geometry.class, mask);
+            if !kit.is_none() {
+                // SAFETY: the slab was this pool's, and is nobody else's now.
+                unsafe { self.slabs.adopt(kit.slab) };
+                return kit.magazine;
+            }
+            kit.magazine
+        } else {
+            self.empty_magazine(parent)
+        };
+        if !magazine.is_none() {
+            // SAFETY: it is on no list.
+            unsafe { magazine.set_quota(mask, FIRST_QUOTA.min(geometry.rounds())) }
+        }
+        magazine
+    }
+
+    /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
+    /// child.
+    fn leave_kit(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
+        let geometry = &parent.geometry;
+        let mask = geometry.magazine_mask();
+        let half = self.depot.half();
+        let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !half.is_none();
+        if !few || half.rounds(mask) != self.slabs.out() {
+            return;
+        }
+        // SAFETY: the half-filled magazine is the depot's, and a slab with a round of it this pool's.
+        unsafe {
+            let slab = slab_of(half.last());
+            let address = (&raw const *parent).addr();
+            // Not so if an object was freed twice, which draining will see.
+            if owner_of(half.last()) == address && (*slab).out_are(half.contents(mask)) {
+                self.slabs.abandon(slab);
+                self.depot.take_half();
+                surplus.set_kit(Kit { slab, magazine: half, mask, parent: address });
+            }
+        }
     }
 
     /// Takes the magazines of a child that goes. If no other child has any, the parent keeps nothing.
@@ -384,6 +429,7 @@ impl Shared {
         }
         self.holders = self.holders.saturating_sub(1);
         if self.holders == 0 {
+            self.leave_kit(parent, surplus);
             self.drain_depot(parent, function, surplus);
         } else {
             // A child brings two magazines.

@@ -143,6 +143,35 @@ impl Slabs {
         }
     }
 
+    /// Takes in a slab, as the only one.
+    ///
+    /// # Safety
+    /// It is not empty, on no list, and nobody else's.
+    pub unsafe fn adopt(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.slabs = 1;
+            self.out = (*slab).used() as usize;
+            self.peak = self.peak.max(self.out);
+            self.file(slab);
+        }
+    }
+
+    /// Lets the only slab go.
+    ///
+    /// # Safety
+    /// It is one of these, and not empty.
+    pub unsafe fn abandon(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !(*slab).is_full() {
+                self.unfile(slab);
+            }
+        }
+        self.slabs = 0;
+        self.out = 0;
+    }
+
     /// Gives the spare slab up.
     pub fn drop_spare(&mut self, surplus: &mut Surplus) {
         let spare = core::mem::replace(&mut self.spare, ptr::null_mut());

@@ -14,12 +14,13 @@
 //! | partial | 1 to capacity - 1 | the parent's list for its fullness ([`crate::partial`]) | the parent |
 //! | full | capacity | nowhere | the parent |
 //! | limbo | 1 to capacity | nowhere | [`crate::chunk::LIMBO`] |
+//! | parked | 1 to capacity | nowhere ([`crate::heap::Kit`]) | [`crate::chunk::PARKED`] |
 //!
 //! `take` makes empty and partial slabs fuller, `put` emptier; a parent that goes while objects are out
 //! leaves its slabs in limbo ([`crate::heap`]).
 //!
 //! Ownership: the fields of a slab belong to the lock of whoever owns it, which is the parent's mutex,
-//! or the heap's for limbo slabs and slabs of magazine blocks.
+//! or the heap's for slabs in limbo, parked ones, and slabs of magazine blocks.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -55,11 +56,7 @@ pub struct Slab {
 impl Slab {
     /// Describes a new slab without objects out, on no list.
     pub fn init(&mut self, page: usize, geometry: &Geometry) {
-        let capacity = geometry.capacity as usize;
-        for (index, word) in self.bitmap.iter_mut().enumerate() {
-            let objects = capacity.saturating_sub(index * 64);
-            *word = if objects >= 64 { 0 } else { !0 << objects };
-        }
+        self.bitmap = without_objects(geometry.capacity);
         self.next = ptr::null_mut();
         self.previous = ptr::null_mut();
         self.item_size = geometry.item_size;
@@ -134,6 +131,30 @@ impl Slab {
         self.used() == self.capacity
     }
 
+    /// Whether the objects that are out are exactly these, each once.
+    pub fn out_are(&self, rounds: &[*mut u8]) -> bool {
+        let mut bitmap = without_objects(self.capacity);
+        for &round in rounds {
+            let Some((word, bit)) = self.bit_of(round) else { return false };
+            if bitmap[word] & bit != 0 {
+                return false;
+            }
+            bitmap[word] |= bit;
+        }
+        bitmap == self.bitmap
+    }
+
+    /// The word and the bit of an object; none if it is not one of this slab.
+    fn bit_of(&self, object: *mut u8) -> Option<(usize, u64)> {
+        // An address below the base comes out as a huge offset.
+        let offset = object.addr().wrapping_sub(self.base().addr());
+        if offset >= self.stride as usize * self.capacity as usize {
+            return None;
+        }
+        let index = divide(offset as u32, self.reciprocal) as usize % MAX_OBJECTS;
+        (index * self.stride as usize == offset).then(|| (index / 64, 1 << (index % 64)))
+    }
+
     /// Takes as many objects as there are and fit, lowest addresses first. They are written to the end
     /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
     /// many.
@@ -201,25 +222,30 @@ impl Slab {
 
     /// Clears the bit of an object, and returns whether it was set.
     pub fn clear_out(&mut self, object: *mut u8) -> bool {
-        let Some((word, bit)) = self.bit(object) else { return false };
-        let set = *word & bit != 0;
-        *word &= !bit;
+        let Some((word, bit)) = self.bit_of(object) else { return false };
+        let set = self.bitmap[word] & bit != 0;
+        self.bitmap[word] &= !bit;
         set
     }
 
     /// Sets the bit of an object.
     pub fn set_out(&mut self, object: *mut u8) {
-        if let Some((word, bit)) = self.bit(object) {
-            *word |= bit;
+        if let Some((word, bit)) = self.bit_of(object) {
+            self.bitmap[word] |= bit;
         }
     }
+}
 
-    fn bit(&mut self, object: *mut u8) -> Option<(&mut u64, u64)> {
-        let offset = object.addr().wrapping_sub(self.base().addr());
-        let index = offset / self.stride as usize;
-        let object = offset % self.stride as usize == 0 && index < self.capacity as usize;
-        object.then(|| (&mut self.bitmap[index / 64], 1 << (index % 64)))
+/// The bitmap of a slab with so many objects of which none is out: bits behind the last one are set.
+fn without_objects(capacity: u16) -> [u64; WORDS] {
+    let mut bitmap = [0; WORDS];
+    for (index, word) in bitmap.iter_mut().enumerate() {
+        let objects = (capacity as usize).saturating_sub(index * 64);
+        if objects < 64 {
+            *word = !0 << objects;
+        }
     }
+    bitmap
 }
 
 /// A doubly linked list of slabs.
@@ -366,6 +392,21 @@ pub(crate) mod tests {
         assert_eq!(slab.put(&[ptr::null_mut(), rounds[0], rounds[1]]), (1, Ok(())));
         assert_eq!(slab.put(&[rounds[2], rounds[1]]), (2, Err(Misuse::DoubleFree)));
         assert_eq!(slab.used(), 1);
+    }
+
+    #[test]
+    fn the_objects_out_are_told_from_any_others() {
+        let mut slab = slab(96, 64);
+        let mut rounds = [ptr::null_mut(); 4];
+        slab.take(&mut rounds);
+        let [d, c, b, a] = rounds;
+        assert!(slab.out_are(&[b, d, a, c]));
+        assert!(!slab.out_are(&[a, b, c]));
+        assert!(!slab.out_are(&[a, b, c, c]));
+        assert!(!slab.out_are(&[a, b, c, d.wrapping_add(96)]));
+        assert!(!slab.out_are(&[a, b, c, d.wrapping_add(1)]));
+        assert_eq!(slab.put(&rounds), (0, Ok(())));
+        assert!(slab.out_are(&[]));
     }
 
     #[test]

@@ -4,16 +4,19 @@
 
 use core::ptr;
 
+use crate::heap::Kit;
 use crate::magazine::{Magazine, MagazineList};
 use crate::os;
 use crate::slab::Slab;
 
-/// Empty slabs and magazine blocks.
+/// Empty slabs, magazine blocks, and at most one kit.
 pub struct Surplus {
     /// Linked by `next`.
     slabs: *mut Slab,
     magazines: MagazineList,
     mask: usize,
+    /// What the last child leaves for the next one.
+    kit: Kit,
     /// The time in seconds of the coarse clock, if it was read on the way.
     now: Option<u32>,
 }
@@ -21,12 +24,18 @@ pub struct Surplus {
 impl Surplus {
     /// Nothing, for magazines of this mask.
     pub fn new(mask: usize) -> Surplus {
-        Surplus { slabs: ptr::null_mut(), magazines: MagazineList::EMPTY, mask, now: None }
+        Surplus {
+            slabs: ptr::null_mut(),
+            magazines: MagazineList::EMPTY,
+            mask,
+            kit: Kit::NONE,
+            now: None,
+        }
     }
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.slabs.is_null() && self.magazines.count() == 0
+        self.slabs.is_null() && self.magazines.count() == 0 && self.kit.is_none()
     }
 
     /// The time, from the clock once at most.
@@ -70,6 +79,20 @@ impl Surplus {
     pub unsafe fn add_magazine(&mut self, magazine: Magazine) {
         // SAFETY: the caller's promise.
         unsafe { self.magazines.push(magazine, self.mask) }
+    }
+
+    /// Adds a kit.
+    ///
+    /// # Safety
+    /// Nobody else uses what is in it.
+    pub unsafe fn set_kit(&mut self, kit: Kit) {
+        self.kit = kit;
+    }
+
+    /// Takes the kit out.
+    pub fn take_kit(&mut self) -> Option<Kit> {
+        let kit = core::mem::replace(&mut self.kit, Kit::NONE);
+        if kit.is_none() { None } else { Some(kit) }
     }
 
     /// Takes a slab out.

@@ -15,6 +15,7 @@
 //! **Fork.** See `fork`.
 
 mod fork;
+mod kit;
 mod purge;
 mod state;
 
@@ -22,7 +23,7 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, owner_of, slab_of};
+use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_of, slab_of};
 use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
 use crate::magazine::Magazine;
@@ -34,6 +35,7 @@ use crate::stats::{self, HeapNumbers, PoolNumbers};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
 
+pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
 pub use state::State;
 use state::Unused;
 
@@ -93,6 +95,21 @@ impl Heap {
         .unwrap_or(ptr::null_mut())
     }
 
+    /// What a child of a pool without slabs starts with: the kit that the last one left, or an empty magazine
+    /// whose quota is not set, or nothing if there is no memory.
+    pub fn equipment(&self, parent: usize, class: u8, mask: usize) -> Kit {
+        let kit = self.with_memory(|state| {
+            if let Some(kit) = state.claim(parent) {
+                return Some(kit);
+            }
+            let block = state.take_block(class)?;
+            // SAFETY: the block is new, of the class's size and naturally aligned.
+            let magazine = unsafe { Magazine::new(block) };
+            Some(Kit { magazine, mask, ..Kit::NONE })
+        });
+        kit.unwrap_or(Kit::NONE)
+    }
+
     /// Makes an empty magazine whose quota is not set. None if there is no memory.
     pub fn make_magazine(&self, class: u8) -> Magazine {
         let block = self.with_memory(|state| state.take_block(class));
@@ -120,8 +137,17 @@ impl Heap {
         self.decay(state, now, unused);
     }
 
-    /// Leaves the slabs of a parent pool that goes, or went without a word, in limbo. The empty ones are
-    /// freed, and its name is forgotten.
+    /// Forgets the name of a parent pool that goes, and takes apart what its last child left.
+    pub fn forget(&self, parent: usize) {
+        let now = os::coarse_seconds();
+        let mut unused = Unused::NONE;
+        let mut state = self.lock();
+        state.forget(parent, now, &mut unused);
+        self.decay(state, now, unused);
+    }
+
+    /// Does the same, and leaves the slabs of a parent pool that goes, or went without a word, in limbo. The
+    /// empty ones are freed.
     ///
     /// Takes time in proportion to all slabs of the heap.
     ///
@@ -131,10 +157,7 @@ impl Heap {
         let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
-        if let Some(name) = state.names.remove(parent) {
-            // SAFETY: the block was the name's, which is in the list no more.
-            unsafe { state.put_block(name, now, &mut unused) }
-        }
+        state.forget(parent, now, &mut unused);
         if state.object_slabs != 0 {
             let mut empty = Surplus::new(0);
             let mut disown = |slab: *mut Slab| {
@@ -190,6 +213,7 @@ impl Heap {
         let mut unused = Unused::NONE;
         let Some(mut guard) = self.try_lock() else { return };
         let state = &mut *guard;
+        state.unpark(os::coarse_seconds(), &mut unused);
         state.drop_spare_magazines(&mut unused);
         state.release_whole(0, &mut unused);
         drop(guard);
@@ -238,6 +262,11 @@ impl Heap {
         loop {
             if let Some(answer) = request(&mut state) {
                 return Some(answer);
+            }
+            let mut unused = Unused::NONE;
+            if state.unpark(os::coarse_seconds(), &mut unused) {
+                // It was no large object, so that no chunk is to be released.
+                continue;
             }
             let huge_pages = state.mapped >= SMALL_HEAP;
             drop(state);
@@ -306,7 +335,7 @@ pub enum Owner {
 pub unsafe fn owner(object: *mut u8) -> Owner {
     // SAFETY: the caller's promise.
     match unsafe { owner_of(object) } {
-        chunk::FREE | MAGAZINES => Owner::None,
+        chunk::FREE | MAGAZINES | PARKED => Owner::None,
         LIMBO => Owner::Limbo,
         parent => Owner::Parent(parent),
     }

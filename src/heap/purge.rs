@@ -65,6 +65,9 @@ impl Heap {
         state.release_whole(whole_chunks(in_use), &mut unused);
         let excess = excess(state.dirty_pages, in_use);
         let due = state.decay.is_due(now);
+        if let (true, Some(until)) = (due, state.decay.until(now)) {
+            state.unpark_until(until, now, &mut unused);
+        }
         if excess != 0 || due {
             let until = if due { state.decay.until(now) } else { None };
             let demand = Demand { until, excess, whole: 1 };
@@ -116,8 +119,9 @@ impl Heap {
         let demand = Demand { until: Some(u32::MAX), excess: 0, whole: 0 };
         let mut state = self.lock();
         let mut unused = Unused::NONE;
-        state.drop_spare_magazines(&mut unused);
         let before = state.resident();
+        state.unpark(os::coarse_seconds(), &mut unused);
+        state.drop_spare_magazines(&mut unused);
         loop {
             let more;
             (state, more) = self.give_back(state, &demand, &mut unused);

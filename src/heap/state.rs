@@ -4,8 +4,9 @@
 
 use core::ptr;
 
+use super::kit::Parking;
 use crate::buddy::Buddy;
-use crate::chunk::{Chunk, FREE, MAGAZINES, chunk_of, owner_of, slab_of};
+use crate::chunk::{Chunk, FREE, MAGAZINES, PARKED, chunk_of, owner_of, slab_of};
 use crate::chunk_lists::{ChunkLists, RELEASED};
 use crate::decay::Decay;
 use crate::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
@@ -21,6 +22,7 @@ pub struct State {
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
     pub(super) names: Names,
+    pub(super) parking: Parking,
     /// Slabs of parents and in limbo: if there is none, nothing needs to be searched.
     pub(super) object_slabs: usize,
     pub(super) decay: Decay,
@@ -37,6 +39,7 @@ impl State {
         chunks: ChunkLists::EMPTY,
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
         names: Names::EMPTY,
+        parking: Parking::EMPTY,
         object_slabs: 0,
         decay: Decay::DEFAULT,
         mapped: 0,
@@ -67,6 +70,9 @@ impl State {
             }
             while let Some(block) = surplus.take_block() {
                 self.put_block(block, now, unused);
+            }
+            if let Some(kit) = surplus.take_kit() {
+                self.park(kit, now, unused);
             }
         }
     }
@@ -212,7 +218,7 @@ impl State {
     /// Calls `each` with every slab of objects, limbo included.
     pub fn for_each_object_slab(&self, mut each: impl FnMut(*mut Slab)) {
         self.for_each_slab(|slab, owner| {
-            if owner != MAGAZINES {
+            if owner != MAGAZINES && owner != PARKED {
                 each(slab);
             }
         });
@@ -259,6 +265,15 @@ impl State {
         }
     }
 
+    /// Forgets the name of a pool and takes apart what its last child left.
+    pub(super) fn forget(&mut self, parent: usize, now: u32, unused: &mut Unused) {
+        self.unpark_of(parent, now, unused);
+        if let Some(name) = self.names.remove(parent) {
+            // SAFETY: the block was the name's, which is in the list no more.
+            unsafe { self.put_block(name, now, unused) }
+        }
+    }
+
     /// Counts everything.
     pub fn numbers(&self) -> HeapNumbers {
         let mut numbers = HeapNumbers {
@@ -269,7 +284,7 @@ impl State {
         };
         // SAFETY: the heap's lock is held.
         self.for_each_slab(|slab, owner| unsafe {
-            let bytes = if owner == MAGAZINES {
+            let bytes = if owner == MAGAZINES || owner == PARKED {
                 &mut numbers.magazine_slabs
             } else {
                 &mut numbers.object_slabs

@@ -1,0 +1,109 @@
+//! What the last child of a pool leaves for the next one: a magazine, and the slab that all its rounds are
+//! of.
+//!
+//! Some drivers create a child for every submit, and often there is no other one. Then the pool would take a
+//! slab and a magazine from the heap, and give them back, for a few objects each time. Instead the heap keeps
+//! both as they are, in one place, until that pool has a child again, or another pool leaves its own, or its
+//! time is up, or the memory is wanted. The pool itself keeps nothing: its memory may go without a word.
+//!
+//! While the heap has it, the owner word of the slab is [`PARKED`].
+
+use core::ptr;
+
+use super::state::{State, Unused};
+use crate::chunk::{Chunk, PARKED};
+use crate::magazine::Magazine;
+use crate::slab::Slab;
+
+/// A larger slab is not kept: log2 of its pages.
+pub const MAX_ORDER: u8 = 2;
+
+/// A magazine and the slab of its rounds, of which no other object is out; or no slab, and an empty magazine
+/// or none.
+#[derive(Clone, Copy)]
+pub struct Kit {
+    /// Null if there is none. On no list.
+    pub slab: *mut Slab,
+    /// Its word 0 is its quota.
+    pub magazine: Magazine,
+    /// The mask of the magazine.
+    pub mask: usize,
+    /// The address of the pool.
+    pub parent: usize,
+}
+
+impl Kit {
+    /// Nothing.
+    pub const NONE: Kit =
+        Kit { slab: ptr::null_mut(), magazine: Magazine::NONE, mask: 0, parent: 0 };
+
+    /// Whether there is no slab in it.
+    pub fn is_none(&self) -> bool {
+        self.slab.is_null()
+    }
+}
+
+/// The place for one kit.
+pub(super) struct Parking {
+    kit: Kit,
+    since: u32,
+}
+
+impl Parking {
+    pub(super) const EMPTY: Parking = Parking { kit: Kit::NONE, since: 0 };
+}
+
+impl State {
+    /// Keeps a kit, instead of the one that is kept.
+    ///
+    /// # Safety
+    /// Nobody else uses what is in the kit.
+    pub(super) unsafe fn park(&mut self, kit: Kit, now: u32, unused: &mut Unused) {
+        self.unpark(now, unused);
+        self.object_slabs -= 1;
+        // SAFETY: the heap's lock is held, as `self` is its state.
+        unsafe { Chunk::set_owner(kit.slab, PARKED) };
+        self.parking = Parking { kit, since: now };
+    }
+
+    /// The kit of a pool, if it is kept.
+    pub(super) fn claim(&mut self, parent: usize) -> Option<Kit> {
+        let kit = self.parking.kit;
+        if kit.parent != parent || kit.is_none() {
+            return None;
+        }
+        self.parking = Parking::EMPTY;
+        self.object_slabs += 1;
+        // SAFETY: the heap's lock is held, as `self` is its state.
+        unsafe { Chunk::set_owner(kit.slab, parent) };
+        Some(kit)
+    }
+
+    /// Takes the kit apart and frees what is in it, if one is kept.
+    pub(super) fn unpark(&mut self, now: u32, unused: &mut Unused) -> bool {
+        let kit = core::mem::replace(&mut self.parking, Parking::EMPTY).kit;
+        if kit.is_none() {
+            return false;
+        }
+        // SAFETY: nobody else uses what is in the kit: the objects that are out of the slab are its own.
+        unsafe {
+            self.free_slab(kit.slab, now, unused);
+            self.put_block(kit.magazine.block(kit.mask), now, unused);
+        }
+        true
+    }
+
+    /// The same, if it is this pool's.
+    pub(super) fn unpark_of(&mut self, parent: usize, now: u32, unused: &mut Unused) {
+        if self.parking.kit.parent == parent {
+            self.unpark(now, unused);
+        }
+    }
+
+    /// The same, if it is kept since then or longer.
+    pub(super) fn unpark_until(&mut self, until: u32, now: u32, unused: &mut Unused) {
+        if self.parking.since <= until {
+            self.unpark(now, unused);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What the last child of a pool leaves in the heap for the next one.
+
+use core::ffi::c_void;
+use core::mem::MaybeUninit;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mesa_slab_core::capi::*;
+use mesa_slab_core::capi_ext::*;
+
+/// The heap keeps one kit for all pools, so that only one test may run at a time.
+static ONE_TEST: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_TEST.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+struct Pool {
+    parent: Box<MaybeUninit<slab_parent_pool>>,
+}
+
+impl Pool {
+    fn new(item_size: u32, num_items: u32) -> Pool {
+        let mut parent = Box::new(MaybeUninit::uninit());
+        // SAFETY: the memory is the pool's own.
+        unsafe { slab_create_parent(parent.as_mut_ptr(), item_size, num_items) };
+        Pool { parent }
+    }
+
+    fn address(&mut self) -> *mut slab_parent_pool {
+        self.parent.as_mut_ptr()
+    }
+
+    /// Runs `life` with a child that lives for it alone.
+    fn with_child<T>(&mut self, life: impl FnOnce(*mut slab_child_pool) -> T) -> T {
+        let mut child = MaybeUninit::uninit();
+        // SAFETY: the pool exists, and the child is used by this thread alone.
+        unsafe {
+            slab_create_child(child.as_mut_ptr(), self.address());
+            let result = life(child.as_mut_ptr());
+            slab_destroy_child(child.as_mut_ptr());
+            result
+        }
+    }
+
+    /// A life of a few objects that come back.
+    fn short_life(&mut self) -> *mut c_void {
+        // SAFETY: the child is this thread's.
+        self.with_child(|child| unsafe {
+            let objects = [slab_alloc(child), slab_alloc(child), slab_alloc(child)];
+            assert!(objects.iter().all(|object| !object.is_null()));
+            objects.into_iter().for_each(|object| slab_free(child, object));
+            objects[0]
+        })
+    }
+
+    fn objects_out(&mut self) -> usize {
+        // SAFETY: all zeroes is a valid value; the pool exists.
+        unsafe {
+            let mut stats: slab_parent_stats = MaybeUninit::zeroed().assume_init();
+            stats.struct_size = size_of::<slab_parent_stats>();
+            assert_eq!(slab_get_parent_stats(self.address(), &mut stats), 0);
+            assert_eq!(slab_validate(self.address()), 0);
+            stats.objects_out
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses the pool any more.
+        unsafe { slab_destroy_parent(self.address()) }
+    }
+}
+
+#[test]
+fn the_pool_itself_keeps_nothing() {
+    let _alone = alone();
+    let mut pool = Pool::new(96, 64);
+    for _ in 0..3 {
+        pool.short_life();
+        assert_eq!(pool.objects_out(), 0);
+    }
+}
+
+#[test]
+fn a_pool_at_the_same_address_with_other_objects_does_not_get_it() {
+    let _alone = alone();
+    let mut pool = Pool::new(96, 64);
+    for size in [96, 40, 200, 8, 96] {
+        pool.short_life();
+        // SAFETY: nobody else uses the pool; the old one is not destroyed, on purpose.
+        unsafe { slab_create_parent(pool.address(), size, 64) };
+        let objects = pool.with_child(|child| {
+            // SAFETY: the child is this thread's.
+            let mut objects: Vec<_> =
+                (0..300).map(|_| unsafe { slab_alloc(child).addr() }).collect();
+            objects.sort_unstable();
+            objects
+        });
+        assert!(objects.windows(2).all(|pair| pair[1] - pair[0] >= size as usize), "{size}");
+    }
+}
+
+#[test]
+fn an_object_in_use_is_not_given_away_because_another_was_freed_twice() {
+    let _alone = alone();
+    let mut pool = Pool::new(96, 64);
+    // SAFETY: the children are this thread's; the second free is the misuse under test.
+    unsafe {
+        let used = pool.with_child(|child| {
+            let (freed, used) = (slab_alloc(child), slab_alloc(child));
+            // Everything that the child has cached is taken, so that all that is out is what it gets back.
+            let cached: Vec<_> = (0..6).map(|_| slab_alloc(child)).collect();
+            assert_eq!(pool_objects_out(child), 8);
+            slab_free(child, freed);
+            slab_free(child, freed);
+            for object in cached {
+                slab_free(child, object);
+            }
+            used
+        });
+        used.cast::<u64>().write(0x1234_5678);
+        let other = Pool::new(96, 64).short_life();
+        assert_ne!(other, used, "the slab was given away");
+        pool.with_child(|child| {
+            for _ in 0..300 {
+                let object = slab_zalloc(child);
+                assert_ne!(object, used);
+            }
+        });
+        assert_eq!(used.cast::<u64>().read(), 0x1234_5678);
+    }
+}
+
+fn pool_objects_out(child: *mut slab_child_pool) -> usize {
+    // SAFETY: the child exists, and so its parent; all zeroes is a valid value.
+    unsafe {
+        let mut stats: slab_parent_stats = MaybeUninit::zeroed().assume_init();
+        stats.struct_size = size_of::<slab_parent_stats>();
+        assert_eq!(slab_get_parent_stats((*child).parent, &mut stats), 0);
+        stats.objects_out
+    }
+}
+
+#[test]
+fn children_of_many_pools_come_and_go_in_turns() {
+    let _alone = alone();
+    let mut pools: Vec<Pool> = (1..10).map(|words| Pool::new(words * 24, 64)).collect();
+    for round in 0..1000 {
+        let pool = &mut pools[round * 7 % 9];
+        pool.short_life();
+        if round % 3 == 0 {
+            pool.short_life();
+        }
+        assert_eq!(pool.objects_out(), 0);
+    }
+}
