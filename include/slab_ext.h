@@ -263,6 +263,22 @@ int slab_print_stats_fd(int fd, unsigned int format);
  */
 unsigned int slab_validate(struct slab_parent_pool *parent);
 
+/**
+ * Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is NULL.
+ *
+ * A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
+ * a double free, or an address that is not an object of a pool. After 100 reports further ones are only
+ * counted. With the environment variable SLAB_DEBUG set to "abort" the process ends after a report; the variable
+ * is ignored in setuid programs.
+ *
+ * The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
+ * the library, nor leave by longjmp() or an exception.
+ *
+ * Threading: any thread; reports that are made at the same time may go to the old or to the new handler.
+ */
+void slab_set_report_handler(void (*handler)(void *data, const char *report),
+                             void *data);
+
 #ifdef __cplusplus
 }  // extern "C"
 #endif  // __cplusplus

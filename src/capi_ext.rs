@@ -16,6 +16,7 @@ use crate::heap::HEAP;
 use crate::os;
 use crate::parent::ParentPool;
 use crate::print::{Format, print};
+use crate::report;
 use crate::validate;
 
 /// For slab_print_stats(): a table for people.
@@ -284,6 +285,25 @@ pub extern "C" fn slab_print_stats_fd(fd: c_int, format: c_uint) -> c_int {
 pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint {
     // SAFETY: the caller passes NULL or a created, destroyed or zeroed pool.
     unsafe { existing(parent).map_or_else(validate::heap, validate::parent) }
+}
+
+/// Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is NULL.
+///
+/// A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
+/// a double free, or an address that is not an object of a pool. After 100 reports further ones are only
+/// counted. With the environment variable SLAB_DEBUG set to "abort" the process ends after a report; the variable
+/// is ignored in setuid programs.
+///
+/// The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
+/// the library, nor leave by longjmp() or an exception.
+///
+/// Threading: any thread; reports that are made at the same time may go to the old or to the new handler.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_set_report_handler(
+    handler: Option<unsafe extern "C" fn(data: *mut c_void, report: *const c_char)>,
+    data: *mut c_void,
+) {
+    report::set_handler(handler, data);
 }
 
 /// The pool, unless it is null, destroyed or zeroed.

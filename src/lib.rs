@@ -22,7 +22,7 @@
 //! | `unload` | what happens at dlclose() |
 //! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
 //! | [`validate`] | a walk that checks every invariant |
-//! | [`report`], [`line`] | what is said on misuse |
+//! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
 //! If that is empty, the previous magazine is swapped in; else, under the parent's mutex, a full one from
@@ -51,6 +51,7 @@ pub mod heap;
 pub mod line;
 pub mod magazine;
 pub mod names;
+pub mod options;
 pub mod os;
 pub mod parent;
 pub mod partial;

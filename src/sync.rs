@@ -18,7 +18,7 @@ use crate::os;
 pub const MUTEX_BYTES: usize = 48;
 
 /// A mutex in a place of fixed size.
-#[repr(C, align(8))]
+#[repr(C)]
 pub struct Mutex {
     raw: UnsafeCell<os::RawMutex>,
     room: [u8; MUTEX_BYTES - size_of::<os::RawMutex>()],

@@ -10,6 +10,7 @@
 use crate::heap::HEAP;
 use crate::os;
 use crate::print::{Format, print};
+use crate::report;
 
 #[used]
 #[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".fini_array"))]
@@ -17,6 +18,7 @@ use crate::print::{Format, print};
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
 extern "C" fn at_unload() {
+    report::say_count();
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }

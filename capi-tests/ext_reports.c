@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * slab_ext.h, reports of misuse: who gets them, how many, and what SLAB_DEBUG makes of them. Each case is a
+ * process of its own, as reports are counted.
+ */
+#include "child_process.h"
+#include "cmocka_case.h"
+#include "must.h"
+#include "slab.h"
+#include "slab_ext.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+
+enum { most = 100 };
+
+static void
+free_twice(int times)
+{
+   struct slab_mempool pool;
+   int i;
+
+   slab_create(&pool, 96, 64);
+   for (i = 0; i < times; i++) {
+      void *object = slab_alloc_st(&pool);
+      MUST(object);
+      slab_free_st(&pool, object);
+      slab_free_st(&pool, object);
+      slab_trim_child(&pool.child);
+   }
+   slab_destroy(&pool);
+}
+
+struct heard {
+   int reports;
+   char last[500];
+};
+
+static void
+hear(void *data, const char *report)
+{
+   struct heard *heard = (struct heard *)data;
+
+   heard->reports++;
+   MUST(strlen(report) < sizeof(heard->last));
+   strcpy(heard->last, report);
+}
+
+static void
+handler_body(void *arg)
+{
+   struct heard heard;
+
+   (void)arg;
+   memset(&heard, 0, sizeof(heard));
+   slab_set_report_handler(hear, &heard);
+   free_twice(1);
+   MUST(heard.reports == 1);
+   MUST(strstr(heard.last, "mesa-slab: slab_trim_child: pool 96x64 at 0x") == heard.last);
+   MUST(strstr(heard.last, "double free"));
+   MUST(!strchr(heard.last, '\n'));
+   slab_set_report_handler(NULL, NULL);
+   free_twice(1);
+   MUST(heard.reports == 1);
+}
+
+static void
+reports_go_to_the_handler_until_it_is_taken_back(void **state)
+{
+   struct child_process child;
+
+   (void)state;
+   assert_true(child_run(&child, handler_body, NULL));
+   assert_non_null(strstr(child.said, "double free"));
+   assert_ptr_equal(strstr(child.said, "double free"), strrchr(child.said, ':') + 2);
+}
+
+static void
+many_body(void *arg)
+{
+   struct heard heard;
+
+   (void)arg;
+   memset(&heard, 0, sizeof(heard));
+   slab_set_report_handler(hear, &heard);
+   free_twice(most + 50);
+   MUST(heard.reports == most);
+   /* The child process skips the library's last words if it ends by _exit(). */
+   exit(0);
+}
+
+static void
+after_so_many_reports_further_ones_are_only_counted(void **state)
+{
+   struct child_process child;
+
+   (void)state;
+   assert_true(child_run(&child, many_body, NULL));
+   assert_non_null(strstr(child.said, "further reports are only counted"));
+   assert_non_null(strstr(child.said, "150 reports in all"));
+}
+
+static void
+with_debug_body(void *arg)
+{
+   MUST(setenv("SLAB_DEBUG", (const char *)arg, 1) == 0);
+   free_twice(2);
+}
+
+static void
+slab_debug_abort_ends_the_process_after_a_report(void **state)
+{
+   char words[] = "abort";
+   struct child_process child;
+
+   (void)state;
+   child_start(&child, with_debug_body, words);
+   child_wait_quietly(&child);
+   assert_true(WIFSIGNALED(child.status));
+   assert_int_equal(WTERMSIG(child.status), SIGABRT);
+   assert_non_null(strstr(child.said, "double free"));
+}
+
+static void
+unknown_words_in_slab_debug_are_named_once(void **state)
+{
+   char words[] = "abrot";
+   struct child_process child;
+   const char *said;
+
+   (void)state;
+   assert_true(child_run(&child, with_debug_body, words));
+   said = strstr(child.said, "SLAB_DEBUG: unknown word abrot; known: abort");
+   assert_non_null(said);
+   assert_null(strstr(said + 1, "SLAB_DEBUG"));
+}
+
+int
+main(void)
+{
+   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reports_go_to_the_handler_until_it_is_taken_back),
+      cmocka_unit_test(after_so_many_reports_further_ones_are_only_counted),
+      cmocka_unit_test(slab_debug_abort_ends_the_process_after_a_report),
+      cmocka_unit_test(unknown_words_in_slab_debug_are_named_once),
+   };
+
+   return cmocka_run_group_tests(tests, NULL, NULL);
+}
