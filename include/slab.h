@@ -268,3 +268,6 @@ SLAB_STATIC_ASSERT_(sizeof(struct slab_child_pool) == 4 * sizeof(void *), "slab.
 SLAB_STATIC_ASSERT_(offsetof(struct slab_mempool, child) == 256, "slab.h: slab_mempool");
 #undef SLAB_STATIC_ASSERT_
 
+#ifdef SLAB_INLINE
+#include "slab_inline.h"
+#endif

@@ -214,7 +214,7 @@ impl ChildPool {
 /// As for [`ChildPool::alloc`].
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
+pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         if !child.previous.is_empty(child.mask) {
@@ -247,7 +247,7 @@ unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
 /// As for [`ChildPool::free`].
 #[cold]
 #[inline(never)]
-unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
+pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
     const FUNCTION: &str = "slab_free";
     if object.is_null() {
         return;

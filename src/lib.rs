@@ -8,7 +8,7 @@
 //!
 //! | room | what it is |
 //! |---|---|
-//! | [`capi`], [`capi_ext`] | the functions of `slab.h` and `slab_ext.h` |
+//! | [`capi`], [`capi_ext`], [`capi_inline`] | the functions of `slab.h`, `slab_ext.h`, `slab_inline.h` |
 //! | [`child`] | one user's cache: the fast paths, and the slow paths behind them |
 //! | [`parent`] | the owner of objects: what children do under its mutex |
 //! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
@@ -41,6 +41,8 @@ pub mod buddy;
 pub mod capi;
 #[cfg(feature = "ext")]
 pub mod capi_ext;
+#[cfg(feature = "ext")]
+pub mod capi_inline;
 pub mod child;
 pub mod chunk;
 pub mod chunk_lists;

@@ -7,7 +7,7 @@
 
 pub use mesa_slab_core::capi::*;
 #[cfg(feature = "ext")]
-pub use mesa_slab_core::capi_ext::*;
+pub use mesa_slab_core::{capi_ext::*, capi_inline::*};
 
 /// A panic is a broken invariant of the library itself: there is nothing to unwind into.
 #[panic_handler]
