@@ -133,9 +133,64 @@ unknown_words_in_slab_debug_are_named_once(void **state)
 
    (void)state;
    assert_true(child_run(&child, with_debug_body, words));
-   said = strstr(child.said, "SLAB_DEBUG: unknown word abrot; known: abort");
+   said = strstr(child.said, "SLAB_DEBUG: unknown word abrot; known: abort, leaks");
    assert_non_null(said);
    assert_null(strstr(said + 1, "SLAB_DEBUG"));
+}
+
+static void
+leak_body(void *arg)
+{
+   struct slab_parent_pool parent;
+   struct slab_child_pool child, forgotten;
+   void *objects[3];
+   int i;
+
+   if (arg)
+      MUST(setenv("SLAB_DEBUG", (const char *)arg, 1) == 0);
+   slab_create_parent(&parent, 96, 64);
+   slab_set_name(&parent, "queries");
+   slab_create_child(&child, &parent);
+   for (i = 0; i < 3; i++)
+      objects[i] = slab_alloc(&child);
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+
+   slab_create_parent(&parent, 40, 16);
+   slab_create_child(&forgotten, &parent);
+   objects[0] = slab_alloc(&forgotten);
+   slab_destroy_parent(&parent);
+
+   slab_create_parent(&parent, 48, 16);
+   slab_create_child(&child, &parent);
+   slab_free(&child, slab_alloc(&child));
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+   MUST(objects[0] && objects[1] && objects[2]);
+}
+
+static void
+slab_debug_leaks_reports_objects_that_are_out_at_destroy(void **state)
+{
+   char words[] = "leaks";
+   struct child_process child;
+
+   (void)state;
+   assert_true(child_run(&child, leak_body, words));
+   assert_non_null(strstr(child.said, "slab_destroy_parent: pool queries 96x64 at 0x"));
+   assert_non_null(strstr(child.said, ": 3 objects are still out\n"));
+   assert_non_null(strstr(child.said, "cached by 1 child that is not destroyed\n"));
+   assert_null(strstr(child.said, "48x16"));
+}
+
+static void
+leaks_are_not_reported_unless_asked_for(void **state)
+{
+   struct child_process child;
+
+   (void)state;
+   assert_true(child_run(&child, leak_body, NULL));
+   assert_string_equal(child.said, "");
 }
 
 int
@@ -146,6 +201,8 @@ main(void)
       cmocka_unit_test(after_so_many_reports_further_ones_are_only_counted),
       cmocka_unit_test(slab_debug_abort_ends_the_process_after_a_report),
       cmocka_unit_test(unknown_words_in_slab_debug_are_named_once),
+      cmocka_unit_test(slab_debug_leaks_reports_objects_that_are_out_at_destroy),
+      cmocka_unit_test(leaks_are_not_reported_unless_asked_for),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

@@ -291,8 +291,10 @@ pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint 
 ///
 /// A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
 /// a double free, or an address that is not an object of a pool. After 100 reports further ones are only
-/// counted. With the environment variable SLAB_DEBUG set to "abort" the process ends after a report; the variable
-/// is ignored in setuid programs.
+/// counted.
+///
+/// The environment variable SLAB_DEBUG takes words, separated by commas. "abort": the process ends after a report.
+/// "leaks": slab_destroy_parent() reports objects that are still out. It is ignored in setuid programs.
 ///
 /// The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
 /// the library, nor leave by longjmp() or an exception.

@@ -5,7 +5,12 @@
 pub struct Options {
     /// `abort`: a report ends the process.
     pub abort: bool,
+    /// `leaks`: slab_destroy_parent() reports objects that are still out.
+    pub leaks: bool,
 }
+
+/// All words, as they are listed.
+pub const WORDS: &str = "abort, leaks";
 
 impl Options {
     /// Reads the words, and calls `unknown` with each that is not known.
@@ -15,6 +20,7 @@ impl Options {
             match word {
                 b"" => {}
                 b"abort" => options.abort = true,
+                b"leaks" => options.leaks = true,
                 _ => unknown(word),
             }
         }
@@ -38,7 +44,15 @@ mod tests {
     fn words_are_separated_by_commas_and_may_have_spaces() {
         assert_eq!(parse(""), (Options::default(), vec![]));
         assert!(parse("abort").0.abort);
-        assert_eq!(parse(" abort ,, "), (Options { abort: true }, vec![]));
+        assert_eq!(parse(" abort ,, leaks"), (Options { abort: true, leaks: true }, vec![]));
+    }
+
+    #[test]
+    fn every_listed_word_is_known() {
+        for word in WORDS.split(", ") {
+            assert_ne!(parse(word), (Options::default(), vec![]), "{word}");
+            assert!(parse(word).1.is_empty(), "{word}");
+        }
     }
 
     #[test]

@@ -100,10 +100,11 @@ impl ParentPool {
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let objects_out = shared.slabs.count() != 0;
+            let (objects_out, children) = (shared.slabs.out(), shared.holders);
             drop(shared);
             HEAP.take_back(surplus);
-            if objects_out {
+            if objects_out != 0 {
+                report::leak(parent, objects_out, children);
                 HEAP.disown(this.addr());
             } else {
                 HEAP.forget(this.addr());

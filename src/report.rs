@@ -7,10 +7,10 @@
 
 use core::ffi::{c_char, c_void};
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::line::Line;
-use crate::options::Options;
+use crate::options::{Options, WORDS};
 use crate::os;
 use crate::parent::ParentPool;
 
@@ -20,6 +20,7 @@ pub const MOST: u32 = 100;
 // Relaxed in all of this file: the count orders nothing, and a handler is set before there is something to
 // report, or in an order that the program sees to.
 static COUNT: AtomicU32 = AtomicU32::new(0);
+static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
 
 /// A function of the program's that is given reports.
 pub type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
@@ -64,7 +65,32 @@ pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, m
 #[cold]
 #[inline(never)]
 pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
-    let mut line = Line::<400>::EMPTY;
+    let mut line = begin(function, parent);
+    line.address(address).text(": ").text(words);
+    deliver(&mut line);
+}
+
+/// Says that a pool is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in the
+/// magazines of children that are not destroyed.
+#[cold]
+#[inline(never)]
+pub fn leak(parent: &ParentPool, objects: usize, children: u32) {
+    if !options().leaks {
+        return;
+    }
+    let mut line = begin("slab_destroy_parent", Some(parent));
+    line.decimal(objects).text(if objects == 1 { " object is" } else { " objects are" });
+    line.text(" still out");
+    if children != 0 {
+        line.text(", some of them cached by ").decimal(children as usize);
+        line.text(if children == 1 { " child that is" } else { " children that are" });
+        line.text(" not destroyed");
+    }
+    deliver(&mut line);
+}
+
+fn begin(function: &str, parent: Option<&ParentPool>) -> Line<400> {
+    let mut line = Line::EMPTY;
     line.text("mesa-slab: ").text(function).text(": ");
     if let Some(parent) = parent {
         line.text("pool ").bytes(parent.name());
@@ -74,8 +100,7 @@ pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, word
         line.decimal(parent.item_size as usize).text("x").decimal(parent.num_elements as usize);
         line.text(" at ").address((&raw const *parent).addr()).text(": ");
     }
-    line.address(address).text(": ").text(words);
-    deliver(&mut line);
+    line
 }
 
 fn deliver(line: &mut Line<400>) {
@@ -102,15 +127,14 @@ fn deliver(line: &mut Line<400>) {
     }
 }
 
-/// What SLAB_DEBUG says. Read anew each time, as reports are rare, but unknown words are named once.
+/// What SLAB_DEBUG says. Read anew each time, as it is rarely asked, but unknown words are named once.
 fn options() -> Options {
-    let first = COUNT.load(Relaxed) == 1;
     let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
     Options::parse(words, |word| {
-        if first {
+        if !UNKNOWN_NAMED.swap(true, Relaxed) {
             let mut line = Line::<400>::EMPTY;
-            line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known: abort\n");
-            os::say(line.as_bytes());
+            line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known: ");
+            os::say(line.text(WORDS).text("\n").as_bytes());
         }
     })
 }
