@@ -127,7 +127,7 @@ fn deliver(line: &mut Line<400>) {
     }
 }
 
-/// What SLAB_DEBUG says. Read anew each time, as it is rarely asked, but unknown words are named once.
+/// What SLAB_DEBUG says. Read anew each time, as it is rarely asked; the first unknown word is named, once.
 fn options() -> Options {
     let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
     Options::parse(words, |word| {
