@@ -12,7 +12,8 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
 .PHONY: help build header demo measure install clean
-.PHONY: test test-rust test-builds test-c test-sanitizers
+.PHONY: bench bench-quick bench-test
+.PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -38,6 +39,22 @@ measure: ## Measures memory and time, against the pool as drivers had it before
 	meson setup target/driver capi-tests/driver --force-fallback-for=mesa-slab
 	meson compile -C target/driver measure
 
+# BENCH_FLAGS are the program's own: --compare FILE, --lib NAME=PATH, --only TEXT; --help lists them.
+bench: $(library) ## Times the library against the 2016 design and general allocators
+	scripts/setup bench
+	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- $(BENCH_FLAGS)
+
+bench-quick: $(library) ## The same in fewer and shorter rounds
+	scripts/setup bench
+	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- --quick $(BENCH_FLAGS)
+
+bench-test: ## Formatting, lints and tests of the benchmark; the C tests on its baseline
+	scripts/setup test
+	cargo fmt --manifest-path bench/Cargo.toml --check
+	cargo clippy --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench --all-targets -- -D warnings
+	cargo test --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench
+	bench/classic/tests/run
+
 test: ## Runs every test and check; installs the tools that it needs
 	scripts/setup test
 	scripts/test
@@ -57,6 +74,10 @@ test-c: ## The C tests and those of the example driver
 test-sanitizers: ## The C tests under valgrind, ASan and TSan
 	scripts/setup test
 	scripts/test sanitizers
+
+test-targets: ## The tests with the oldest rustc, on 32-bit x86, on aarch64, and with musl
+	scripts/setup targets
+	scripts/test-targets
 
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, mesa-slab.pc
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' scripts/install

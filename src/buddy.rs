@@ -294,11 +294,14 @@ impl Buddy {
 
 #[cfg(test)]
 mod tests {
+    use std::alloc::{Layout, alloc_zeroed};
+
     use super::*;
 
     fn seeded() -> Box<Buddy> {
         // SAFETY: all zeroes is a valid Buddy, see its head.
-        let mut buddy: Box<Buddy> = unsafe { Box::new_zeroed().assume_init() };
+        let mut buddy: Box<Buddy> =
+            unsafe { Box::from_raw(alloc_zeroed(Layout::new::<Buddy>()).cast()) };
         buddy.seed();
         buddy
     }

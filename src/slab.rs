@@ -385,7 +385,8 @@ pub(crate) mod tests {
         let mut slab = slab(96, 64);
         let mut rounds = [ptr::null_mut(); 3];
         slab.take(&mut rounds);
-        for elsewhere in [-96isize, 85 * 96, 8191, 1 << 32] {
+        let far = isize::try_from(1i64 << 32).unwrap_or(1 << 30);
+        for elsewhere in [-96isize, 85 * 96, 8191, far] {
             let elsewhere = slab.base().wrapping_offset(elsewhere);
             assert_eq!(slab.put(&[rounds[0], elsewhere]), (2, Ok(())));
         }

@@ -204,10 +204,10 @@ fn requests_fill_chunks_in_use_before_others() {
     let half = Geometry::new(CHUNK as u32 / 2, 1);
     let page = Geometry::new(4096, 1);
     let halves: Vec<_> = (0..3).map(|_| heap.make_slab(PARENT, &half)).collect();
-    let pages: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+    let pages: Vec<_> = (0..50).map(|_| heap.make_slab(PARENT, &page)).collect();
     assert_eq!(heap.chunks(), 3);
     heap.take_slab_back(halves[0]);
-    let more: Vec<_> = (0..100).map(|_| heap.make_slab(PARENT, &page)).collect();
+    let more: Vec<_> = (0..50).map(|_| heap.make_slab(PARENT, &page)).collect();
     let chunk = |slab: &*mut Slab| chunk_of(slab.cast());
     assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
     for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
