@@ -1,0 +1,96 @@
+//! General allocators behind the functions of `slab.h`: a pool is nothing but the size of its items.
+
+use crate::api::Api;
+
+/// The pool structs and functions over one `malloc`, `calloc` and `free`.
+macro_rules! pools_over {
+    ($name:ident, $malloc:path, $calloc:path, $free:path) => {
+        mod $name {
+            use crate::api::{Api, Child, Mempool, Object, Parent};
+            use std::ffi::c_uint;
+
+            // Each struct begins with the size of its items; a mempool is used as its own child.
+
+            // SAFETY (of all that follow): the caller passes storage of its own, which no other
+            // thread uses at the same time, and objects that came from here.
+
+            unsafe extern "C" fn create_parent(parent: *mut Parent, item_size: c_uint, _: c_uint) {
+                // SAFETY: as above.
+                unsafe { parent.cast::<usize>().write(item_size as usize) }
+            }
+
+            unsafe extern "C" fn destroy_parent(_: *mut Parent) {}
+
+            unsafe extern "C" fn create_child(child: *mut Child, parent: *mut Parent) {
+                // SAFETY: as above.
+                unsafe { child.cast::<usize>().write(parent.cast::<usize>().read()) }
+            }
+
+            unsafe extern "C" fn destroy_child(_: *mut Child) {}
+
+            unsafe extern "C" fn alloc(child: *mut Child) -> Object {
+                // SAFETY: as above.
+                unsafe { $malloc(child.cast::<usize>().read()) }
+            }
+
+            unsafe extern "C" fn zalloc(child: *mut Child) -> Object {
+                // SAFETY: as above.
+                unsafe { $calloc(1, child.cast::<usize>().read()) }
+            }
+
+            unsafe extern "C" fn free(_: *mut Child, object: Object) {
+                // SAFETY: as above.
+                unsafe { $free(object) }
+            }
+
+            unsafe extern "C" fn create(mempool: *mut Mempool, item_size: c_uint, _: c_uint) {
+                // SAFETY: as above.
+                unsafe { mempool.cast::<usize>().write(item_size as usize) }
+            }
+
+            unsafe extern "C" fn destroy(_: *mut Mempool) {}
+
+            unsafe extern "C" fn alloc_st(mempool: *mut Mempool) -> Object {
+                // SAFETY: as above.
+                unsafe { $malloc(mempool.cast::<usize>().read()) }
+            }
+
+            unsafe extern "C" fn free_st(_: *mut Mempool, object: Object) {
+                // SAFETY: as above.
+                unsafe { $free(object) }
+            }
+
+            pub const API: Api = Api {
+                create_parent,
+                destroy_parent,
+                create_child,
+                destroy_child,
+                alloc,
+                zalloc,
+                free,
+                create,
+                destroy,
+                alloc_st,
+                free_st,
+            };
+        }
+    };
+}
+
+pools_over!(libc_malloc, libc::malloc, libc::calloc, libc::free);
+pools_over!(
+    mimalloc,
+    libmimalloc_sys::mi_malloc,
+    libmimalloc_sys::mi_calloc,
+    libmimalloc_sys::mi_free
+);
+pools_over!(
+    jemalloc,
+    tikv_jemalloc_sys::malloc,
+    tikv_jemalloc_sys::calloc,
+    tikv_jemalloc_sys::free
+);
+
+pub fn all() -> Vec<(&'static str, Api)> {
+    vec![("malloc", libc_malloc::API), ("mimalloc", mimalloc::API), ("jemalloc", jemalloc::API)]
+}

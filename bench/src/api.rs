@@ -1,0 +1,47 @@
+//! The functions of `slab.h` as a table, and the memory that its structs live in.
+//!
+//! Every allocator is called through such a table, so each pays for the same indirect calls.
+
+use std::ffi::{c_uint, c_void};
+
+/// An object, or null. Workloads pass it on and never look into it.
+pub type Object = *mut c_void;
+
+/// Room for a `struct slab_parent_pool`, a `slab_child_pool` or a `slab_mempool` of any layout.
+#[repr(C, align(64))]
+pub struct Storage<const BYTES: usize>([u8; BYTES]);
+
+pub type Parent = Storage<256>;
+pub type Child = Storage<256>;
+pub type Mempool = Storage<512>;
+
+impl<const BYTES: usize> Storage<BYTES> {
+    /// Zeroed memory is a destroyed pool to every function of `slab.h`.
+    pub fn zeroed() -> Self {
+        Self([0; BYTES])
+    }
+
+    /// Many of them, at addresses that do not change.
+    pub fn many(count: usize) -> Box<[Self]> {
+        (0..count).map(|_| Self::zeroed()).collect()
+    }
+}
+
+/// The functions of `slab.h`.
+///
+/// They are `unsafe` as in C: a pool must have been created, one child is used by one thread at a
+/// time, and an object is freed once.
+#[derive(Clone, Copy)]
+pub struct Api {
+    pub create_parent: unsafe extern "C" fn(*mut Parent, c_uint, c_uint),
+    pub destroy_parent: unsafe extern "C" fn(*mut Parent),
+    pub create_child: unsafe extern "C" fn(*mut Child, *mut Parent),
+    pub destroy_child: unsafe extern "C" fn(*mut Child),
+    pub alloc: unsafe extern "C" fn(*mut Child) -> Object,
+    pub zalloc: unsafe extern "C" fn(*mut Child) -> Object,
+    pub free: unsafe extern "C" fn(*mut Child, Object),
+    pub create: unsafe extern "C" fn(*mut Mempool, c_uint, c_uint),
+    pub destroy: unsafe extern "C" fn(*mut Mempool),
+    pub alloc_st: unsafe extern "C" fn(*mut Mempool) -> Object,
+    pub free_st: unsafe extern "C" fn(*mut Mempool, Object),
+}
