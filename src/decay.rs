@@ -11,7 +11,7 @@ use crate::geometry::{PAGE, PAGES};
 pub const DECAY_SECONDS: u32 = 10;
 
 /// This may be dirty however little is in use, ...
-const DIRTY_PAGES: usize = (8 << 20) / PAGE;
+const DIRTY_PAGES: usize = (6 << 20) / PAGE;
 /// ... and beyond it one part in `1 << DIRTY_SHARE` of what is in use.
 const DIRTY_SHARE: u32 = 4;
 

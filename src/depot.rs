@@ -159,14 +159,19 @@ impl Depot {
     }
 
     /// If an epoch, a second, is over: how many full magazines are to be reaped. That is half of those that
-    /// went unused, so that it never takes long.
+    /// went unused, so that it never takes long; and for each further epoch, in which nobody came, half of
+    /// what there is.
     pub fn end_epoch(&mut self, now: u32) -> Option<usize> {
-        if now == self.epoch {
+        let epochs = now.wrapping_sub(self.epoch);
+        if epochs == 0 {
             return None;
         }
         self.epoch = now;
-        let unused = core::mem::replace(&mut self.least, self.full.count());
-        Some(unused.div_ceil(2) as usize)
+        let count = self.full.count();
+        let kept = count - core::mem::replace(&mut self.least, count).div_ceil(2);
+        let kept = kept.checked_shr(epochs - 1).unwrap_or(0);
+        self.least = kept;
+        Some((count - kept) as usize)
     }
 
     /// Gives empty magazines up that are more than could be filled.
@@ -210,5 +215,38 @@ impl Depot {
             // SAFETY: it was on the list, and is no more.
             unsafe { surplus.add_magazine(magazine) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WORDS: usize = 8;
+    const MASK: usize = WORDS * size_of::<usize>() - 1;
+
+    #[repr(align(64))]
+    struct Block(#[expect(dead_code, reason = "only its place is used")] [usize; WORDS]);
+
+    #[test]
+    fn what_goes_unused_is_reaped_by_halves_for_each_epoch() {
+        let geometry = Geometry::new(4096, 1);
+        assert_eq!(geometry.magazine_mask(), MASK);
+        let mut depot = Depot::EMPTY;
+        let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
+        assert_eq!(depot.end_epoch(100), Some(0));
+        for block in &mut blocks {
+            // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
+            unsafe { depot.keep_full(Magazine::new((&raw mut *block).cast()), &geometry) };
+        }
+        assert_eq!(depot.end_epoch(100), None);
+        assert_eq!(depot.end_epoch(101), Some(0), "they came within the epoch");
+        depot.take_full(&geometry);
+        depot.take_full(&geometry);
+        assert_eq!(depot.end_epoch(102), Some(4), "of the 8 that were there all the time");
+        for _ in 0..4 {
+            depot.take_full(&geometry);
+        }
+        assert_eq!(depot.end_epoch(104), Some(3), "2 for the first epoch, and half of 2");
     }
 }

@@ -93,9 +93,9 @@ fn what_is_above_the_limit_goes_back_at_once() {
     let slabs: Vec<_> = (0..20).map(|_| heap.make_slab(PARENT, &geometry)).collect();
     for slab in slabs {
         heap.take_slab_back(slab);
-        assert!(heap.dirty() <= (8 << 20) + 10 * CHUNK / 16);
+        assert!(heap.dirty() <= (6 << 20) + 10 * CHUNK / 16);
     }
-    assert!(heap.dirty() <= (8 << 20) + CHUNK / 8);
+    assert!(heap.dirty() <= (6 << 20) + CHUNK / 8);
     heap.trim();
 }
 
