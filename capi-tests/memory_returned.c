@@ -15,7 +15,7 @@
 
 enum { count = 50000, item_size = 1200 };
 
-/* Of 60 MB: 8 MiB for a while, in whole chunks of 4 MiB, and a chunk with the next child's magazines. */
+/* Of 60 MB: 6 MiB for a while, in whole chunks of 4 MiB, and a chunk with the next child's magazines. */
 static const size_t most_kept = (size_t)16 << 20;
 
 static void
