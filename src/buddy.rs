@@ -299,9 +299,9 @@ mod tests {
     use super::*;
 
     fn seeded() -> Box<Buddy> {
+        let layout = Layout::new::<Buddy>();
         // SAFETY: all zeroes is a valid Buddy, see its head.
-        let mut buddy: Box<Buddy> =
-            unsafe { Box::from_raw(alloc_zeroed(Layout::new::<Buddy>()).cast()) };
+        let mut buddy = unsafe { Box::<Buddy>::from_raw(alloc_zeroed(layout).cast()) };
         buddy.seed();
         buddy
     }

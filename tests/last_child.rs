@@ -92,8 +92,8 @@ fn a_pool_at_the_same_address_with_other_objects_does_not_get_it() {
         unsafe { slab_create_parent(pool.address(), size, 64) };
         let objects = pool.with_child(|child| {
             // SAFETY: the child is this thread's.
-            let mut objects: Vec<_> =
-                (0..300).map(|_| unsafe { slab_alloc(child).addr() }).collect();
+            let alloc = |_| unsafe { slab_alloc(child).addr() };
+            let mut objects: Vec<_> = (0..300).map(alloc).collect();
             objects.sort_unstable();
             objects
         });
