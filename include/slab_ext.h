@@ -113,7 +113,7 @@ struct slab_heap_stats {
     */
    size_t object_slabs;
    /**
-    * Slabs of magazines and names.
+    * Slabs of magazines and names, and one that the last child of a pool may leave for the next.
     */
    size_t magazine_slabs;
    /**
@@ -193,7 +193,7 @@ unsigned int slab_set_decay(unsigned int seconds);
 
 /**
  * Gives a parent pool a name, for statistics and reports. It is copied, and cut if it is longer than 100
- * characters. It ends with the pool.
+ * bytes (50 on 32-bit machines). It ends with the pool.
  *
  * Returns 0, or -1 if there is no memory or no pool.
  *

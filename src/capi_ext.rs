@@ -75,7 +75,7 @@ pub struct slab_heap_stats {
     pub held: usize,
     /// Slabs of pools, destroyed ones with objects out included.
     pub object_slabs: usize,
-    /// Slabs of magazines and names.
+    /// Slabs of magazines and names, and one that the last child of a pool may leave for the next.
     pub magazine_slabs: usize,
     /// Headers of chunks, as far as they are in use.
     pub metadata: usize,
@@ -144,7 +144,7 @@ pub extern "C" fn slab_set_decay(seconds: c_uint) -> c_uint {
 }
 
 /// Gives a parent pool a name, for statistics and reports. It is copied, and cut if it is longer than 100
-/// characters. It ends with the pool.
+/// bytes (50 on 32-bit machines). It ends with the pool.
 ///
 /// Returns 0, or -1 if there is no memory or no pool.
 ///

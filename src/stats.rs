@@ -20,7 +20,7 @@ pub struct HeapNumbers {
     pub mapped: usize,
     /// Slabs of parent pools and in limbo.
     pub object_slabs: usize,
-    /// Slabs of magazine blocks and names.
+    /// Slabs of magazine blocks and names, and the slab of a kit.
     pub magazine_slabs: usize,
     /// The part of the chunks' headers that has been written.
     pub metadata: usize,
