@@ -78,7 +78,7 @@ struct slab_parent_stats {
     */
    size_t children;
    /**
-    * Objects that such a child caches at most.
+    * Objects that such a child caches at most, once it is busy.
     */
    size_t objects_per_child;
    /**

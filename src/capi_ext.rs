@@ -12,6 +12,7 @@ use core::mem::size_of;
 
 use crate::capi::{slab_child_pool, slab_parent_pool};
 use crate::child::ChildPool;
+use crate::geometry::rounds;
 use crate::heap::HEAP;
 use crate::os;
 use crate::parent::ParentPool;
@@ -54,7 +55,7 @@ pub struct slab_parent_stats {
     pub peak_objects_out: usize,
     /// Children that cache objects: those that have allocated or freed, and are not destroyed or trimmed.
     pub children: usize,
-    /// Objects that such a child caches at most.
+    /// Objects that such a child caches at most, once it is busy.
     pub objects_per_child: usize,
     /// Objects that were freed through a destroyed child, or through a child of another parent.
     pub foreign_frees: usize,
@@ -182,7 +183,6 @@ pub unsafe extern "C" fn slab_get_parent_stats(
         let numbers = parent.numbers();
         let geometry = &numbers.geometry;
         let slabs = numbers.slabs_full + numbers.slabs_partial + numbers.slabs_empty;
-        let magazine_bytes = if geometry.rounds() == 0 { 0 } else { geometry.magazine_mask() + 1 };
         fill(
             stats,
             slab_parent_stats {
@@ -198,11 +198,10 @@ pub unsafe extern "C" fn slab_get_parent_stats(
                 objects_in_depot: numbers.objects_in_depot,
                 peak_objects_out: numbers.peak_objects_out,
                 children: numbers.children,
-                objects_per_child: 2 * geometry.rounds(),
+                objects_per_child: 2 * rounds(geometry.busy_mask()),
                 foreign_frees: numbers.foreign_frees,
                 exchanges: numbers.exchanges,
-                bytes_held: slabs * geometry.slab_bytes()
-                    + numbers.depot_magazines * magazine_bytes,
+                bytes_held: slabs * geometry.slab_bytes() + numbers.depot_bytes,
             },
         );
         0

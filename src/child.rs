@@ -124,7 +124,7 @@ impl ChildPool {
             } else if child.is_stale(parent) {
                 child.abandon(FUNCTION);
             } else {
-                let mut surplus = parent.surplus();
+                let mut surplus = Surplus::EMPTY;
                 let mut shared = parent.lock();
                 shared.retire(parent, child, FUNCTION, &mut surplus);
                 drop(shared);
@@ -149,7 +149,7 @@ impl ChildPool {
             if child.mask == 0 || child.is_stale(parent) {
                 return 0;
             }
-            let mut surplus = parent.surplus();
+            let mut surplus = Surplus::EMPTY;
             let mut shared = parent.lock();
             let objects = shared.strip(parent, child, FUNCTION, &mut surplus);
             drop(shared);
@@ -173,7 +173,7 @@ impl ChildPool {
             unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
         };
         parent.num_elements == 0
-            || parent.geometry.magazine_mask() != self.mask
+            || !parent.geometry.masks().into_iter().any(|mask| mask == self.mask)
             || of_another(self.loaded)
             || of_another(self.previous)
     }
@@ -183,7 +183,7 @@ impl ChildPool {
     /// # Safety
     /// The child has magazines.
     unsafe fn abandon(&mut self, function: &str) {
-        let mut surplus = Surplus::new(self.mask);
+        let mut surplus = Surplus::EMPTY;
         for mut magazine in [self.loaded, self.previous] {
             if magazine.is_none() {
                 continue;
@@ -193,7 +193,7 @@ impl ChildPool {
                 unsafe { free_to_owner(function, magazine.pop()) }
             }
             // SAFETY: the magazine is the child's own, and given up here.
-            unsafe { surplus.add_magazine(magazine) }
+            unsafe { surplus.add_magazine(magazine, self.mask) }
         }
         HEAP.take_back(surplus);
     }
@@ -224,7 +224,7 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
         let Some(parent) = child.live_parent() else {
             return ptr::null_mut();
         };
-        let mut surplus = parent.surplus();
+        let mut surplus = Surplus::EMPTY;
         let mut shared = parent.lock();
         let object = if child.mask == 0 && !shared.equip(parent, child) {
             shared.take_one(parent)
@@ -263,7 +263,7 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
             child.loaded.push(object);
             return;
         }
-        let mut surplus = parent.surplus();
+        let mut surplus = Surplus::EMPTY;
         let mut shared = parent.lock();
         let has_room = if child.mask == 0 {
             shared.equip(parent, child)
@@ -291,7 +291,7 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
         match owner(object) {
             Owner::Parent(address) => {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
-                let mut surplus = parent.surplus();
+                let mut surplus = Surplus::EMPTY;
                 let mut shared = parent.lock();
                 shared.count_foreign_free();
                 shared.put(parent, function, &[object], &mut surplus);

@@ -1,87 +1,131 @@
 //! The depot of a parent pool: the magazines that no child has.
 //!
 //! - *full* magazines, which children exchange for empty ones when they run out of objects;
-//! - *empty* ones, for the other way round;
+//! - *empty* ones, for the other way round; both in two sizes ([`Geometry`]);
 //! - at most one *half*-filled one, from a child that was destroyed, for the next child. It is neither
 //!   empty nor full, so that its finder can both allocate and free. With it, a child that lives for a
 //!   few objects costs two lock operations in all.
 //!
-//! Full magazines that no child has wanted for an epoch are reaped: the least number that was there since the
-//! last look is what the children did without (Bonwick and Adams call the rest the working set).
+//! How much may lie in full magazines: a constant, and a part of what is out of the slabs, and what was
+//! *regretted*: rounds that were drained into the slabs as too many, and wanted again soon after. So a pool that
+//! is filled and emptied over and over comes to keep what it needs, and one that is emptied once does not.
+//!
+//! Full magazines that no child has wanted for an epoch are reaped: the least number of rounds that was there since
+//! the last look is what the children did without (Bonwick and Adams call the rest the working set). What is reaped
+//! is regretted no more.
 //!
 //! Everything here belongs to the parent's lock.
 
-use crate::geometry::Geometry;
+use crate::geometry::{Geometry, rounds};
 use crate::magazine::{Magazine, MagazineList};
 use crate::surplus::Surplus;
-
-/// How many rounds a new child takes at its first fill; each further fill doubles it. A child that
-/// allocates a few objects is not to pay for a whole magazine.
-pub const FIRST_QUOTA: usize = 8;
 
 /// Full magazines above their limit are drained once they are one part in so many above it.
 const EXCESS_SHARE: usize = 4;
 
+/// The magazines of one size.
+struct Shelf {
+    full: MagazineList,
+    empty: MagazineList,
+}
+
+impl Shelf {
+    const EMPTY: Shelf = Shelf { full: MagazineList::EMPTY, empty: MagazineList::EMPTY };
+}
+
 /// See the head of this file.
 pub struct Depot {
-    full: MagazineList,
-    /// The least number of full magazines since `epoch`.
-    least: u32,
+    /// Those that a child starts with, and those of busy children.
+    shelves: [Shelf; 2],
+    half: Magazine,
+    half_mask: u16,
     /// The second in which it was last looked for what goes unused.
     epoch: u32,
-    empty: MagazineList,
-    half: Magazine,
+    /// The least number of rounds in full magazines since `epoch`.
+    least: u32,
+    /// Rounds that were drained as too many, lately.
+    drained: u32,
+    /// How many of them were wanted again.
+    regretted: u32,
 }
 
 impl Depot {
     /// No magazines.
     pub const EMPTY: Depot = Depot {
-        full: MagazineList::EMPTY,
-        least: 0,
-        epoch: 0,
-        empty: MagazineList::EMPTY,
+        shelves: [Shelf::EMPTY; 2],
         half: Magazine::NONE,
+        half_mask: 0,
+        epoch: 0,
+        least: 0,
+        drained: 0,
+        regretted: 0,
     };
 
-    /// Takes a full magazine.
-    pub fn take_full(&mut self, geometry: &Geometry) -> Option<Magazine> {
-        let magazine = self.full.pop(geometry.magazine_mask())?;
-        self.least = self.least.min(self.full.count());
-        // SAFETY: it is on no list now.
-        unsafe { magazine.set_quota(geometry.magazine_mask(), geometry.rounds()) }
+    fn shelf(&mut self, mask: usize, geometry: &Geometry) -> &mut Shelf {
+        &mut self.shelves[usize::from(geometry.is_busy(mask))]
+    }
+
+    /// Rounds in full magazines.
+    fn full_rounds(&self, geometry: &Geometry) -> usize {
+        let [first, busy] = &self.shelves;
+        first.full.count() as usize * rounds(geometry.magazine_mask())
+            + busy.full.count() as usize * rounds(geometry.busy_mask())
+    }
+
+    /// Rounds that may lie in full magazines while `out` objects are out of the slabs.
+    fn limit(&self, geometry: &Geometry, out: usize) -> usize {
+        geometry.full_limit(out) + self.regretted as usize
+    }
+
+    /// Takes a full magazine of a size. Its quota is not set.
+    pub fn take_full(&mut self, mask: usize, geometry: &Geometry) -> Option<Magazine> {
+        let magazine = self.shelf(mask, geometry).full.pop(mask)?;
+        self.least = self.least.min(self.full_rounds(geometry) as u32);
         Some(magazine)
     }
 
-    /// Takes an empty magazine. Its quota is not set.
-    pub fn take_empty(&mut self, geometry: &Geometry) -> Option<Magazine> {
-        self.empty.pop(geometry.magazine_mask())
+    /// Takes an empty magazine of a size. Its quota is not set.
+    pub fn take_empty(&mut self, mask: usize, geometry: &Geometry) -> Option<Magazine> {
+        self.shelf(mask, geometry).empty.pop(mask)
     }
 
-    /// Takes the half-filled magazine.
-    pub fn take_half(&mut self) -> Option<Magazine> {
+    /// Takes the half-filled magazine, and says of what size it is.
+    pub fn take_half(&mut self) -> Option<(Magazine, usize)> {
         let half = core::mem::replace(&mut self.half, Magazine::NONE);
-        if half.is_none() { None } else { Some(half) }
+        if half.is_none() { None } else { Some((half, self.half_mask as usize)) }
     }
 
     /// Whether a further full magazine is to be kept while `out` objects are out of the slabs.
     pub fn wants_full(&self, geometry: &Geometry, out: usize) -> bool {
-        (self.full.count() as usize) < geometry.full_limit(out)
+        self.full_rounds(geometry) < self.limit(geometry, out)
     }
 
-    /// Whether so many more full magazines are kept than should be that some are to be drained. The margin
-    /// keeps a pool whose use goes up and down by a little from draining what it fills again next.
+    /// Whether so many more rounds are kept than should be that some are to be drained. The margin keeps a
+    /// pool whose use goes up and down by a little from draining what it fills again next.
     pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
-        let limit = geometry.full_limit(out);
-        self.full.count() as usize > limit + limit / EXCESS_SHARE
+        let limit = self.limit(geometry, out);
+        self.full_rounds(geometry) > limit + limit / EXCESS_SHARE
+    }
+
+    /// Notes that rounds are drained as too many.
+    pub fn note_drained(&mut self, rounds: usize) {
+        self.drained = self.drained.saturating_add(rounds as u32);
+    }
+
+    /// Notes that so many rounds were wanted, and taken from slabs as there was no full magazine.
+    pub fn note_wanted(&mut self, rounds: usize) {
+        let regretted = self.drained.min(rounds as u32);
+        self.drained -= regretted;
+        self.regretted = self.regretted.saturating_add(regretted);
     }
 
     /// Keeps a full magazine.
     ///
     /// # Safety
     /// It is a full one of this parent, and nobody else uses it.
-    pub unsafe fn keep_full(&mut self, magazine: Magazine, geometry: &Geometry) {
+    pub unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, geometry: &Geometry) {
         // SAFETY: the caller's promise.
-        unsafe { self.full.push(magazine, geometry.magazine_mask()) }
+        unsafe { self.shelf(mask, geometry).full.push(magazine, mask) }
     }
 
     /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
@@ -91,16 +135,19 @@ impl Depot {
     pub unsafe fn keep_empty(
         &mut self,
         magazine: Magazine,
+        mask: usize,
         geometry: &Geometry,
         out: usize,
         surplus: &mut Surplus,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            if (self.empty.count() as usize) < geometry.full_limit(out) {
-                self.empty.push(magazine, geometry.magazine_mask());
+            let limit = self.limit(geometry, out);
+            let empty = &mut self.shelf(mask, geometry).empty;
+            if empty.count() as usize * rounds(mask) < limit {
+                empty.push(magazine, mask);
             } else {
-                surplus.add_magazine(magazine);
+                surplus.add_magazine(magazine, mask);
             }
         }
     }
@@ -113,17 +160,22 @@ impl Depot {
     pub unsafe fn keep(
         &mut self,
         magazine: Magazine,
+        mask: usize,
         geometry: &Geometry,
         out: usize,
         surplus: &mut Surplus,
     ) {
-        let mask = geometry.magazine_mask();
         if self.half.is_none() && !magazine.is_empty(mask) && !magazine.is_full(mask) {
-            self.half = magazine;
+            self.set_half(magazine, mask);
         } else if !magazine.is_none() {
             // SAFETY: the caller's promise.
-            unsafe { self.sort(magazine, geometry, out, surplus) }
+            unsafe { self.sort(magazine, mask, geometry, out, surplus) }
         }
+    }
+
+    fn set_half(&mut self, magazine: Magazine, mask: usize) {
+        self.half = magazine;
+        self.half_mask = mask as u16;
     }
 
     /// Puts a magazine where it belongs by how full it is, which the half-filled one may change.
@@ -134,86 +186,110 @@ impl Depot {
     unsafe fn sort(
         &mut self,
         mut magazine: Magazine,
+        mask: usize,
         geometry: &Geometry,
         out: usize,
         surplus: &mut Surplus,
     ) {
-        let mask = geometry.magazine_mask();
         // SAFETY: the caller's promise.
         unsafe {
             if !magazine.is_empty(mask) && !magazine.is_full(mask) && !self.half.is_none() {
-                self.half.pour(&mut magazine, mask);
-                if self.half.is_full(mask) {
-                    self.full.push(self.half, mask);
+                let half_mask = self.half_mask as usize;
+                self.half.pour(half_mask, &mut magazine, mask);
+                if self.half.is_full(half_mask) {
+                    self.keep_full(self.half, half_mask, geometry);
                     self.half = Magazine::NONE;
                 }
             }
             if magazine.is_empty(mask) {
-                self.keep_empty(magazine, geometry, out, surplus);
+                self.keep_empty(magazine, mask, geometry, out, surplus);
             } else if magazine.is_full(mask) {
-                self.full.push(magazine, mask);
+                self.keep_full(magazine, mask, geometry);
             } else {
-                self.half = magazine;
+                self.set_half(magazine, mask);
             }
         }
     }
 
-    /// If an epoch, a second, is over: how many full magazines are to be reaped. That is half of those that
-    /// went unused, so that it never takes long; and for each further epoch, in which nobody came, half of
-    /// what there is.
-    pub fn end_epoch(&mut self, now: u32) -> Option<usize> {
+    /// If an epoch, a second, is over: how many rounds are to be reaped. That is half of those that went
+    /// unused, so that it never takes long; and for each further epoch, in which nobody came, half of what
+    /// there is.
+    pub fn end_epoch(&mut self, now: u32, geometry: &Geometry) -> Option<usize> {
         let epochs = now.wrapping_sub(self.epoch);
         if epochs == 0 {
             return None;
         }
         self.epoch = now;
-        let count = self.full.count();
-        let kept = count - core::mem::replace(&mut self.least, count).div_ceil(2);
+        self.drained = self.drained.checked_shr(epochs).unwrap_or(0);
+        let count = self.full_rounds(geometry) as u32;
+        let kept = count - self.least.min(count).div_ceil(2);
         let kept = kept.checked_shr(epochs - 1).unwrap_or(0);
         self.least = kept;
-        Some((count - kept) as usize)
+        let reaped = count - kept;
+        self.regretted = self.regretted.saturating_sub(reaped);
+        Some(reaped as usize)
     }
 
     /// Gives empty magazines up that are more than could be filled.
     pub fn drop_excess_empty(&mut self, geometry: &Geometry, out: usize, surplus: &mut Surplus) {
-        while self.empty.count() as usize > geometry.full_limit(out) {
-            let Some(magazine) = self.take_empty(geometry) else { return };
-            // SAFETY: it was on the list, and is no more.
-            unsafe { surplus.add_magazine(magazine) }
+        let limit = self.limit(geometry, out);
+        for mask in geometry.masks() {
+            while self.shelf(mask, geometry).empty.count() as usize * rounds(mask) > limit {
+                self.drop_empty_of(mask, geometry, surplus);
+            }
         }
     }
 
-    /// How many full and empty magazines there are, not counting the half-filled one.
-    pub fn counts(&self) -> (u32, u32) {
-        (self.full.count(), self.empty.count())
+    fn drop_empty_of(&mut self, mask: usize, geometry: &Geometry, surplus: &mut Surplus) -> bool {
+        let Some(magazine) = self.take_empty(mask, geometry) else { return false };
+        // SAFETY: it was on the list, and is no more.
+        unsafe { surplus.add_magazine(magazine, mask) }
+        true
+    }
+
+    /// How many full and empty magazines there are, not counting the half-filled one, and their bytes.
+    pub fn magazines(&self, geometry: &Geometry) -> (usize, usize) {
+        let mut sum = (0, 0);
+        for (shelf, mask) in
+            self.shelves.iter().zip([geometry.magazine_mask(), geometry.busy_mask()])
+        {
+            let count = (shelf.full.count() + shelf.empty.count()) as usize;
+            sum = (sum.0 + count, sum.1 + count * (mask + 1));
+        }
+        sum
     }
 
     /// How many objects there are in all magazines.
     pub fn objects(&self, geometry: &Geometry) -> usize {
-        let half = self.half.rounds(geometry.magazine_mask());
-        self.full.count() as usize * geometry.rounds() + half
+        self.full_rounds(geometry) + self.half.rounds(self.half_mask as usize)
     }
 
-    /// The full magazines and the empty ones.
-    pub(crate) fn lists(&self) -> [&MagazineList; 2] {
-        [&self.full, &self.empty]
+    /// The full magazines of a size and the empty ones.
+    pub(crate) fn lists(&self, mask: usize, geometry: &Geometry) -> [&MagazineList; 2] {
+        let shelf = &self.shelves[usize::from(geometry.is_busy(mask))];
+        [&shelf.full, &shelf.empty]
     }
 
-    /// The half-filled magazine, or none.
-    pub(crate) fn half(&self) -> Magazine {
-        self.half
+    /// The half-filled magazine, or none, and its mask.
+    pub(crate) fn half(&self) -> (Magazine, usize) {
+        (self.half, self.half_mask as usize)
     }
 
-    /// Takes any magazine that has rounds.
-    pub fn take_filled(&mut self, geometry: &Geometry) -> Option<Magazine> {
-        self.take_half().or_else(|| self.full.pop(geometry.magazine_mask()))
+    /// Takes any magazine that has rounds, and says of what size it is.
+    pub fn take_filled(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
+        self.take_half().or_else(|| self.take_any_full(geometry))
+    }
+
+    /// Takes any full magazine, and says of what size it is.
+    pub fn take_any_full(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
+        let of = |mask| Some((self.take_full(mask, geometry)?, mask));
+        geometry.masks().into_iter().find_map(of)
     }
 
     /// Gives all empty magazines up.
     pub fn drop_empty(&mut self, geometry: &Geometry, surplus: &mut Surplus) {
-        while let Some(magazine) = self.take_empty(geometry) {
-            // SAFETY: it was on the list, and is no more.
-            unsafe { surplus.add_magazine(magazine) }
+        for mask in geometry.masks() {
+            while self.drop_empty_of(mask, geometry, surplus) {}
         }
     }
 }
@@ -224,29 +300,75 @@ mod tests {
 
     const WORDS: usize = 8;
     const MASK: usize = WORDS * size_of::<usize>() - 1;
+    const ROUNDS: usize = WORDS - 1;
 
     #[repr(align(64))]
     struct Block(#[expect(dead_code, reason = "only its place is used")] [usize; WORDS]);
 
-    #[test]
-    fn what_goes_unused_is_reaped_by_halves_for_each_epoch() {
+    /// For magazines of [`MASK`].
+    fn geometry() -> Geometry {
         let geometry = Geometry::new(4096, 1);
         assert_eq!(geometry.magazine_mask(), MASK);
+        geometry
+    }
+
+    fn keep_full(depot: &mut Depot, block: &mut Block) {
+        // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
+        unsafe { depot.keep_full(Magazine::new((&raw mut *block).cast()), MASK, &geometry()) };
+    }
+
+    #[test]
+    fn what_goes_unused_is_reaped_by_halves_for_each_epoch() {
+        let geometry = geometry();
         let mut depot = Depot::EMPTY;
         let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
-        assert_eq!(depot.end_epoch(100), Some(0));
-        for block in &mut blocks {
-            // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
-            unsafe { depot.keep_full(Magazine::new((&raw mut *block).cast()), &geometry) };
-        }
-        assert_eq!(depot.end_epoch(100), None);
-        assert_eq!(depot.end_epoch(101), Some(0), "they came within the epoch");
-        depot.take_full(&geometry);
-        depot.take_full(&geometry);
-        assert_eq!(depot.end_epoch(102), Some(4), "of the 8 that were there all the time");
+        assert_eq!(depot.end_epoch(100, &geometry), Some(0));
+        blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
+        assert_eq!(depot.end_epoch(100, &geometry), None);
+        assert_eq!(depot.end_epoch(101, &geometry), Some(0), "they came within the epoch");
+        let mut take = |count| {
+            for _ in 0..count {
+                depot.take_full(MASK, &geometry);
+            }
+        };
+        take(2);
+        assert_eq!(
+            depot.end_epoch(102, &geometry),
+            Some(4 * ROUNDS),
+            "of the 8 that were there all the time"
+        );
         for _ in 0..4 {
-            depot.take_full(&geometry);
+            depot.take_full(MASK, &geometry);
         }
-        assert_eq!(depot.end_epoch(104), Some(3), "2 for the first epoch, and half of 2");
+        assert_eq!(
+            depot.end_epoch(104, &geometry),
+            Some(3 * ROUNDS),
+            "2 for the first epoch, and half of 2"
+        );
+    }
+
+    #[test]
+    fn what_was_drained_and_wanted_again_raises_the_limit_until_it_is_reaped() {
+        let geometry = geometry();
+        let mut depot = Depot::EMPTY;
+        let limit = depot.limit(&geometry, 0);
+        depot.end_epoch(100, &geometry);
+        depot.note_wanted(50);
+        assert_eq!(depot.limit(&geometry, 0), limit, "nothing was drained before");
+        depot.note_drained(70);
+        depot.note_wanted(30);
+        assert_eq!(depot.limit(&geometry, 0), limit + 30);
+        depot.note_wanted(100);
+        assert_eq!(depot.limit(&geometry, 0), limit + 70, "no more than was drained");
+        depot.note_drained(40);
+        depot.end_epoch(101, &geometry);
+        depot.note_wanted(40);
+        assert_eq!(depot.limit(&geometry, 0), limit + 90, "half of it is forgotten");
+
+        let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
+        blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
+        depot.end_epoch(102, &geometry);
+        assert_eq!(depot.end_epoch(103, &geometry), Some(5 * ROUNDS));
+        assert_eq!(depot.limit(&geometry, 0), limit + 90 - 5 * ROUNDS);
     }
 }

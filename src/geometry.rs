@@ -34,25 +34,31 @@ pub const MAX_OBJECTS: usize = 512;
 const TAIL_WASTE: usize = 8;
 
 /// Words of the magazine blocks, by class. One word is the link, the others hold objects.
-///
-/// A child goes to the parent's mutex once in a magazine's worth of calls. With 128 words in place of 64,
-/// 1000 objects allocated in one child and freed through another take 2.3 ns each in place of 2.5
-/// (`make measure`), and a child holds 2 KiB in place of 1.
-pub const MAGAZINE_WORDS: [usize; 7] = [128, 64, 32, 16, 8, 4, 2];
-const MAGAZINE_SHIFT: u32 = MAGAZINE_WORDS[0].trailing_zeros();
-/// The largest object that is cached in magazines of each class: a child caches two magazines, which
-/// is at most about 64 KiB, or two objects if they are larger. Without a cache, allocating and freeing one
-/// object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
-const MAGAZINE_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
+pub const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
 
-/// The depot may always hold so many bytes of objects in full magazines, which makes at least and at most
-/// so many magazines, ...
+/// The class of the magazines that a child starts with, and the largest object for which it is that one: two
+/// magazines of a child hold at most about 64 KiB, or two objects if they are larger. Without a cache, allocating
+/// and freeing one object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
+const FIRST_CLASS: usize = 2;
+const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
+
+/// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
+/// objects at most, or half of the objects that the pool was said to be used for at a time, if that is more.
+///
+/// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
+/// takes from the depot may lie in another core's cache.
+const BUSY_BYTES: usize = 128 << 10;
+/// How many times as large they are at least: else the pool's children keep those they start with.
+const BUSY_GROWTH: usize = 4;
+
+/// The depot may always hold so many bytes of objects in full magazines, and at most so many objects, ...
 ///
 /// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and taken out
 /// again. What goes unused is reaped ([`crate::depot`]).
 const FULL_BYTES: usize = 4 << 20;
+const FULL_MOST: usize = 64 << 10;
+/// ... and in any case so many magazines, ...
 const FULL_LEAST: usize = 2;
-const FULL_MOST: usize = 512;
 /// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
 const FULL_SHARE: u32 = 3;
 
@@ -72,10 +78,12 @@ pub struct Geometry {
     pub order: u8,
     /// Index into [`MAGAZINE_WORDS`], or [`UNCACHED`].
     pub class: u8,
-    /// Full magazines that the depot may hold however little is in use.
-    pub full_magazines: u16,
-    /// Size of a magazine in bytes less 1; 0 if there are none.
+    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
     pub magazine_mask: u16,
+    /// The same of the magazines of a busy child: larger, or the same.
+    pub busy_mask: u16,
+    /// Rounds in full magazines that the depot may hold however little is in use.
+    pub full_rounds: u32,
 }
 
 /// The class of pools whose children have no magazines.
@@ -89,12 +97,15 @@ impl Geometry {
     pub fn new(item_size: u32, num_items: u32) -> Geometry {
         let stride = stride(item_size);
         let (order, capacity) = slab(stride as usize, num_items as usize);
-        let class = MAGAZINE_OBJECT.iter().position(|&most| stride as usize <= most);
-        let class = class.map_or(UNCACHED, |class| class as u8);
-        let magazine = MAGAZINE_WORDS.get(class as usize).map_or(1, |words| words - 1);
-        let full_magazines = FULL_BYTES / (magazine * stride as usize);
-        let full_magazines = full_magazines.clamp(FULL_LEAST, FULL_MOST) as u16;
-        let magazine_mask = if class == UNCACHED { 0 } else { magazine_bytes(class) as u16 - 1 };
+        let class = FIRST_OBJECT.iter().position(|&most| stride as usize <= most);
+        let class = class.map_or(UNCACHED, |class| (FIRST_CLASS + class) as u8);
+        let (mut magazine_mask, mut busy_mask, mut full_rounds) = (0, 0, 0);
+        if class != UNCACHED {
+            magazine_mask = magazine_bytes(class) as u16 - 1;
+            busy_mask = magazine_bytes(busy_class(class, stride, num_items)) as u16 - 1;
+            let least = FULL_LEAST * (MAGAZINE_WORDS[class as usize] - 1);
+            full_rounds = (FULL_BYTES / stride as usize).clamp(least, FULL_MOST) as u32;
+        }
         Geometry {
             item_size,
             num_items: num_items.max(1),
@@ -102,8 +113,9 @@ impl Geometry {
             capacity,
             order,
             class,
-            full_magazines,
             magazine_mask,
+            busy_mask,
+            full_rounds,
         }
     }
 
@@ -114,23 +126,34 @@ impl Geometry {
             item_size: bytes as u32,
             num_items: 1,
             stride: bytes as u32,
-            capacity: (PAGE / bytes) as u16,
-            order: 0,
+            capacity: if bytes < PAGE { (PAGE / bytes) as u16 } else { 1 },
+            order: bytes.div_ceil(PAGE).trailing_zeros() as u8,
             class: UNCACHED,
-            full_magazines: 0,
             magazine_mask: 0,
+            busy_mask: 0,
+            full_rounds: 0,
         }
     }
 
-    /// Size in bytes of the pool's magazines less 1; 0 if it has none.
+    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
     pub fn magazine_mask(&self) -> usize {
         self.magazine_mask as usize
     }
 
-    /// Objects that a magazine of the pool holds; 0 if it has none.
-    pub fn rounds(&self) -> usize {
-        // The words of a magazine but one; 0 for a mask of 0.
-        self.magazine_mask() / size_of::<usize>()
+    /// Size in bytes less 1 of the magazines of a busy child; 0 if it has none.
+    pub fn busy_mask(&self) -> usize {
+        self.busy_mask as usize
+    }
+
+    /// The sizes of magazines, each once, less 1.
+    pub fn masks(&self) -> impl IntoIterator<Item = usize> + use<> {
+        let busy = self.is_busy(self.busy_mask()).then_some(self.busy_mask());
+        [Some(self.magazine_mask()), busy].into_iter().flatten()
+    }
+
+    /// Whether a magazine is of the size that only busy children have.
+    pub fn is_busy(&self, mask: usize) -> bool {
+        mask != self.magazine_mask()
     }
 
     /// Bytes of a slab.
@@ -142,11 +165,9 @@ impl Geometry {
         }
     }
 
-    /// Full magazines that the depot may hold while `out` objects are out of the slabs.
+    /// Rounds in full magazines that the depot may hold while `out` objects are out of the slabs.
     pub fn full_limit(&self, out: usize) -> usize {
-        // A magazine of class c has MAGAZINE_WORDS[0] >> c words.
-        self.full_magazines as usize
-            + (out >> (FULL_SHARE + MAGAZINE_SHIFT - u32::from(self.class)))
+        self.full_rounds as usize + (out >> FULL_SHARE)
     }
 
     /// Whether each object has a reservation of its own.
@@ -158,6 +179,28 @@ impl Geometry {
 /// Bytes of a magazine block.
 pub const fn magazine_bytes(class: u8) -> usize {
     MAGAZINE_WORDS[class as usize] * size_of::<usize>()
+}
+
+/// Objects that a magazine holds: its words but one; 0 for a mask of 0.
+pub const fn rounds(mask: usize) -> usize {
+    mask / size_of::<usize>()
+}
+
+/// The class of magazines of a size.
+pub const fn class_of(mask: usize) -> u8 {
+    let words = (mask + 1) / size_of::<usize>();
+    (MAGAZINE_WORDS[0].trailing_zeros() - words.trailing_zeros()) as u8
+}
+
+/// The class of a busy child's magazines.
+fn busy_class(first: u8, stride: u32, num_items: u32) -> u8 {
+    let most = (BUSY_BYTES / stride as usize).max(num_items as usize / 2).min(MAGAZINE_WORDS[0]);
+    let first_words = MAGAZINE_WORDS[first as usize];
+    let class = MAGAZINE_WORDS.iter().position(|&words| words <= most);
+    match class {
+        Some(class) if MAGAZINE_WORDS[class] >= BUSY_GROWTH * first_words => class as u8,
+        _ => first,
+    }
 }
 
 /// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
@@ -266,7 +309,8 @@ mod tests {
     fn a_child_caches_about_64_kib_at_most_or_two_objects() {
         for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
             let g = Geometry::new(item_size, 64);
-            assert!(g.rounds() == 1 || 2 * g.rounds() * g.stride as usize <= 64 << 10);
+            let rounds = rounds(g.magazine_mask());
+            assert!(rounds == 1 || 2 * rounds * g.stride as usize <= 64 << 10);
         }
     }
 
@@ -274,11 +318,40 @@ mod tests {
     fn the_depot_may_hold_more_the_more_is_out() {
         let geometry = Geometry::new(96, 64);
         let always = geometry.full_limit(0);
-        assert_eq!(always, FULL_BYTES / (127 * 96));
-        assert_eq!(geometry.full_limit(1_000_000), always + 976);
+        assert_eq!(always, FULL_BYTES / 96);
+        assert_eq!(geometry.full_limit(1_000_000), always + 125_000);
         assert_eq!(Geometry::new(66_632, 4).full_limit(0), FULL_BYTES / 66_640);
         assert_eq!(Geometry::new(8, 1).full_limit(0), FULL_MOST);
         assert!(Geometry::new(u32::MAX, 1).full_limit(100) > 0);
+    }
+
+    #[test]
+    fn a_busy_child_has_larger_magazines_or_the_same() {
+        let busy = |item_size, num_items| rounds(Geometry::new(item_size, num_items).busy_mask());
+        assert_eq!(busy(16, 64), 511);
+        assert_eq!(busy(96, 64), 511);
+        assert_eq!(busy(512, 64), 255);
+        assert_eq!(busy(4096, 64), 31);
+        assert_eq!(busy(66_632, 64), 31, "half of those that are used at a time");
+        assert_eq!(busy(66_632, 4), 1);
+        assert_eq!(busy(1 << 20, 64), 0);
+        for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
+            for num_items in [1, 64, u32::MAX] {
+                let g = Geometry::new(item_size, num_items);
+                let (first, busy) = (rounds(g.magazine_mask()), rounds(g.busy_mask()));
+                assert!(
+                    first == busy || busy > 2 * first,
+                    "two first magazines fit into one, with room"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_class_of_a_magazine_follows_from_its_size() {
+        for class in 0..MAGAZINE_WORDS.len() as u8 {
+            assert_eq!(class_of(magazine_bytes(class) - 1), class);
+        }
     }
 
     #[test]

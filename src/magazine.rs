@@ -9,7 +9,8 @@
 //! Word 0 has one meaning at a time:
 //! - in a depot's list, or in a list of blocks on their way to the heap: the next magazine of the list;
 //! - in a child, or waiting as the depot's half-filled one: the quota, how many rounds the next fill
-//!   from slabs takes.
+//!   from slabs takes at most. It grows each time that the child goes to the parent, beyond what the magazine
+//!   holds: a child with a high quota is busy ([`crate::parent`]).
 //!
 //! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
 
@@ -101,9 +102,9 @@ impl Magazine {
     /// Moves rounds from `other` until this is full or that is empty.
     ///
     /// # Safety
-    /// Both are magazines of this mask, and nobody else uses them.
-    pub unsafe fn pour(&mut self, other: &mut Magazine, mask: usize) {
-        while !self.is_full(mask) && !other.is_empty(mask) {
+    /// The magazines have these masks, and nobody else uses them.
+    pub unsafe fn pour(&mut self, mask: usize, other: &mut Magazine, other_mask: usize) {
+        while !self.is_full(mask) && !other.is_empty(other_mask) {
             // SAFETY: the loop's condition.
             unsafe { self.push(other.pop()) }
         }
@@ -171,7 +172,10 @@ impl Magazine {
     }
 }
 
-/// A stack of magazines, linked through their words 0.
+/// A stack of magazines of one size, linked through their words 0.
+///
+/// Packed because a parent pool, whose size is part of the ABI, has four of them.
+#[repr(C, packed(4))]
 pub struct MagazineList {
     first: Magazine,
     count: u32,
@@ -278,7 +282,7 @@ mod tests {
             for object in &mut objects[5..10] {
                 from.push(object);
             }
-            into.pour(&mut from, MASK);
+            into.pour(MASK, &mut from, MASK);
             assert!(into.is_full(MASK));
             assert_eq!(from.rounds(MASK), 3);
         }

@@ -10,7 +10,7 @@ use core::ptr;
 use crate::geometry::magazine_bytes;
 
 /// The class of magazine blocks that names are kept in.
-pub const CLASS: u8 = 3;
+pub const CLASS: u8 = 5;
 
 /// Bytes of a name at most; a longer one is cut.
 pub const NAME_BYTES: usize = magazine_bytes(CLASS) - 3 * size_of::<usize>();

@@ -22,8 +22,8 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
 use crate::chunk::{owner_of, slab_of};
-use crate::depot::{Depot, FIRST_QUOTA};
-use crate::geometry::Geometry;
+use crate::depot::Depot;
+use crate::geometry::{Geometry, class_of, rounds};
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
@@ -52,9 +52,20 @@ pub(crate) struct Shared {
     slabs: Slabs,
     holders: u32,
     /// How many times a child and the depot have exchanged magazines.
-    exchanges: usize,
+    exchanges: u32,
     /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
-    foreign_frees: usize,
+    foreign_frees: u32,
+}
+
+/// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a magazine, and
+/// then adds one. A child that allocates a few objects is not to pay for a whole magazine.
+const FIRST_QUOTA: usize = 8;
+/// A child that has come so often since its quota is a whole magazine is busy, and gets a larger one.
+const BUSY_VISITS: usize = 32;
+
+/// The quota after a further visit.
+fn next_quota(quota: usize, mask: usize) -> usize {
+    if quota < rounds(mask) { (2 * quota).min(rounds(mask)) } else { quota.saturating_add(1) }
 }
 
 impl ParentPool {
@@ -97,7 +108,7 @@ impl ParentPool {
                 return;
             }
             let parent = &*this;
-            let mut surplus = parent.surplus();
+            let mut surplus = Surplus::EMPTY;
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
             let (objects_out, children) = (shared.slabs.out(), shared.holders);
@@ -135,7 +146,7 @@ impl ParentPool {
     /// What the pool holds.
     pub fn numbers(&self) -> ParentNumbers {
         let shared = self.lock();
-        let (full, empty) = shared.depot.counts();
+        let (depot_magazines, depot_bytes) = shared.depot.magazines(&self.geometry);
         let [slabs_full, slabs_partial, slabs_empty] = shared.slabs.by_state();
         ParentNumbers {
             geometry: self.geometry,
@@ -146,9 +157,10 @@ impl ParentPool {
             objects_in_depot: shared.depot.objects(&self.geometry),
             peak_objects_out: shared.slabs.peak(),
             children: shared.holders as usize,
-            depot_magazines: (full + empty) as usize,
-            exchanges: shared.exchanges,
-            foreign_frees: shared.foreign_frees,
+            depot_magazines,
+            depot_bytes,
+            exchanges: shared.exchanges as usize,
+            foreign_frees: shared.foreign_frees as usize,
         }
     }
 
@@ -158,7 +170,7 @@ impl ParentPool {
     /// # Safety
     /// The pool exists.
     pub unsafe fn trim(&self) -> usize {
-        let mut surplus = self.surplus();
+        let mut surplus = Surplus::EMPTY;
         let mut shared = self.lock();
         shared.drain_depot(self, "slab_trim_parent", &mut surplus);
         drop(shared);
@@ -171,10 +183,6 @@ impl ParentPool {
         // SAFETY: no thread holds a lock when it calls this (asserted in debug builds for the heap's;
         // no function here locks two parents), and `shared` is reached through this lock only.
         unsafe { Guard::lock(&self.mutex, self.shared.get()) }
-    }
-
-    pub(crate) fn surplus(&self) -> Surplus {
-        Surplus::new(self.geometry.magazine_mask())
     }
 }
 
@@ -198,6 +206,8 @@ pub struct ParentNumbers {
     pub children: usize,
     /// Magazines in the depot.
     pub depot_magazines: usize,
+    /// Their bytes.
+    pub depot_bytes: usize,
     /// Exchanges of magazines between a child and the depot.
     pub exchanges: usize,
     /// Objects that came back through no child of the pool.
@@ -217,7 +227,7 @@ impl Shared {
 
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
-        self.foreign_frees += 1;
+        self.foreign_frees = self.foreign_frees.wrapping_add(1);
     }
 
     /// Takes objects from slabs; see [`Slabs::take`].
@@ -269,15 +279,15 @@ impl Shared {
     /// Puts all rounds of a magazine back into their slabs.
     ///
     /// # Safety
-    /// It is one of this parent's, and nobody else uses it.
+    /// It is one of this parent's, of this mask, and nobody else uses it.
     unsafe fn drain(
         &mut self,
         parent: &ParentPool,
         function: &str,
         magazine: &mut Magazine,
+        mask: usize,
         surplus: &mut Surplus,
     ) {
-        let mask = parent.geometry.magazine_mask();
         // SAFETY: the caller's promise.
         unsafe { magazine.drain(mask, |rounds| self.put(parent, function, rounds, surplus)) }
     }
@@ -295,46 +305,52 @@ impl Shared {
             if !self.depot.has_excess(&parent.geometry, self.slabs.out()) {
                 break;
             }
-            self.drain_one(parent, function, surplus);
+            let drained = self.drain_one(parent, function, surplus);
+            self.depot.note_drained(drained);
         }
     }
 
     /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
     #[inline]
     fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
-        if let Some(magazines) = self.depot.end_epoch(surplus.now()) {
-            self.drain_unused(parent, magazines, surplus);
+        if let Some(rounds) = self.depot.end_epoch(surplus.now(), &parent.geometry) {
+            self.drain_unused(parent, rounds, surplus);
         }
     }
 
     #[cold]
-    fn drain_unused(&mut self, parent: &ParentPool, magazines: usize, surplus: &mut Surplus) {
-        for _ in 0..magazines {
-            self.drain_one(parent, "slab_free", surplus);
+    fn drain_unused(&mut self, parent: &ParentPool, rounds: usize, surplus: &mut Surplus) {
+        let mut left = rounds;
+        while left != 0 {
+            match self.drain_one(parent, "slab_free", surplus) {
+                0 => break,
+                drained => left = left.saturating_sub(drained),
+            }
         }
         self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
     }
 
+    /// Drains a full magazine of the depot, and returns how many rounds that was.
     #[cold]
-    fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
+    fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) -> usize {
         let geometry = &parent.geometry;
-        if let Some(mut full) = self.depot.take_full(geometry) {
-            // SAFETY: it was the depot's.
-            unsafe {
-                self.drain(parent, function, &mut full, surplus);
-                self.depot.keep_empty(full, geometry, self.slabs.out(), surplus);
-            }
+        let Some((mut full, mask)) = self.depot.take_any_full(geometry) else { return 0 };
+        // SAFETY: it was the depot's.
+        unsafe {
+            self.drain(parent, function, &mut full, mask, surplus);
+            self.depot.keep_empty(full, mask, geometry, self.slabs.out(), surplus);
         }
+        rounds(mask)
     }
 
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
+        while let Some((mut magazine, mask)) = self.depot.take_filled(&parent.geometry) {
             // SAFETY: it was the depot's.
             unsafe {
-                self.drain(parent, function, &mut magazine, surplus);
-                surplus.add_magazine(magazine);
+                self.drain(parent, function, &mut magazine, mask, surplus);
+                surplus.add_magazine(magazine, mask);
             }
         }
         self.depot.drop_empty(&parent.geometry, surplus);
@@ -344,17 +360,20 @@ impl Shared {
     /// Gives a child that has no magazine its first one. It is not full, and may be empty. Returns false if
     /// the parent is uncached or there is no memory.
     pub(crate) fn equip(&mut self, parent: &ParentPool, child: &mut ChildPool) -> bool {
-        let geometry = &parent.geometry;
-        let mask = geometry.magazine_mask();
-        if mask == 0 {
+        if parent.geometry.magazine_mask() == 0 {
             return false;
         }
-        let magazine = match self.depot.take_half() {
-            Some(half) => half,
-            None => self.first_magazine(parent),
-        };
+        let half = self.depot.take_half();
+        let (magazine, mask) = half.unwrap_or_else(|| self.first_magazine(parent));
         if magazine.is_none() {
             return false;
+        }
+        // SAFETY: the magazine is the child's from here on.
+        unsafe {
+            // A new child is not busy because another one was.
+            if magazine.quota(mask) > rounds(mask) {
+                magazine.set_quota(mask, rounds(mask));
+            }
         }
         child.loaded = magazine;
         child.mask = mask;
@@ -365,7 +384,7 @@ impl Shared {
     /// A magazine for a child when no half-filled one is there: what the last child left in the heap, or an
     /// empty one, or none if there is no memory.
     #[inline(never)]
-    fn first_magazine(&mut self, parent: &ParentPool) -> Magazine {
+    fn first_magazine(&mut self, parent: &ParentPool) -> (Magazine, usize) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
         let magazine = if self.slabs.count() == 0 {
@@ -374,25 +393,24 @@ impl Shared {
             if !kit.is_none() {
                 // SAFETY: the slab was this pool's, and is nobody else's now.
                 unsafe { self.slabs.adopt(kit.slab) };
-                return kit.magazine;
+                return (kit.magazine, kit.mask);
             }
             kit.magazine
         } else {
-            self.empty_magazine(parent)
+            self.empty_magazine(parent, mask)
         };
         if !magazine.is_none() {
             // SAFETY: it is on no list.
-            unsafe { magazine.set_quota(mask, FIRST_QUOTA.min(geometry.rounds())) }
+            unsafe { magazine.set_quota(mask, FIRST_QUOTA.min(rounds(mask))) }
         }
-        magazine
+        (magazine, mask)
     }
 
     /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
     /// child.
     fn leave_kit(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
-        let mask = geometry.magazine_mask();
-        let half = self.depot.half();
+        let (half, mask) = self.depot.half();
         let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !half.is_none();
         if !few || half.rounds(mask) != self.slabs.out() {
             return;
@@ -425,8 +443,8 @@ impl Shared {
         let out = self.slabs.out();
         // SAFETY: the caller's promise.
         unsafe {
-            self.depot.keep(child.previous, &parent.geometry, out, surplus);
-            self.depot.keep(child.loaded, &parent.geometry, out, surplus);
+            self.depot.keep(child.previous, child.mask, &parent.geometry, out, surplus);
+            self.depot.keep(child.loaded, child.mask, &parent.geometry, out, surplus);
         }
         self.holders = self.holders.saturating_sub(1);
         if self.holders == 0 {
@@ -455,8 +473,8 @@ impl Shared {
                 objects += magazine.rounds(child.mask);
                 // SAFETY: the caller's promise.
                 unsafe {
-                    self.drain(parent, function, magazine, surplus);
-                    surplus.add_magazine(*magazine);
+                    self.drain(parent, function, magazine, child.mask, surplus);
+                    surplus.add_magazine(*magazine, child.mask);
                 }
                 *magazine = Magazine::NONE;
             }
@@ -469,17 +487,39 @@ impl Shared {
         objects
     }
 
-    /// An empty magazine, or none if there is no memory. Its quota is a full magazine.
+    /// An empty magazine of a size, or none if there is no memory. Its quota is not set.
     #[inline(never)]
-    fn empty_magazine(&mut self, parent: &ParentPool) -> Magazine {
+    fn empty_magazine(&mut self, parent: &ParentPool, mask: usize) -> Magazine {
+        let empty = self.depot.take_empty(mask, &parent.geometry);
+        empty.unwrap_or_else(|| HEAP.make_magazine(class_of(mask)))
+    }
+
+    /// Gives a busy child one magazine of the larger size for those it has, with all their rounds in it: it is not
+    /// full. Nothing changes if the child is not busy, or has the larger size already, or there is no memory.
+    fn promote(&mut self, parent: &ParentPool, child: &mut ChildPool, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
-        let empty = self.depot.take_empty(geometry);
-        let empty = empty.unwrap_or_else(|| HEAP.make_magazine(geometry.class));
-        if !empty.is_none() {
-            // SAFETY: it is on no list.
-            unsafe { empty.set_quota(geometry.magazine_mask(), geometry.rounds()) }
+        let (mask, busy_mask) = (child.mask, geometry.busy_mask());
+        // SAFETY: the child's magazines are its own.
+        unsafe {
+            let quota = child.loaded.quota(mask);
+            if mask == busy_mask || quota < rounds(mask) + BUSY_VISITS {
+                return;
+            }
+            let mut larger = self.empty_magazine(parent, busy_mask);
+            if larger.is_none() {
+                return;
+            }
+            larger.set_quota(busy_mask, quota);
+            for mut magazine in [child.previous, child.loaded] {
+                if !magazine.is_none() {
+                    larger.pour(busy_mask, &mut magazine, mask);
+                    self.depot.keep_empty(magazine, mask, geometry, self.slabs.out(), surplus);
+                }
+            }
+            child.loaded = larger;
+            child.previous = Magazine::NONE;
+            child.mask = busy_mask;
         }
-        empty
     }
 
     /// Fills the loaded magazine of a child, which is empty, as is its previous one. It stays empty if there
@@ -492,27 +532,52 @@ impl Shared {
         surplus: &mut Surplus,
     ) {
         let geometry = &parent.geometry;
-        let mask = geometry.magazine_mask();
         self.reap(parent, surplus);
+        self.promote(parent, child, surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
-            if let Some(full) = self.depot.take_full(geometry) {
-                self.exchanges += 1;
+            let quota = child.loaded.quota(child.mask);
+            if let Some(full) = self.depot.take_full(child.mask, geometry) {
+                self.exchanges = self.exchanges.wrapping_add(1);
                 let empty = mem::replace(&mut child.loaded, full);
                 let spare = mem::replace(&mut child.previous, empty);
-                if !spare.is_none() {
-                    self.depot.keep_empty(spare, geometry, self.slabs.out(), surplus);
-                }
+                self.keep_empty(parent, spare, child.mask, surplus);
+            } else if let Some((full, mask)) = self.depot.take_any_full(geometry) {
+                // Of the other size, as which the child goes on.
+                self.exchanges = self.exchanges.wrapping_add(1);
+                self.keep_empty(parent, child.loaded, child.mask, surplus);
+                self.keep_empty(parent, child.previous, child.mask, surplus);
+                child.loaded = full;
+                child.previous = Magazine::NONE;
+                child.mask = mask;
             } else {
-                let quota = child.loaded.quota(mask);
-                child.loaded.set_quota(mask, (2 * quota).min(geometry.rounds()));
-                child.loaded.fill(quota, |rounds| self.take(parent, rounds));
+                let most = quota.min(rounds(child.mask));
+                child.loaded.fill(most, |rounds| self.take(parent, rounds));
+                self.depot.note_wanted(child.loaded.rounds(child.mask));
+            }
+            child.loaded.set_quota(child.mask, next_quota(quota, child.mask));
+        }
+    }
+
+    /// # Safety
+    /// It is none, or an empty one of this parent that nobody else uses.
+    unsafe fn keep_empty(
+        &mut self,
+        parent: &ParentPool,
+        magazine: Magazine,
+        mask: usize,
+        surplus: &mut Surplus,
+    ) {
+        if !magazine.is_none() {
+            // SAFETY: the caller's promise.
+            unsafe {
+                self.depot.keep_empty(magazine, mask, &parent.geometry, self.slabs.out(), surplus);
             }
         }
     }
 
-    /// Gives a child an empty loaded magazine in place of its full one, which becomes its previous one.
-    /// Returns false if there is no memory and nothing has changed.
+    /// Gives a child an empty loaded magazine in place of its full one, which becomes its previous one; or a
+    /// larger one in place of both. Returns false if there is no memory and nothing has changed.
     pub(crate) fn unload(
         &mut self,
         parent: &ParentPool,
@@ -520,14 +585,19 @@ impl Shared {
         surplus: &mut Surplus,
     ) -> bool {
         let geometry = &parent.geometry;
+        self.promote(parent, child, surplus);
+        let mask = child.mask;
+        if !child.loaded.is_full(mask) {
+            return true;
+        }
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
             let wanted = self.depot.wants_full(geometry, self.slabs.out());
             let empty = if child.previous.is_none() || wanted {
-                let empty = self.empty_magazine(parent);
+                let empty = self.empty_magazine(parent, mask);
                 if !empty.is_none() && !child.previous.is_none() {
-                    self.exchanges += 1;
-                    self.depot.keep_full(child.previous, geometry);
+                    self.exchanges = self.exchanges.wrapping_add(1);
+                    self.depot.keep_full(child.previous, mask, geometry);
                     child.previous = Magazine::NONE;
                 }
                 empty
@@ -537,13 +607,15 @@ impl Shared {
             let empty = if !empty.is_none() {
                 empty
             } else if !child.previous.is_none() {
-                self.drain(parent, "slab_free", &mut child.previous, surplus);
+                self.drain(parent, "slab_free", &mut child.previous, mask, surplus);
+                self.depot.note_drained(rounds(mask));
                 mem::replace(&mut child.previous, Magazine::NONE)
             } else {
                 return false;
             };
             self.drain_excess(parent, "slab_free", 1, surplus);
             self.reap(parent, surplus);
+            empty.set_quota(mask, next_quota(child.loaded.quota(mask), mask));
             child.previous = mem::replace(&mut child.loaded, empty);
             true
         }

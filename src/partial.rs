@@ -277,7 +277,7 @@ mod tests {
         let b_base = b.base().addr();
         let (a, b) = (&raw mut a, &raw mut b);
         let mut slabs = Slabs::EMPTY;
-        let mut surplus = Surplus::new(0);
+        let mut surplus = Surplus::EMPTY;
         let all = take_all(&mut slabs, 8, vec![b, a]);
         let of = |object: *mut u8| if object.addr() < b_base { a } else { b };
         // SAFETY: the slabs are this test's alone.

@@ -9,12 +9,16 @@ use crate::magazine::{Magazine, MagazineList};
 use crate::os;
 use crate::slab::Slab;
 
+/// The mask under which an empty magazine, of any size, is its own block.
+const BLOCK: usize = 0;
+
 /// Empty slabs, magazine blocks, and at most one kit.
 pub struct Surplus {
     /// Linked by `next`.
     slabs: *mut Slab,
-    magazines: MagazineList,
-    mask: usize,
+    /// Of any size: as empty ones, which point at their block.
+    blocks: MagazineList,
+    block_bytes: usize,
     /// What the last child leaves for the next one.
     kit: Kit,
     /// The time in seconds of the coarse clock, if it was read on the way.
@@ -22,20 +26,18 @@ pub struct Surplus {
 }
 
 impl Surplus {
-    /// Nothing, for magazines of this mask.
-    pub fn new(mask: usize) -> Surplus {
-        Surplus {
-            slabs: ptr::null_mut(),
-            magazines: MagazineList::EMPTY,
-            mask,
-            kit: Kit::NONE,
-            now: None,
-        }
-    }
+    /// Nothing.
+    pub const EMPTY: Surplus = Surplus {
+        slabs: ptr::null_mut(),
+        blocks: MagazineList::EMPTY,
+        block_bytes: 0,
+        kit: Kit::NONE,
+        now: None,
+    };
 
     /// Whether there is nothing in it.
     pub fn is_empty(&self) -> bool {
-        self.slabs.is_null() && self.magazines.count() == 0 && self.kit.is_none()
+        self.slabs.is_null() && self.blocks.count() == 0 && self.kit.is_none()
     }
 
     /// The time, from the clock once at most.
@@ -50,7 +52,7 @@ impl Surplus {
 
     /// Bytes of the slabs and magazines in it.
     pub fn bytes(&self) -> usize {
-        let mut bytes = self.magazines.count() as usize * (self.mask + 1);
+        let mut bytes = self.block_bytes;
         let mut slab = self.slabs;
         while !slab.is_null() {
             // SAFETY: a slab in the surplus is nobody else's.
@@ -75,10 +77,11 @@ impl Surplus {
     /// Adds a magazine whose rounds, if any, are of no meaning.
     ///
     /// # Safety
-    /// It is not none, of the mask given to `new`, and nobody else uses it.
-    pub unsafe fn add_magazine(&mut self, magazine: Magazine) {
+    /// It is not none, of this mask, and nobody else uses it.
+    pub unsafe fn add_magazine(&mut self, magazine: Magazine, mask: usize) {
+        self.block_bytes += mask + 1;
         // SAFETY: the caller's promise.
-        unsafe { self.magazines.push(magazine, self.mask) }
+        unsafe { self.blocks.push(Magazine::new(magazine.block(mask)), BLOCK) }
     }
 
     /// Adds a kit.
@@ -108,6 +111,6 @@ impl Surplus {
 
     /// Takes a magazine block out.
     pub fn take_block(&mut self) -> Option<*mut u8> {
-        Some(self.magazines.pop(self.mask)?.block(self.mask))
+        Some(self.blocks.pop(BLOCK)?.block(BLOCK))
     }
 }

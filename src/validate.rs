@@ -5,7 +5,7 @@
 //! takes the pool's lock, and then the heap's.
 
 use crate::chunk::{MAGAZINES, owner_of, slab_of};
-use crate::geometry::MAX_OBJECTS;
+use crate::geometry::{MAX_OBJECTS, rounds};
 use crate::heap::{HEAP, State};
 use crate::magazine::Magazine;
 use crate::parent::{ParentPool, Shared};
@@ -61,30 +61,44 @@ pub fn parent(parent: &ParentPool) -> u32 {
     problems.count
 }
 
+/// Which of the depot's lists.
+const FULL: usize = 0;
+const EMPTY: usize = 1;
+
 /// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
 fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>) {
     let address = (&raw const *parent).addr();
-    let mask = parent.geometry.magazine_mask();
-    let rounds = parent.geometry.rounds();
+    let geometry = &parent.geometry;
     let depot = shared.depot();
-    let [full, empty] = depot.lists();
-    let half = Some(depot.half()).filter(|half| !half.is_none());
-    let magazines = || full.iter(mask).chain(empty.iter(mask)).chain(half);
+    let (half, half_mask) = depot.half();
+    let half = Some((half, half_mask)).filter(|(half, _)| !half.is_none());
+    let lists = |which: usize| {
+        geometry.masks().into_iter().flat_map(move |mask| {
+            depot.lists(mask, geometry)[which].iter(mask).map(move |magazine| (magazine, mask))
+        })
+    };
+    let magazines = || lists(FULL).chain(lists(EMPTY)).chain(half);
 
-    let mut check_fill = |magazine: Magazine, right: bool| {
+    let mut check_fill = |(magazine, mask): (Magazine, usize), right: bool| {
         problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
     };
-    full.iter(mask).for_each(|full| check_fill(full, full.rounds(mask) == rounds));
-    empty.iter(mask).for_each(|empty| check_fill(empty, empty.is_empty(mask)));
-    half.iter().for_each(|half| check_fill(*half, !half.is_empty(mask) && !half.is_full(mask)));
-    problems.check(full.iter(mask).count() == full.count() as usize, address, "depot miscounted");
-    problems.check(empty.iter(mask).count() == empty.count() as usize, address, "depot miscounted");
+    lists(FULL).for_each(|full| check_fill(full, full.0.rounds(full.1) == rounds(full.1)));
+    lists(EMPTY).for_each(|empty| check_fill(empty, empty.0.is_empty(empty.1)));
+    half.iter().for_each(|&half| {
+        check_fill(half, !half.0.is_empty(half.1) && !half.0.is_full(half.1));
+    });
+    for mask in geometry.masks() {
+        for list in depot.lists(mask, geometry) {
+            let right = list.iter(mask).count() == list.count() as usize;
+            problems.check(right, address, "depot miscounted");
+        }
+    }
 
     // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
     // that is held. An object is in a chunk, as its slab is not free while it is out.
     unsafe {
         let mut cleared = 0;
-        for magazine in magazines() {
+        for (magazine, mask) in magazines() {
             for &object in magazine.contents(mask) {
                 if owner_of(object) != address {
                     problems.add(object.addr(), "foreign object in the depot");
@@ -95,7 +109,7 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
                 }
             }
         }
-        for magazine in magazines() {
+        for (magazine, mask) in magazines() {
             for &object in magazine.contents(mask) {
                 if owner_of(object) == address {
                     (*slab_of(object)).set_out(object);
@@ -237,10 +251,10 @@ mod tests {
     #[test]
     fn an_object_that_is_in_the_depot_twice_is_seen() {
         fn rounds<'a>(parent: &ParentPool) -> &'a mut [*mut u8] {
-            let half = parent.lock().depot().half();
+            let (half, mask) = parent.lock().depot().half();
             // SAFETY: the depot is the test's alone.
             unsafe {
-                let rounds = half.contents(parent.geometry.magazine_mask());
+                let rounds = half.contents(mask);
                 core::slice::from_raw_parts_mut(rounds.as_ptr().cast_mut(), rounds.len())
             }
         }

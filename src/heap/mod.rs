@@ -159,7 +159,7 @@ impl Heap {
         let mut state = self.lock();
         state.forget(parent, now, &mut unused);
         if state.object_slabs != 0 {
-            let mut empty = Surplus::new(0);
+            let mut empty = Surplus::EMPTY;
             let mut disown = |slab: *mut Slab| {
                 // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
                 unsafe {

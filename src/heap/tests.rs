@@ -22,7 +22,7 @@ impl Heap {
     }
 
     fn take_slab_back(&self, slab: *mut Slab) {
-        let mut surplus = Surplus::new(0);
+        let mut surplus = Surplus::EMPTY;
         // SAFETY: the slab is the test's, and empty.
         unsafe { surplus.add_slab(slab) };
         self.take_back(surplus);
@@ -176,21 +176,21 @@ fn magazine_blocks_are_aligned_to_their_size_and_reused() {
     for class in 0..MAGAZINE_WORDS.len() as u8 {
         let bytes = crate::geometry::magazine_bytes(class);
         let mask = bytes - 1;
-        let mut surplus = Surplus::new(mask);
+        let mut surplus = Surplus::EMPTY;
         let mut seen = BTreeSet::new();
-        for _ in 0..3 * PAGE / bytes {
+        for _ in 0..(3 * PAGE / bytes).max(2) {
             let magazine = heap.make_magazine(class);
             assert!(magazine.is_empty(mask) && !magazine.is_none());
             assert!(seen.insert(magazine.block(mask).addr()));
             // SAFETY: the magazine is the test's.
-            unsafe { surplus.add_magazine(magazine) };
+            unsafe { surplus.add_magazine(magazine, mask) };
         }
         heap.take_back(surplus);
         let again = heap.make_magazine(class);
         assert!(seen.contains(&again.block(mask).addr()));
-        let mut surplus = Surplus::new(mask);
+        let mut surplus = Surplus::EMPTY;
         // SAFETY: the magazine is the test's.
-        unsafe { surplus.add_magazine(again) };
+        unsafe { surplus.add_magazine(again, mask) };
         heap.take_back(surplus);
     }
     assert_eq!(heap.chunks(), 1);
