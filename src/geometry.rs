@@ -219,11 +219,13 @@ fn stride(item_size: u32) -> u32 {
 fn slab(stride: usize, wanted: usize) -> (u8, u16) {
     let wanted = wanted.clamp(1, MAX_OBJECTS);
     let mut best = (LARGE, 1);
-    for order in 0..=MAX_ORDER {
+    // Runs below this one hold no object.
+    let first = stride.div_ceil(PAGE).next_power_of_two().trailing_zeros() as u8;
+    for order in first..=MAX_ORDER {
         let bytes = PAGE << order;
         let objects = (bytes / stride).min(MAX_OBJECTS);
         let waste = bytes - objects * stride;
-        if objects > best.1 || (objects > 0 && best.0 == LARGE) {
+        if objects > best.1 || best.0 == LARGE {
             if waste > bytes / TAIL_WASTE {
                 continue;
             }
