@@ -4,6 +4,9 @@
 //! - the *owner word*: the address of the parent pool, or one of the constants below;
 //! - the slot: which slab descriptor describes the page.
 //!
+//! Both are written for the pages that are looked up. If the objects are of several pages, those are the one that an
+//! object starts on and the one behind it; all others are as if they were in no slab.
+//!
 //! A large object has a reservation of its own, whose header has the same form; the object starts right
 //! behind the header, in the first [`CHUNK`] bytes, so that masking its address works as well.
 //!
@@ -39,6 +42,9 @@ pub const LIMBO: usize = 1;
 pub const MAGAZINES: usize = 2;
 /// The owner word of the slab of a kit that the heap keeps for its pool's next child.
 pub const PARKED: usize = 3;
+
+/// The least distance of objects at which not every page of their slab is looked up.
+const SPARSE: usize = 4 * PAGE;
 
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;
@@ -155,25 +161,25 @@ impl Chunk {
     pub unsafe fn validate(chunk: *mut Chunk, mut problem: impl FnMut(usize, &'static str)) {
         // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
         unsafe {
-            let (mut slabs, mut slab_pages) = (0, 0);
+            let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
             Chunk::for_each_slab(chunk, |slab| {
                 slabs += 1;
-                let pages = Chunk::pages(slab);
-                let first = pages.start;
+                let first = (*slab).first_page();
                 let owner = (&(*chunk).owners)[first].load(Relaxed);
-                slab_pages += pages.len();
-                for page in pages {
+                slab_pages += (*slab).bytes() / PAGE;
+                Chunk::for_each_page(slab, |page| {
+                    looked_up += 1;
                     let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
                     if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
                         problem(address.addr(), "a page does not lead to its slab");
                     }
-                }
+                });
                 if first < HEADER_PAGES || (*slab).first_page() != first {
                     problem(slab.addr(), "a slab is out of place");
                 }
             });
             let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
-            if owned != slab_pages {
+            if owned != looked_up {
                 problem(chunk.addr(), "a page has an owner and is in no slab");
             }
             if (*chunk).large {
@@ -245,7 +251,7 @@ impl Chunk {
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             (*slab).init(page, geometry);
-            (&mut (*chunk).slots)[Chunk::pages(slab)].fill(slot as u16);
+            Chunk::for_each_page(slab, |page| (&mut (*chunk).slots)[page] = slot as u16);
             Chunk::set_owner(slab, owner);
             slab
         }
@@ -265,7 +271,7 @@ impl Chunk {
         }
     }
 
-    /// Changes the owner word of all pages of a slab.
+    /// Changes the owner word of the pages of a slab.
     ///
     /// # Safety
     /// The heap's lock is held.
@@ -274,17 +280,30 @@ impl Chunk {
         // the slab, and got it through a lock or from someone who did.
         unsafe {
             let chunk = chunk_of(slab.cast());
-            for word in &(&(*chunk).owners)[Chunk::pages(slab)] {
-                word.store(owner, Relaxed);
-            }
+            Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
         }
     }
 
-    /// The page numbers of a slab; of a large one, the page where its only object starts.
-    unsafe fn pages(slab: *mut Slab) -> core::ops::Range<usize> {
-        // SAFETY: the caller has the slab.
-        let (first, order) = unsafe { ((*slab).first_page(), (*slab).order()) };
-        first..first + if order == LARGE { 1 } else { 1 << order }
+    /// Calls `each` with the pages of a slab that are looked up; see the head of this file.
+    ///
+    /// # Safety
+    /// The slab is in use, or about to be.
+    unsafe fn for_each_page(slab: *mut Slab, mut each: impl FnMut(usize)) {
+        // SAFETY: the caller's promise; only what is constant is read.
+        let (first, stride, capacity, order) = unsafe {
+            let slab = &*slab;
+            (slab.first_page(), slab.stride() as usize, slab.capacity() as usize, slab.order())
+        };
+        if order == LARGE {
+            each(first);
+        } else if stride < SPARSE {
+            (first..first + (1 << order)).for_each(each);
+        } else {
+            for start in (0..capacity).map(|object| first + ((object * stride) >> PAGE_SHIFT)) {
+                each(start);
+                each(start + 1);
+            }
+        }
     }
 
     /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.

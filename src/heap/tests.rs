@@ -37,17 +37,19 @@ fn take_one(slab: *mut Slab) -> *mut u8 {
 }
 
 #[test]
-fn every_page_of_a_slab_leads_to_its_owner_and_descriptor() {
+fn every_object_leads_to_its_owner_and_descriptor() {
     let heap = Heap::new();
     for (item_size, num_items) in [(96, 64), (4096, 16), (66_632, 4)] {
         let geometry = Geometry::new(item_size, num_items);
         let slab = heap.make_slab(PARENT, &geometry);
         // SAFETY: the slab is the test's.
         unsafe {
-            for page in 0..1 << geometry.order {
-                let address = (*slab).base().add(page * PAGE);
-                assert_eq!(owner_of(address), PARENT);
-                assert_eq!(slab_of(address), slab);
+            for object in 0..geometry.capacity as usize {
+                let address = (*slab).base().add(object * geometry.stride as usize);
+                for address in [address, address.add(PAGE.min(geometry.stride as usize - 1))] {
+                    assert_eq!(owner_of(address), PARENT);
+                    assert_eq!(slab_of(address), slab);
+                }
             }
             let base = (*slab).base();
             heap.take_slab_back(slab);
