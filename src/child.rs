@@ -265,11 +265,9 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
         }
         let mut surplus = Surplus::EMPTY;
         let mut shared = parent.lock();
-        let has_room = if child.mask == 0 {
-            shared.equip(parent, child)
-        } else {
-            shared.unload(parent, child, &mut surplus)
-        };
+        let equipped = child.mask != 0 || shared.equip(parent, child);
+        let has_room = equipped
+            && (!child.loaded.is_full(child.mask) || shared.unload(parent, child, &mut surplus));
         if has_room {
             child.loaded.push(object);
         } else {

@@ -275,6 +275,20 @@ impl Depot {
         (self.half, self.half_mask as usize)
     }
 
+    /// The magazine that has rounds, and its mask, if there is only one; else none.
+    pub(crate) fn only_filled(&self, geometry: &Geometry) -> (Magazine, usize) {
+        let full = || {
+            let of = |mask| self.lists(mask, geometry)[0].iter(mask).map(move |full| (full, mask));
+            geometry.masks().into_iter().flat_map(of)
+        };
+        let mut filled =
+            Some(self.half()).filter(|(half, _)| !half.is_none()).into_iter().chain(full());
+        match (filled.next(), filled.next()) {
+            (Some(only), None) => only,
+            _ => (Magazine::NONE, 0),
+        }
+    }
+
     /// Takes any magazine that has rounds, and says of what size it is.
     pub fn take_filled(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
         self.take_half().or_else(|| self.take_any_full(geometry))

@@ -108,18 +108,20 @@ impl ParentPool {
                 return;
             }
             let parent = &*this;
-            let mut surplus = Surplus::EMPTY;
-            let mut shared = parent.lock();
-            shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let (objects_out, children) = (shared.slabs.out(), shared.holders);
-            drop(shared);
-            HEAP.take_back(surplus);
-            if objects_out != 0 {
-                report::leak(parent, objects_out, children);
-                HEAP.disown(this.addr());
-            } else {
-                HEAP.forget(this.addr());
+            // If the last child is gone, all that is left are slabs with objects of callers'.
+            let shared = parent.shared.get();
+            if (*shared).holders != 0 || (*shared).slabs.count() != 0 {
+                let mut surplus = Surplus::EMPTY;
+                let mut shared = parent.lock();
+                shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
+                let (objects_out, children) = (shared.slabs.out(), shared.holders);
+                drop(shared);
+                HEAP.take_back(surplus);
+                if objects_out != 0 {
+                    report::leak(parent, objects_out, children);
+                }
             }
+            HEAP.disown(this.addr());
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
         }
@@ -357,8 +359,8 @@ impl Shared {
         self.slabs.drop_spare(surplus);
     }
 
-    /// Gives a child that has no magazine its first one. It is not full, and may be empty. Returns false if
-    /// the parent is uncached or there is no memory.
+    /// Gives a child that has no magazine its first one, which may be empty or full. Returns false if the parent is
+    /// uncached or there is no memory.
     pub(crate) fn equip(&mut self, parent: &ParentPool, child: &mut ChildPool) -> bool {
         if parent.geometry.magazine_mask() == 0 {
             return false;
@@ -389,7 +391,7 @@ impl Shared {
         let mask = geometry.magazine_mask();
         let magazine = if self.slabs.count() == 0 {
             let address = (&raw const *parent).addr();
-            let kit = HEAP.equipment(address, geometry.class, mask);
+            let kit = HEAP.equipment(address, geometry);
             if !kit.is_none() {
                 // SAFETY: the slab was this pool's, and is nobody else's now.
                 unsafe { self.slabs.adopt(kit.slab) };
@@ -410,20 +412,21 @@ impl Shared {
     /// child.
     fn leave_kit(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
-        let (half, mask) = self.depot.half();
-        let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !half.is_none();
-        if !few || half.rounds(mask) != self.slabs.out() {
+        let (only, mask) = self.depot.only_filled(geometry);
+        let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !only.is_none();
+        if !few || only.rounds(mask) != self.slabs.out() {
             return;
         }
-        // SAFETY: the half-filled magazine is the depot's, and a slab with a round of it this pool's.
+        // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
-            let slab = slab_of(half.last());
+            let slab = slab_of(only.last());
             let address = (&raw const *parent).addr();
             // Not so if an object was freed twice, which draining will see.
-            if owner_of(half.last()) == address && (*slab).out_are(half.contents(mask)) {
+            if owner_of(only.last()) == address && (*slab).out_are(only.contents(mask)) {
                 self.slabs.abandon(slab);
-                self.depot.take_half();
-                surplus.set_kit(Kit { slab, magazine: half, mask, parent: address });
+                self.depot.take_filled(geometry);
+                only.set_quota(mask, only.rounds(mask));
+                surplus.set_kit(Kit { slab, magazine: only, mask });
             }
         }
     }

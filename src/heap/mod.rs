@@ -16,6 +16,7 @@
 
 mod fork;
 mod kit;
+mod known;
 mod purge;
 mod state;
 
@@ -36,6 +37,7 @@ use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
+use known::KNOWN;
 pub use state::State;
 use state::Unused;
 
@@ -90,19 +92,21 @@ impl Heap {
         self.with_memory(|state| {
             let slab = state.carve(geometry, owner)?;
             state.object_slabs += 1;
+            KNOWN.add(owner);
             Some(slab)
         })
         .unwrap_or(ptr::null_mut())
     }
 
-    /// What a child of a pool without slabs starts with: the kit that the last one left, or an empty magazine
+    /// What a child of a pool without slabs starts with: the kit that another one left, or an empty magazine
     /// whose quota is not set, or nothing if there is no memory.
-    pub fn equipment(&self, parent: usize, class: u8, mask: usize) -> Kit {
+    pub fn equipment(&self, parent: usize, geometry: &Geometry) -> Kit {
+        let mask = geometry.magazine_mask();
         let kit = self.with_memory(|state| {
-            if let Some(kit) = state.claim(parent) {
+            if let Some(kit) = state.claim(parent, geometry) {
                 return Some(kit);
             }
-            let block = state.take_block(class)?;
+            let block = state.take_block(geometry.class)?;
             // SAFETY: the block is new, of the class's size and naturally aligned.
             let magazine = unsafe { Magazine::new(block) };
             Some(Kit { magazine, mask, ..Kit::NONE })
@@ -137,46 +141,41 @@ impl Heap {
         self.decay(state, now, unused);
     }
 
-    /// Forgets the name of a parent pool that goes, and takes apart what its last child left.
-    pub fn forget(&self, parent: usize) {
-        let now = os::coarse_seconds();
-        let mut unused = Unused::NONE;
-        let mut state = self.lock();
-        state.forget(parent, now, &mut unused);
-        self.decay(state, now, unused);
-    }
-
-    /// Does the same, and leaves the slabs of a parent pool that goes, or went without a word, in limbo. The
+    /// Forgets the name of a parent pool that goes, or went without a word, and leaves its slabs in limbo. The
     /// empty ones are freed.
     ///
-    /// Takes time in proportion to all slabs of the heap.
+    /// Takes no time if there is nothing of it, else time in proportion to all slabs of the heap.
     ///
     /// # Safety
     /// No other call uses this parent or its objects.
     pub unsafe fn disown(&self, parent: usize) {
+        if KNOWN.nothing_of(parent) {
+            return;
+        }
         let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
+        let mut empty = Surplus::EMPTY;
         let mut state = self.lock();
         state.forget(parent, now, &mut unused);
-        if state.object_slabs != 0 {
-            let mut empty = Surplus::EMPTY;
-            let mut disown = |slab: *mut Slab| {
-                // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
-                unsafe {
-                    if owner_of((*slab).base()) != parent {
-                        // Another parent's.
-                    } else if (*slab).is_empty() {
-                        empty.add_slab(slab);
-                    } else {
-                        Chunk::set_owner(slab, LIMBO);
-                    }
-                }
-            };
-            // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
+        let mut disown = |slab: *mut Slab| {
+            // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
             unsafe {
-                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
-                state.absorb(empty, now, &mut unused);
+                if owner_of((*slab).base()) != parent {
+                    // Another parent's.
+                } else if (*slab).is_empty() {
+                    empty.add_slab(slab);
+                } else {
+                    KNOWN.remove(parent);
+                    Chunk::set_owner(slab, LIMBO);
+                }
             }
+        };
+        // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
+        unsafe {
+            if !KNOWN.nothing_of(parent) {
+                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
+            }
+            state.absorb(empty, now, &mut unused);
         }
         self.decay(state, now, unused);
     }
@@ -231,6 +230,7 @@ impl Heap {
                 return Some(name);
             }
             let block = state.take_block(names::CLASS)?;
+            KNOWN.add(parent);
             // SAFETY: the block is new.
             Some(unsafe { state.names.add(block, parent) })
         });
@@ -288,6 +288,7 @@ impl Heap {
         }
         let mut state = self.lock();
         state.object_slabs += 1;
+        KNOWN.add(owner);
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {
             state.adopt(chunk);

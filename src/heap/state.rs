@@ -5,6 +5,7 @@
 use core::ptr;
 
 use super::kit::Parking;
+use super::known::KNOWN;
 use crate::buddy::Buddy;
 use crate::chunk::{Chunk, FREE, MAGAZINES, PARKED, chunk_of, owner_of, slab_of};
 use crate::chunk_lists::{ChunkLists, RELEASED};
@@ -87,7 +88,10 @@ impl State {
     ) {
         self.object_slabs -= 1;
         // SAFETY: the caller's promise.
-        unsafe { self.free_slab(slab, now, unused) }
+        unsafe {
+            KNOWN.remove(owner_of((*slab).base()));
+            self.free_slab(slab, now, unused);
+        }
     }
 
     /// # Safety
@@ -265,10 +269,10 @@ impl State {
         }
     }
 
-    /// Forgets the name of a pool and takes apart what its last child left.
+    /// Forgets the name of a pool.
     pub(super) fn forget(&mut self, parent: usize, now: u32, unused: &mut Unused) {
-        self.unpark_of(parent, now, unused);
         if let Some(name) = self.names.remove(parent) {
+            KNOWN.remove(parent);
             // SAFETY: the block was the name's, which is in the list no more.
             unsafe { self.put_block(name, now, unused) }
         }

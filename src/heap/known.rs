@@ -1,0 +1,82 @@
+//! Whether the heap knows anything of a parent pool: a slab, or a name.
+//!
+//! A pool that is created looks for what one at the same address has left behind, and one that is destroyed for what is
+//! still out. Mostly there is nothing, and this says so without the lock and without a walk over all slabs.
+//!
+//! A table of counts, by a hash of the pool's address: a count of 0 says that there is nothing, another one that there
+//! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
+//! last, and so sees what that one counted.
+
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+use crate::chunk::PARKED;
+
+const COUNTS: usize = 64;
+
+/// See the head of this file.
+pub struct Known {
+    counts: [AtomicU32; COUNTS],
+}
+
+/// What the heap knows.
+pub static KNOWN: Known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+
+impl Known {
+    fn count(&self, parent: usize) -> &AtomicU32 {
+        // The upper bits of the product depend on all bits of the address.
+        let hash = (parent as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
+        &self.counts[hash as usize % COUNTS]
+    }
+
+    /// Whether there is nothing of a pool.
+    pub fn nothing_of(&self, parent: usize) -> bool {
+        // Relaxed: see the head of this file.
+        self.count(parent).load(Relaxed) == 0
+    }
+
+    /// Counts a slab or a name of a pool. Under the heap's lock.
+    pub fn add(&self, parent: usize) {
+        // Relaxed, and not one operation, as only the holder of the lock writes.
+        self.count(parent).store(self.count(parent).load(Relaxed) + 1, Relaxed);
+    }
+
+    /// Counts one less, if this is a pool's owner word at all. Under the heap's lock.
+    pub fn remove(&self, owner: usize) {
+        if owner > PARKED {
+            // Relaxed: as in `add`.
+            self.count(owner).store(self.count(owner).load(Relaxed) - 1, Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_known_while_something_of_it_is_counted() {
+        let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+        let pools = (1..1000).map(|number| number * 0x130);
+        pools.clone().for_each(|pool| assert!(known.nothing_of(pool)));
+        pools.clone().for_each(|pool| known.add(pool));
+        pools.clone().for_each(|pool| assert!(!known.nothing_of(pool)));
+        pools.clone().for_each(|pool| known.remove(pool));
+        pools.for_each(|pool| assert!(known.nothing_of(pool)));
+    }
+
+    #[test]
+    fn addresses_are_spread_over_the_counts() {
+        let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+        (1..=64).for_each(|number| known.add(0x7f00_0000_0000 + number * 4096));
+        let most = known.counts.iter().map(|count| count.load(Relaxed)).max();
+        assert!(most < Some(8), "{most:?}");
+    }
+
+    #[test]
+    fn slabs_in_limbo_are_nobodys() {
+        let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+        known.remove(crate::chunk::LIMBO);
+        known.remove(PARKED);
+        assert!(known.counts.iter().all(|count| count.load(Relaxed) == 0));
+    }
+}
