@@ -22,6 +22,7 @@
 //! | `unload` | what happens at dlclose() |
 //! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
 //! | [`validate`] | a walk that checks every invariant |
+//! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -46,6 +47,11 @@ pub mod capi_inline;
 pub mod child;
 pub mod chunk;
 pub mod chunk_lists;
+#[cfg(feature = "debug")]
+pub mod debug;
+#[cfg(not(feature = "debug"))]
+#[path = "debug/off.rs"]
+pub mod debug;
 pub mod decay;
 pub mod depot;
 pub mod geometry;

@@ -2,7 +2,7 @@
 //!
 //! | field of [`ParentPool`] | meaning | touched by |
 //! |---|---|---|
-//! | `element_size` to `geometry` | constant while the pool exists | read by all |
+//! | `element_size` to `geometry` | constant while the pool exists (but see [`ParentPool::set_modes`]) | read by all |
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
@@ -22,6 +22,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
 use crate::chunk::{owner_of, slab_of};
+use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
@@ -39,7 +40,7 @@ pub struct ParentPool {
     pub(crate) element_size: u32,
     pub(crate) num_elements: u32,
     pub(crate) item_size: u32,
-    reserved: u32,
+    pub(crate) modes: ModesWord,
     pub(crate) geometry: Geometry,
     /// Null if it has none.
     name: AtomicPtr<Name>,
@@ -64,7 +65,7 @@ impl ParentPool {
     /// # Safety
     /// `this` is writable, and no other call uses it.
     pub unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
-        let geometry = Geometry::new(item_size, num_items);
+        let (geometry, modes) = debug::layout(&[], item_size, num_items);
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
@@ -73,7 +74,7 @@ impl ParentPool {
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
             (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).reserved).write(0);
+            (&raw mut (*this).modes).write(ModesWord::new(modes));
             (&raw mut (*this).geometry).write(geometry);
             (&raw mut (*this).name).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
@@ -93,14 +94,18 @@ impl ParentPool {
     pub unsafe fn destroy(this: *mut ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
+            debug::before_destroy_parent(this);
             if (*this).num_elements == 0 {
                 return;
             }
             let parent = &*this;
+            let modes = parent.modes.get();
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let (objects_out, children) = (shared.slabs.out(), shared.holders);
+            // Children of a pool with modes cache nothing.
+            let caching = if modes.is_empty() { shared.holders } else { 0 };
+            let (objects_out, children) = (shared.slabs.out(), caching);
             drop(shared);
             HEAP.take_back(surplus);
             if objects_out != 0 {
@@ -111,19 +116,57 @@ impl ParentPool {
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
+            debug::after_destroy_parent(this, modes);
         }
     }
 
-    /// Gives the pool a name; returns false if there is no memory for it.
-    pub fn set_name(&self, name: &[u8]) -> bool {
-        let _shared = self.lock();
-        // SAFETY: the pool's lock is held, without which its name is not read.
-        let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
-        if !name.is_null() {
-            // Relaxed: whoever reads it holds the lock.
-            self.name.store(name, Relaxed);
+    /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it gets the
+    /// modes that SLAB_DEBUG has for the name as well.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_name(this: *mut ParentPool, name: &[u8]) -> bool {
+        // SAFETY: the caller's promise. The pool's lock is held, without which its name is not read.
+        let (named, item_size, num_items, before) = unsafe {
+            let parent = &*this;
+            let _shared = parent.lock();
+            let name = HEAP.set_name(this.addr(), name);
+            if !name.is_null() {
+                // Relaxed: whoever reads it holds the lock.
+                parent.name.store(name, Relaxed);
+            }
+            (!name.is_null(), parent.item_size, parent.num_elements, parent.modes.get())
+        };
+        if cfg!(feature = "debug") && named {
+            let (_, modes) = debug::layout(name, item_size, num_items);
+            if modes.with(before) != before {
+                // SAFETY: the caller's promise.
+                unsafe { ParentPool::set_modes(this, modes.with(before)) };
+            }
         }
-        !name.is_null()
+        named
+    }
+
+    /// Changes the modes of a pool, and its layout with them. Returns false if it has been used.
+    ///
+    /// The fields are constant otherwise. Whoever reads them without the lock looks at the modes again once it
+    /// has it.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_modes(this: *mut ParentPool, modes: Modes) -> bool {
+        // SAFETY: the caller's promise; the lock is held while the fields are written.
+        unsafe {
+            let (geometry, modes) = debug::geometry(modes, (*this).item_size, (*this).num_elements);
+            let shared = Guard::lock(&(*this).mutex, (*this).shared.get());
+            if shared.slabs.peak() != 0 || shared.holders != 0 {
+                return false;
+            }
+            (&raw mut (*this).element_size).write(geometry.stride);
+            (&raw mut (*this).geometry).write(geometry);
+            (*this).modes.set(modes);
+        }
+        true
     }
 
     /// The name; empty if it has none. For reports, which are made with the pool's lock held.
@@ -215,6 +258,26 @@ impl Shared {
         &self.slabs
     }
 
+    /// Counts a child that uses the pool without magazines.
+    #[cfg(feature = "debug")]
+    pub(crate) fn add_holder(&mut self) {
+        self.holders += 1;
+    }
+
+    /// Counts it no more. If no other child uses the pool, the parent keeps nothing.
+    #[cfg(feature = "debug")]
+    pub(crate) fn remove_holder(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.drain_depot(parent, function, surplus);
+        }
+    }
+
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
         self.foreign_frees += 1;
@@ -223,7 +286,14 @@ impl Shared {
     /// Takes objects from slabs; see [`Slabs::take`].
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
-        self.slabs.take(rounds, || HEAP.make_slab(owner, &parent.geometry))
+        self.slabs.take(rounds, || {
+            let slab = HEAP.make_slab(owner, &parent.geometry);
+            if !slab.is_null() && !parent.modes.get().is_empty() {
+                // SAFETY: the slab is new, and belongs to the lock that is held.
+                unsafe { debug::new_slab(parent, slab) }
+            }
+            slab
+        })
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.

@@ -24,6 +24,7 @@ use core::ptr;
 use core::sync::atomic::AtomicU32;
 
 use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_of, slab_of};
+use crate::debug;
 use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
 use crate::magazine::Magazine;
@@ -193,7 +194,8 @@ impl Heap {
         let result = unsafe {
             if owner_of(object) == LIMBO {
                 let slab = slab_of(object);
-                let (_, result) = (*slab).put(&[object]);
+                let lead = debug::lead((*slab).item().0, (*slab).stride());
+                let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, now, &mut unused);
                 }
