@@ -230,21 +230,31 @@ impl Depot {
         Some(reaped as usize)
     }
 
-    /// Gives empty magazines up that are more than could be filled.
-    pub fn drop_excess_empty(&mut self, geometry: &Geometry, out: usize, surplus: &mut Surplus) {
-        let limit = self.limit(geometry, out);
-        for mask in geometry.masks() {
-            while self.shelf(mask, geometry).empty.count() as usize * rounds(mask) > limit {
-                self.drop_empty_of(mask, geometry, surplus);
-            }
-        }
+    /// Whether there are more empty magazines of a size than could be filled.
+    pub fn has_excess_empty(&self, mask: usize, geometry: &Geometry, out: usize) -> bool {
+        let [_, empty] = self.lists(mask, geometry);
+        empty.count() as usize * rounds(mask) > self.limit(geometry, out)
     }
 
-    fn drop_empty_of(&mut self, mask: usize, geometry: &Geometry, surplus: &mut Surplus) -> bool {
-        let Some(magazine) = self.take_empty(mask, geometry) else { return false };
-        // SAFETY: it was on the list, and is no more.
-        unsafe { surplus.add_magazine(magazine, mask) }
-        true
+    /// Whether there is no magazine.
+    pub fn is_empty(&self) -> bool {
+        let none = |shelf: &Shelf| shelf.full.count() == 0 && shelf.empty.count() == 0;
+        self.half.is_none() && self.shelves.iter().all(none)
+    }
+
+    /// Cuts each list of a size whose first magazine has an unsound link, and returns one such; see
+    /// [`MagazineList::cut_unsound`].
+    pub fn cut_unsound(
+        &mut self,
+        mask: usize,
+        geometry: &Geometry,
+        sound: impl Fn(Magazine) -> bool,
+    ) -> Option<Magazine> {
+        let shelf = self.shelf(mask, geometry);
+        let full = shelf.full.cut_unsound(mask, &sound);
+        let empty = shelf.empty.cut_unsound(mask, &sound);
+        self.least = self.least.min(self.full_rounds(geometry) as u32);
+        full.or(empty)
     }
 
     /// How many full and empty magazines there are, not counting the half-filled one, and their bytes.
@@ -294,17 +304,16 @@ impl Depot {
         self.take_half().or_else(|| self.take_any_full(geometry))
     }
 
+    /// Takes any empty magazine, and says of what size it is.
+    pub fn take_any_empty(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
+        let of = |mask| Some((self.take_empty(mask, geometry)?, mask));
+        geometry.masks().into_iter().find_map(of)
+    }
+
     /// Takes any full magazine, and says of what size it is.
     pub fn take_any_full(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
         let of = |mask| Some((self.take_full(mask, geometry)?, mask));
         geometry.masks().into_iter().find_map(of)
-    }
-
-    /// Gives all empty magazines up.
-    pub fn drop_empty(&mut self, geometry: &Geometry, surplus: &mut Surplus) {
-        for mask in geometry.masks() {
-            while self.drop_empty_of(mask, geometry, surplus) {}
-        }
     }
 }
 

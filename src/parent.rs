@@ -2,7 +2,7 @@
 //!
 //! | field of [`ParentPool`] | meaning | touched by |
 //! |---|---|---|
-//! | `element_size` to `geometry` | constant while the pool exists | read by all |
+//! | `element_size` to `geometry` | constant while the pool exists (but see [`ParentPool::set_modes`]) | read by all |
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
@@ -21,7 +21,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
-use crate::chunk::{owner_of, slab_of};
+use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
+use crate::debug::{self, Modes, ModesWord};
 use crate::depot::Depot;
 use crate::geometry::{Geometry, class_of, rounds};
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
@@ -39,7 +40,7 @@ pub struct ParentPool {
     pub(crate) element_size: u32,
     pub(crate) num_elements: u32,
     pub(crate) item_size: u32,
-    reserved: u32,
+    pub(crate) modes: ModesWord,
     pub(crate) geometry: Geometry,
     /// Null if it has none.
     name: AtomicPtr<Name>,
@@ -65,7 +66,11 @@ const BUSY_VISITS: usize = 32;
 
 /// The quota after a further visit.
 fn next_quota(quota: usize, mask: usize) -> usize {
-    if quota < rounds(mask) { (2 * quota).min(rounds(mask)) } else { quota.saturating_add(1) }
+    if quota < rounds(mask) {
+        (2 * quota).min(rounds(mask))
+    } else {
+        (quota + 1).min(rounds(mask) + BUSY_VISITS)
+    }
 }
 
 impl ParentPool {
@@ -75,7 +80,7 @@ impl ParentPool {
     /// # Safety
     /// `this` is writable, and no other call uses it.
     pub unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
-        let geometry = Geometry::new(item_size, num_items);
+        let (geometry, modes) = debug::layout(&[], item_size, num_items);
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
@@ -84,7 +89,7 @@ impl ParentPool {
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
             (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).reserved).write(0);
+            (&raw mut (*this).modes).write(ModesWord::new(modes));
             (&raw mut (*this).geometry).write(geometry);
             (&raw mut (*this).name).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
@@ -104,39 +109,81 @@ impl ParentPool {
     pub unsafe fn destroy(this: *mut ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
+            debug::before_destroy_parent(this);
             if (*this).num_elements == 0 {
                 return;
             }
             let parent = &*this;
+            let modes = parent.modes.get();
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let shared = parent.shared.get();
             if (*shared).holders != 0 || (*shared).slabs.count() != 0 {
                 let mut surplus = Surplus::EMPTY;
                 let mut shared = parent.lock();
                 shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-                let (objects_out, children) = (shared.slabs.out(), shared.holders);
+                // Children of a pool with modes cache nothing.
+                let caching = if modes.is_empty() { shared.holders } else { 0 };
+                let objects_out = shared.slabs.out();
                 drop(shared);
                 HEAP.take_back(surplus);
                 if objects_out != 0 {
-                    report::leak(parent, objects_out, children);
+                    report::leak(parent, objects_out, caching);
                 }
             }
             HEAP.disown(this.addr());
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
+            debug::after_destroy_parent(this, modes);
         }
     }
 
-    /// Gives the pool a name; returns false if there is no memory for it.
-    pub fn set_name(&self, name: &[u8]) -> bool {
-        let _shared = self.lock();
-        // SAFETY: the pool's lock is held, without which its name is not read.
-        let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
-        if !name.is_null() {
-            // Relaxed: whoever reads it holds the lock.
-            self.name.store(name, Relaxed);
+    /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it gets the
+    /// modes that SLAB_DEBUG has for the name as well.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_name(this: *mut ParentPool, name: &[u8]) -> bool {
+        // SAFETY: the caller's promise. The pool's lock is held, without which its name is not read.
+        let (named, item_size, num_items, before) = unsafe {
+            let parent = &*this;
+            let _shared = parent.lock();
+            let name = HEAP.set_name(this.addr(), name);
+            if !name.is_null() {
+                // Relaxed: whoever reads it holds the lock.
+                parent.name.store(name, Relaxed);
+            }
+            (!name.is_null(), parent.item_size, parent.num_elements, parent.modes.get())
+        };
+        if cfg!(feature = "debug") && named {
+            let (_, modes) = debug::layout(name, item_size, num_items);
+            if modes.with(before) != before {
+                // SAFETY: the caller's promise.
+                unsafe { ParentPool::set_modes(this, modes.with(before)) };
+            }
         }
-        !name.is_null()
+        named
+    }
+
+    /// Changes the modes of a pool, and its layout with them. Returns false if it has been used.
+    ///
+    /// The fields are constant otherwise. Whoever reads them without the lock looks at the modes again once it
+    /// has it.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_modes(this: *mut ParentPool, modes: Modes) -> bool {
+        // SAFETY: the caller's promise; the lock is held while the fields are written.
+        unsafe {
+            let (geometry, modes) = debug::geometry(modes, (*this).item_size, (*this).num_elements);
+            let shared = Guard::lock(&(*this).mutex, (*this).shared.get());
+            if shared.slabs.peak() != 0 || shared.holders != 0 {
+                return false;
+            }
+            (&raw mut (*this).element_size).write(geometry.stride);
+            (&raw mut (*this).geometry).write(geometry);
+            (*this).modes.set(modes);
+        }
+        true
     }
 
     /// The name; empty if it has none. For reports, which are made with the pool's lock held.
@@ -216,6 +263,14 @@ pub struct ParentNumbers {
     pub foreign_frees: usize,
 }
 
+/// Reports a magazine whose word 0 is not what it should be.
+#[cold]
+#[inline(never)]
+fn corrupted(function: &str, parent: &ParentPool, magazine: Magazine, mask: usize) {
+    let block = magazine.block(mask);
+    report::problem(function, Some(parent), block.addr(), "corrupted magazine");
+}
+
 impl Shared {
     /// The magazines that no child has.
     pub(crate) fn depot(&self) -> &Depot {
@@ -227,6 +282,26 @@ impl Shared {
         &self.slabs
     }
 
+    /// Counts a child that uses the pool without magazines.
+    #[cfg(feature = "debug")]
+    pub(crate) fn add_holder(&mut self) {
+        self.holders += 1;
+    }
+
+    /// Counts it no more. If no other child uses the pool, the parent keeps nothing.
+    #[cfg(feature = "debug")]
+    pub(crate) fn remove_holder(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.drain_depot(parent, function, surplus);
+        }
+    }
+
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
         self.foreign_frees = self.foreign_frees.wrapping_add(1);
@@ -235,7 +310,14 @@ impl Shared {
     /// Takes objects from slabs; see [`Slabs::take`].
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
-        self.slabs.take(rounds, || HEAP.make_slab(owner, &parent.geometry))
+        self.slabs.take(rounds, || {
+            let slab = HEAP.make_slab(owner, &parent.geometry);
+            if !slab.is_null() && !parent.modes.get().is_empty() {
+                // SAFETY: the slab is new, and belongs to the lock that is held.
+                unsafe { debug::new_slab(parent, slab) }
+            }
+            slab
+        })
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
@@ -329,13 +411,23 @@ impl Shared {
                 drained => left = left.saturating_sub(drained),
             }
         }
-        self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
+        let geometry = &parent.geometry;
+        for mask in geometry.masks() {
+            while self.depot.has_excess_empty(mask, geometry, self.slabs.out()) {
+                self.check_links(parent, "slab_free");
+                if let Some(empty) = self.depot.take_empty(mask, geometry) {
+                    // SAFETY: it was the depot's.
+                    unsafe { surplus.add_magazine(empty, mask) }
+                }
+            }
+        }
     }
 
     /// Drains a full magazine of the depot, and returns how many rounds that was.
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) -> usize {
         let geometry = &parent.geometry;
+        self.check_links(parent, function);
         let Some((mut full, mask)) = self.depot.take_any_full(geometry) else { return 0 };
         // SAFETY: it was the depot's.
         unsafe {
@@ -345,17 +437,33 @@ impl Shared {
         rounds(mask)
     }
 
+    /// Reports a magazine of the depot whose link was overwritten, and leaves those behind it alone. Looks at the
+    /// first one of each list, before it is taken.
+    fn check_links(&mut self, parent: &ParentPool, function: &str) {
+        for mask in parent.geometry.masks() {
+            // SAFETY: a block that is on a list is not given back, so that its chunk stays.
+            let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
+            if let Some(magazine) = self.depot.cut_unsound(mask, &parent.geometry, sound) {
+                corrupted(function, parent, magazine, mask);
+            }
+        }
+    }
+
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while let Some((mut magazine, mask)) = self.depot.take_filled(&parent.geometry) {
+        while !self.depot.is_empty() {
+            self.check_links(parent, function);
             // SAFETY: it was the depot's.
             unsafe {
-                self.drain(parent, function, &mut magazine, mask, surplus);
-                surplus.add_magazine(magazine, mask);
+                if let Some((mut magazine, mask)) = self.depot.take_filled(&parent.geometry) {
+                    self.drain(parent, function, &mut magazine, mask, surplus);
+                    surplus.add_magazine(magazine, mask);
+                } else if let Some((magazine, mask)) = self.depot.take_any_empty(&parent.geometry) {
+                    surplus.add_magazine(magazine, mask);
+                }
             }
         }
-        self.depot.drop_empty(&parent.geometry, surplus);
         self.slabs.drop_spare(surplus);
     }
 
@@ -419,10 +527,13 @@ impl Shared {
         }
         // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
-            let slab = slab_of(only.last());
             let address = (&raw const *parent).addr();
+            if owner_if_any(only.last()) != address {
+                return;
+            }
+            let slab = slab_of(only.last());
             // Not so if an object was freed twice, which draining will see.
-            if owner_of(only.last()) == address && (*slab).out_are(only.contents(mask)) {
+            if (*slab).out_are(only.contents(mask)) {
                 self.slabs.abandon(slab);
                 self.depot.take_filled(geometry);
                 only.set_quota(mask, only.rounds(mask));
@@ -498,13 +609,24 @@ impl Shared {
     }
 
     /// Gives a busy child one magazine of the larger size for those it has, with all their rounds in it: it is not
-    /// full. Nothing changes if the child is not busy, or has the larger size already, or there is no memory.
-    fn promote(&mut self, parent: &ParentPool, child: &mut ChildPool, surplus: &mut Surplus) {
+    /// full. Reports a quota that was overwritten, and starts again with the least one. Nothing changes if the child is not busy, or has the larger size already, or there is no memory.
+    fn promote(
+        &mut self,
+        parent: &ParentPool,
+        child: &mut ChildPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) {
         let geometry = &parent.geometry;
         let (mask, busy_mask) = (child.mask, geometry.busy_mask());
         // SAFETY: the child's magazines are its own.
         unsafe {
             let quota = child.loaded.quota(mask);
+            if quota.wrapping_sub(1) >= rounds(mask) + BUSY_VISITS {
+                corrupted(function, parent, child.loaded, mask);
+                child.loaded.set_quota(mask, 1);
+                return;
+            }
             if mask == busy_mask || quota < rounds(mask) + BUSY_VISITS {
                 return;
             }
@@ -535,8 +657,9 @@ impl Shared {
         surplus: &mut Surplus,
     ) {
         let geometry = &parent.geometry;
+        self.check_links(parent, "slab_alloc");
         self.reap(parent, surplus);
-        self.promote(parent, child, surplus);
+        self.promote(parent, child, "slab_alloc", surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
             let quota = child.loaded.quota(child.mask);
@@ -588,7 +711,8 @@ impl Shared {
         surplus: &mut Surplus,
     ) -> bool {
         let geometry = &parent.geometry;
-        self.promote(parent, child, surplus);
+        self.check_links(parent, "slab_free");
+        self.promote(parent, child, "slab_free", surplus);
         let mask = child.mask;
         if !child.loaded.is_full(mask) {
             return true;
