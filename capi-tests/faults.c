@@ -461,6 +461,15 @@ mmap_fails(void **state)
 }
 
 static void
+munmap_fails(void **state)
+{
+   (void)state;
+   FAIL_EACH_CALL(os_munmap, "munmap", objects_of_several_megabytes);
+   FAIL_EACH_CALL(os_munmap, "munmap", everything);
+   fail_each_call(os_munmap, "munmap", NULL, "exit");
+}
+
+static void
 madvise_fails(void **state)
 {
    (void)state;
@@ -548,6 +557,7 @@ main(int argc, char **argv)
 {
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(mmap_fails),
+      cmocka_unit_test(munmap_fails),
       cmocka_unit_test(madvise_fails),
       cmocka_unit_test(clock_gettime_fails),
       cmocka_unit_test(sysconf_fails),
