@@ -492,6 +492,13 @@ sysconf_fails(void **state)
 }
 
 static void
+pthread_mutex_init_fails(void **state)
+{
+   (void)state;
+   FAIL_EACH_CALL(os_mutex_init, "pthread_mutex_init", everything);
+}
+
+static void
 pthread_mutex_destroy_fails(void **state)
 {
    (void)state;
@@ -561,6 +568,7 @@ main(int argc, char **argv)
       cmocka_unit_test(madvise_fails),
       cmocka_unit_test(clock_gettime_fails),
       cmocka_unit_test(sysconf_fails),
+      cmocka_unit_test(pthread_mutex_init_fails),
       cmocka_unit_test(pthread_mutex_destroy_fails),
       cmocka_unit_test(pthread_mutex_trylock_fails),
       cmocka_unit_test(pthread_atfork_fails),

@@ -168,8 +168,13 @@ pub const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
 pub unsafe fn init_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise; without attributes this cannot fail.
-    unsafe { libc::pthread_mutex_init(mutex, ptr::null()) };
+    // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is then one
+    // that gets ready when it is first locked.
+    unsafe {
+        if libc::pthread_mutex_init(mutex, ptr::null()) != 0 {
+            mutex.write(RAW_MUTEX);
+        }
+    }
 }
 
 /// Ends a mutex.
