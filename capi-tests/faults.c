@@ -513,6 +513,14 @@ pthread_mutex_trylock_fails(void **state)
 }
 
 static void
+write_fails(void **state)
+{
+   (void)state;
+   FAIL_EACH_CALL(os_write, "write", everything);
+   fail_each_call(os_write, "write", NULL, "exit");
+}
+
+static void
 open_fails(void **state)
 {
    (void)state;
@@ -572,6 +580,7 @@ main(int argc, char **argv)
       cmocka_unit_test(pthread_mutex_destroy_fails),
       cmocka_unit_test(pthread_mutex_trylock_fails),
       cmocka_unit_test(pthread_atfork_fails),
+      cmocka_unit_test(write_fails),
       cmocka_unit_test(open_fails),
       cmocka_unit_test(close_fails),
    };

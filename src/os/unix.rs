@@ -257,6 +257,8 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
         // SAFETY: `text` is readable.
         let written = unsafe { libc::write(fd, text.as_ptr().cast::<c_void>(), text.len()) };
         match usize::try_from(written) {
+            // No error, and no progress either.
+            Ok(0) => return false,
             Ok(written) => text = &text[written..],
             Err(_) if is_interrupted() => {}
             Err(_) => return false,
