@@ -24,7 +24,6 @@ struct counts {
    unsigned seconds;
 };
 
-/* Threads may make requests at the same time, if none is to fail. */
 static struct counts own_counts;
 static struct counts *counts = &own_counts;
 
@@ -40,8 +39,8 @@ os_fail_call(enum os_function function, unsigned number, bool sticky)
 {
    struct calls *calls = &counts->calls[function];
 
-   calls->fail_number = calls->made + number;
-   calls->sticky = sticky;
+   __atomic_store_n(&calls->sticky, sticky, __ATOMIC_RELAXED);
+   __atomic_store_n(&calls->fail_number, os_calls_made(function) + number, __ATOMIC_RELAXED);
 }
 
 void
@@ -56,13 +55,13 @@ os_fail_nothing(void)
    unsigned function;
 
    for (function = 0; function < os_functions; function++)
-      counts->calls[function].fail_number = 0;
+      __atomic_store_n(&counts->calls[function].fail_number, 0, __ATOMIC_RELAXED);
 }
 
 unsigned
 os_calls_made(enum os_function function)
 {
-   return counts->calls[function].made;
+   return __atomic_load_n(&counts->calls[function].made, __ATOMIC_RELAXED);
 }
 
 unsigned
@@ -74,7 +73,7 @@ os_call_sites(enum os_function function)
 unsigned
 os_calls_failed(enum os_function function)
 {
-   return counts->calls[function].failed;
+   return __atomic_load_n(&counts->calls[function].failed, __ATOMIC_RELAXED);
 }
 
 unsigned
@@ -98,7 +97,7 @@ os_bytes_held(void)
 void
 os_pass_time(unsigned seconds)
 {
-   counts->seconds += seconds;
+   __atomic_add_fetch(&counts->seconds, seconds, __ATOMIC_RELAXED);
 }
 
 static void
@@ -119,15 +118,16 @@ os_count_call(enum os_function function, const void *site)
 {
    struct calls *calls = &counts->calls[function];
    unsigned number = __atomic_add_fetch(&calls->made, 1, __ATOMIC_RELAXED);
+   unsigned fail_number = __atomic_load_n(&calls->fail_number, __ATOMIC_RELAXED);
 
    /* Shared counts are of one thread. */
    if (counts != &own_counts)
       note_site(calls, site);
-   if (calls->fail_number == 0 || number < calls->fail_number)
+   if (fail_number == 0 || number < fail_number)
       return false;
-   if (number != calls->fail_number && !calls->sticky)
+   if (number != fail_number && !__atomic_load_n(&calls->sticky, __ATOMIC_RELAXED))
       return false;
-   calls->failed++;
+   __atomic_add_fetch(&calls->failed, 1, __ATOMIC_RELAXED);
    return true;
 }
 
@@ -164,6 +164,19 @@ mmap(void *address, size_t length, int protection, int flags, int file, off_t of
       __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
    return (void *)(intptr_t)result;
 }
+
+#if defined(__GLIBC__) && __SIZEOF_POINTER__ == 8
+/* Not the library's: the Rust runtime's, which gives it back with munmap. */
+void *
+mmap64(void *address, size_t length, int protection, int flags, int file, off64_t offset)
+{
+   long result = map(address, length, protection, flags, file, offset);
+
+   if ((flags & MAP_ANONYMOUS) && !(flags & MAP_FIXED) && result != -1)
+      __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+   return (void *)(intptr_t)result;
+}
+#endif
 
 /* Fails for lack of memory to split a mapping. */
 int
@@ -203,7 +216,7 @@ clock_gettime(clockid_t clock, struct timespec *now)
    }
    result = (int)syscall(SYS_clock_gettime, clock, now);
    if (clock == CLOCK_MONOTONIC_COARSE)
-      now->tv_sec += (time_t)counts->seconds;
+      now->tv_sec += (time_t)__atomic_load_n(&counts->seconds, __ATOMIC_RELAXED);
    return result;
 }
 

@@ -34,8 +34,8 @@ enum os_function {
 void os_count_from_here(void);
 
 /*
- * Lets the number-th call from now on fail, counting from 1; if sticky, all later ones too. For
- * programs of one thread.
+ * Lets the number-th call from now on fail, counting from 1; if sticky, all later ones too. Which one that
+ * is, is certain in a program of one thread.
  */
 void os_fail_call(enum os_function function, unsigned number, bool sticky);
 
@@ -45,7 +45,7 @@ void os_fail_request(unsigned number, bool sticky);
 /* Lets all calls succeed again. */
 void os_fail_nothing(void);
 
-/* How many calls were made, from how many places, and how many of them were failed. */
+/* How many calls were made, from how many places if the counts are shared, and how many were failed. */
 unsigned os_calls_made(enum os_function function);
 unsigned os_call_sites(enum os_function function);
 unsigned os_calls_failed(enum os_function function);
