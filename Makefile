@@ -13,6 +13,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
 
 .PHONY: help build header demo measure install clean
 .PHONY: bench bench-quick bench-test
+.PHONY: fuzz soak abi
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
 help: ## Lists the targets
@@ -78,6 +79,21 @@ test-sanitizers: ## The C tests under valgrind, ASan and TSan
 test-targets: ## The tests with the oldest rustc, on 32-bit x86, on aarch64, and with musl
 	scripts/setup targets
 	scripts/test-targets
+
+MINUTES = 15
+THREADS = 8
+
+fuzz: ## Looks for new sequences of calls for MINUTES, guided by coverage, with ASan
+	scripts/setup fuzz
+	scripts/fuzz $(MINUTES)
+
+soak: ## Runs everything at once for MINUTES, in THREADS threads, and watches the memory
+	scripts/setup soak
+	scripts/soak $(MINUTES) $(THREADS)
+
+abi: ## Describes the ABI anew, below abi/
+	scripts/setup test
+	scripts/check-abi --accept
 
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, mesa-slab.pc
 	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' scripts/install

@@ -2,7 +2,7 @@
 /*
  * Memory runs out for real: a child process limits its address space and allocates until it gets
  * NULL. Under valgrind and the sanitizers the limit would hit their own memory first, so CMake leaves
- * this test out of such builds (SLAB_TEST_RLIMIT); oom_injected.c is in all of them.
+ * this test out of such builds (SLAB_TEST_RLIMIT); faults.c is in all of them.
  */
 #include "child_process.h"
 #include "cmocka_case.h"

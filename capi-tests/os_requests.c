@@ -3,61 +3,132 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
-/* Threads may make requests at the same time, if none is to fail. */
-static unsigned made, failed;
-static size_t bytes_held;
-static unsigned fail_number; /* 0: none */
-static bool fail_sticky;
+enum { most_sites = 32 };
+
+struct calls {
+   unsigned made, failed, sites;
+   unsigned fail_number; /* 0: none */
+   bool sticky;
+   const void *site[most_sites];
+};
+
+struct counts {
+   struct calls calls[os_functions];
+   size_t bytes_held;
+   unsigned seconds;
+};
+
+static struct counts own_counts;
+static struct counts *counts = &own_counts;
 
 void
 os_count_from_here(void)
 {
-   made = failed = 0;
-   fail_number = 0;
-   bytes_held = 0;
+   memset(counts->calls, 0, sizeof(counts->calls));
+   counts->bytes_held = 0;
+}
+
+void
+os_fail_call(enum os_function function, unsigned number, bool sticky)
+{
+   struct calls *calls = &counts->calls[function];
+
+   __atomic_store_n(&calls->sticky, sticky, __ATOMIC_RELAXED);
+   __atomic_store_n(&calls->fail_number, os_calls_made(function) + number, __ATOMIC_RELAXED);
 }
 
 void
 os_fail_request(unsigned number, bool sticky)
 {
-   fail_number = made + number;
-   fail_sticky = sticky;
+   os_fail_call(os_mmap, number, sticky);
 }
 
 void
 os_fail_nothing(void)
 {
-   fail_number = 0;
+   unsigned function;
+
+   for (function = 0; function < os_functions; function++)
+      __atomic_store_n(&counts->calls[function].fail_number, 0, __ATOMIC_RELAXED);
+}
+
+unsigned
+os_calls_made(enum os_function function)
+{
+   return __atomic_load_n(&counts->calls[function].made, __ATOMIC_RELAXED);
+}
+
+unsigned
+os_call_sites(enum os_function function)
+{
+   return counts->calls[function].sites;
+}
+
+unsigned
+os_calls_failed(enum os_function function)
+{
+   return __atomic_load_n(&counts->calls[function].failed, __ATOMIC_RELAXED);
 }
 
 unsigned
 os_requests_made(void)
 {
-   return made;
+   return os_calls_made(os_mmap);
 }
 
 unsigned
 os_requests_failed(void)
 {
-   return failed;
+   return os_calls_failed(os_mmap);
 }
 
 size_t
 os_bytes_held(void)
 {
-   return bytes_held;
+   return counts->bytes_held;
 }
 
-static bool
-must_fail(unsigned number)
+void
+os_pass_time(unsigned seconds)
 {
+   __atomic_add_fetch(&counts->seconds, seconds, __ATOMIC_RELAXED);
+}
+
+static void
+note_site(struct calls *calls, const void *site)
+{
+   unsigned i;
+
+   for (i = 0; i < calls->sites; i++) {
+      if (calls->site[i] == site)
+         return;
+   }
+   if (calls->sites < most_sites)
+      calls->site[calls->sites++] = site;
+}
+
+bool
+os_count_call(enum os_function function, const void *site)
+{
+   struct calls *calls = &counts->calls[function];
+   unsigned number = __atomic_add_fetch(&calls->made, 1, __ATOMIC_RELAXED);
+   unsigned fail_number = __atomic_load_n(&calls->fail_number, __ATOMIC_RELAXED);
+
+   /* Shared counts are of one thread. */
+   if (counts != &own_counts)
+      note_site(calls, site);
    if (fail_number == 0 || number < fail_number)
       return false;
-   return fail_sticky || number == fail_number;
+   if (number != fail_number && !__atomic_load_n(&calls->sticky, __ATOMIC_RELAXED))
+      return false;
+   __atomic_add_fetch(&calls->failed, 1, __ATOMIC_RELAXED);
+   return true;
 }
 
 #ifdef __cplusplus
@@ -69,38 +140,97 @@ extern "C" {
  * memory, and a sanitizer's own mmap would be found in its place.
  */
 
+static long
+map(void *address, size_t length, int protection, int flags, int file, off_t offset)
+{
+#ifdef SYS_mmap2
+   return syscall(SYS_mmap2, address, length, protection, flags, file, offset >> 12);
+#else
+   return syscall(SYS_mmap, address, length, protection, flags, file, offset);
+#endif
+}
+
 void *
 mmap(void *address, size_t length, int protection, int flags, int file, off_t offset)
 {
    long result;
 
-   if (flags & MAP_ANONYMOUS) {
-      if (must_fail(__atomic_add_fetch(&made, 1, __ATOMIC_RELAXED))) {
-         failed++;
-         errno = ENOMEM;
-         return MAP_FAILED;
-      }
+   if ((flags & MAP_ANONYMOUS) && os_count_call(os_mmap, __builtin_return_address(0))) {
+      errno = ENOMEM;
+      return MAP_FAILED;
    }
-#ifdef SYS_mmap2
-   result = syscall(SYS_mmap2, address, length, protection, flags, file, offset >> 12);
-#else
-   result = syscall(SYS_mmap, address, length, protection, flags, file, offset);
-#endif
+   result = map(address, length, protection, flags, file, offset);
    if ((flags & MAP_ANONYMOUS) && !(flags & MAP_FIXED) && result != -1)
-      __atomic_add_fetch(&bytes_held, length, __ATOMIC_RELAXED);
+      __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
    return (void *)(intptr_t)result;
 }
 
+#if defined(__GLIBC__) && __SIZEOF_POINTER__ == 8
+/* Not the library's: the Rust runtime's, which gives it back with munmap. */
+void *
+mmap64(void *address, size_t length, int protection, int flags, int file, off64_t offset)
+{
+   long result = map(address, length, protection, flags, file, offset);
+
+   if ((flags & MAP_ANONYMOUS) && !(flags & MAP_FIXED) && result != -1)
+      __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+   return (void *)(intptr_t)result;
+}
+#endif
+
+/* Fails for lack of memory to split a mapping. */
 int
 munmap(void *address, size_t length)
 {
-   int result = (int)syscall(SYS_munmap, address, length);
+   int result;
 
+   if (os_count_call(os_munmap, __builtin_return_address(0))) {
+      errno = ENOMEM;
+      return -1;
+   }
+   result = (int)syscall(SYS_munmap, address, length);
    if (result == 0)
-      __atomic_sub_fetch(&bytes_held, length, __ATOMIC_RELAXED);
+      __atomic_sub_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+   return result;
+}
+
+int
+madvise(void *address, size_t length, int advice)
+{
+   if (os_count_call(os_madvise, __builtin_return_address(0))) {
+      errno = EAGAIN;
+      return -1;
+   }
+   return (int)syscall(SYS_madvise, address, length, advice);
+}
+
+int
+clock_gettime(clockid_t clock, struct timespec *now)
+{
+   int result;
+
+   if (clock == CLOCK_MONOTONIC_COARSE &&
+       os_count_call(os_clock_gettime, __builtin_return_address(0))) {
+      errno = EINVAL;
+      return -1;
+   }
+   result = (int)syscall(SYS_clock_gettime, clock, now);
+   if (clock == CLOCK_MONOTONIC_COARSE)
+      now->tv_sec += (time_t)__atomic_load_n(&counts->seconds, __ATOMIC_RELAXED);
    return result;
 }
 
 #ifdef __cplusplus
 }
 #endif
+
+void
+os_share_counts(void)
+{
+   long page = map(NULL, sizeof(own_counts), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+   if (page == -1)
+      return;
+   counts = (struct counts *)(intptr_t)page;
+   memcpy(counts, &own_counts, sizeof(own_counts));
+}

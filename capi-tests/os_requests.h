@@ -7,28 +7,63 @@
 
 /*
  * The library's way to the system, in the test's hand. A program that links os_requests.c defines
- * mmap and munmap itself; the library, shared or static, is then bound to these. The C library
- * makes its own requests without going through these names, and a sanitizer too, except for some as
- * the program starts; so what is counted from main on is the library's.
+ * mmap, munmap, madvise and clock_gettime itself, and one that links os_faults.c the others as well;
+ * the library, shared or static, is then bound to these. The C library makes its own requests without
+ * going through these names, and a sanitizer too, except for some as the program starts; so what is
+ * counted from main on is the library's and, of the functions in os_faults.c, the test's own.
  */
 
-/* Forgets what was counted so far. */
+enum os_function {
+   os_mmap, /* anonymous memory only */
+   os_munmap,
+   os_madvise,
+   os_clock_gettime, /* the coarse clock only, which is the library's */
+   /* Those of os_faults.c. */
+   os_sysconf,
+   os_mutex_init,
+   os_mutex_destroy,
+   os_mutex_trylock,
+   os_atfork,
+   os_write,
+   os_open,
+   os_close,
+   os_functions
+};
+
+/* Forgets what was counted so far, and lets every call succeed. */
 void os_count_from_here(void);
 
 /*
- * Lets the number-th anonymous request from now on fail, counting from 1; if sticky, all later ones
- * too. For programs of one thread.
+ * Lets the number-th call from now on fail, counting from 1; if sticky, all later ones too. Which one that
+ * is, is certain in a program of one thread.
  */
+void os_fail_call(enum os_function function, unsigned number, bool sticky);
+
+/* The same for mmap. */
 void os_fail_request(unsigned number, bool sticky);
 
-/* Lets all requests succeed again. */
+/* Lets all calls succeed again. */
 void os_fail_nothing(void);
 
-/* How many anonymous requests were made, and how many of them were failed. */
+/* How many calls were made, from how many places if the counts are shared, and how many were failed. */
+unsigned os_calls_made(enum os_function function);
+unsigned os_call_sites(enum os_function function);
+unsigned os_calls_failed(enum os_function function);
+
+/* The same for mmap. */
 unsigned os_requests_made(void);
 unsigned os_requests_failed(void);
 
 /* Bytes of address space that the library holds: what it mapped less what it unmapped. */
 size_t os_bytes_held(void);
+
+/* Puts the library's clock forward. */
+void os_pass_time(unsigned seconds);
+
+/* What was counted is shared with the processes forked from now on. */
+void os_share_counts(void);
+
+/* For os_faults.c: counts a call and returns whether it is to fail. */
+bool os_count_call(enum os_function function, const void *site);
 
 #endif

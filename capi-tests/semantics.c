@@ -332,7 +332,7 @@ create_again_without_destroy(void **state)
    live_destroy(&live);
 }
 
-/* The other half, NULL for want of memory, is in oom_rlimit.c and oom_injected.c. */
+/* The other half, NULL for want of memory, is in oom_rlimit.c and faults.c. */
 static void
 alloc_may_return_null_and_the_pool_goes_on(void **state)
 {

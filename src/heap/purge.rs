@@ -132,6 +132,7 @@ impl Heap {
         let after = state.resident();
         drop(state);
         unused.release();
+        os::release_refused();
         before.saturating_sub(after)
     }
 

@@ -3,6 +3,8 @@
 
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
+use core::sync::atomic::AtomicPtr;
+use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
 ///
@@ -56,12 +58,73 @@ fn map(bytes: usize) -> *mut u8 {
 
 /// Gives a range of address space back.
 ///
+/// munmap of whole pages of our own cannot fail but for lack of kernel memory to split a mapping, or if there
+/// are as many mappings as the kernel allows. The range is then kept, to be given back later.
+///
 /// # Safety
 /// `start` and `bytes` are (a whole-page part of) a reservation, and nothing refers to it.
 pub unsafe fn release(start: *mut u8, bytes: usize) {
-    // SAFETY: the caller's promise. munmap of whole pages of our own cannot fail but for lack of
-    // kernel memory to split a mapping; the range then stays mapped and is lost, not corrupted.
-    unsafe { libc::munmap(start.cast(), bytes) };
+    // SAFETY: the caller's promise.
+    unsafe {
+        if unmap(start, bytes) {
+            release_refused();
+        } else {
+            purge(start, bytes);
+            keep_refused(start, bytes);
+        }
+    }
+}
+
+/// Gives back the ranges that the system refused to take, as far as it takes them now.
+pub fn release_refused() {
+    // Relaxed: whether there are any is all that is asked.
+    if REFUSED.load(Relaxed).is_null() {
+        return;
+    }
+    // Acquire: what `keep_refused` has written into them.
+    let mut range = REFUSED.swap(ptr::null_mut(), Acquire);
+    while !range.is_null() {
+        // SAFETY: a range of the list is nobody else's, and the list is this call's.
+        unsafe {
+            let Refused { next, bytes } = range.read();
+            if !unmap(range.cast(), bytes) {
+                keep_refused(range.cast(), bytes);
+            }
+            range = next;
+        }
+    }
+}
+
+/// Ranges that munmap has refused, each with this in its first words. A call takes the whole list or adds to it.
+static REFUSED: AtomicPtr<Refused> = AtomicPtr::new(ptr::null_mut());
+
+struct Refused {
+    next: *mut Refused,
+    bytes: usize,
+}
+
+/// # Safety
+/// As for [`release`].
+unsafe fn keep_refused(start: *mut u8, bytes: usize) {
+    let range = start.cast::<Refused>();
+    // Relaxed: only the address is stored again.
+    let mut next = REFUSED.load(Relaxed);
+    loop {
+        // SAFETY: the caller's promise; a page is aligned for any type.
+        unsafe { range.write(Refused { next, bytes }) };
+        // Release: for whoever takes the list.
+        match REFUSED.compare_exchange_weak(next, range, Release, Relaxed) {
+            Ok(_) => return,
+            Err(first) => next = first,
+        }
+    }
+}
+
+/// # Safety
+/// As for [`release`].
+unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { libc::munmap(start.cast(), bytes) == 0 }
 }
 
 /// Takes the memory away from behind a range of address space, which stays reserved: its next use
@@ -105,8 +168,13 @@ pub const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
 pub unsafe fn init_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise; without attributes this cannot fail.
-    unsafe { libc::pthread_mutex_init(mutex, ptr::null()) };
+    // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is then one
+    // that gets ready when it is first locked.
+    unsafe {
+        if libc::pthread_mutex_init(mutex, ptr::null()) != 0 {
+            mutex.write(RAW_MUTEX);
+        }
+    }
 }
 
 /// Ends a mutex.
@@ -189,6 +257,8 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
         // SAFETY: `text` is readable.
         let written = unsafe { libc::write(fd, text.as_ptr().cast::<c_void>(), text.len()) };
         match usize::try_from(written) {
+            // No error, and no progress either.
+            Ok(0) => return false,
             Ok(written) => text = &text[written..],
             Err(_) if is_interrupted() => {}
             Err(_) => return false,

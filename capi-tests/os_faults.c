@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/* The part of os_requests.h that is not memory and time. Each function fails as its manual says it may. */
+#include "os_requests.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+typedef int mutex_function(pthread_mutex_t *mutex);
+typedef int init_function(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+typedef void hook_function(void);
+typedef int atfork_function(hook_function *before, hook_function *parent, hook_function *child, void *object);
+
+/* Where the C library's own is. ISO C does not turn the address of an object into a function. */
+static void
+find(void *function, const char *name)
+{
+   void *address = dlsym(RTLD_NEXT, name);
+
+   memcpy(function, &address, sizeof(address));
+}
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* The C library's other name for it. */
+long __sysconf(int name);
+
+/* What pthread_atfork is, in each object that calls it. */
+int __register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object);
+
+long
+sysconf(int name)
+{
+   if (name == _SC_PAGESIZE && os_count_call(os_sysconf, __builtin_return_address(0))) {
+      errno = EINVAL;
+      return -1;
+   }
+   return __sysconf(name);
+}
+
+int
+pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+   init_function *init;
+
+   if (os_count_call(os_mutex_init, __builtin_return_address(0)))
+      return ENOMEM;
+   find(&init, "pthread_mutex_init");
+   return init(mutex, attributes);
+}
+
+int
+pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+   mutex_function *destroy;
+
+   if (os_count_call(os_mutex_destroy, __builtin_return_address(0)))
+      return EBUSY;
+   find(&destroy, "pthread_mutex_destroy");
+   return destroy(mutex);
+}
+
+int
+pthread_mutex_trylock(pthread_mutex_t *mutex)
+{
+   mutex_function *trylock;
+
+   if (os_count_call(os_mutex_trylock, __builtin_return_address(0)))
+      return EBUSY;
+   find(&trylock, "pthread_mutex_trylock");
+   return trylock(mutex);
+}
+
+int
+__register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object)
+{
+   atfork_function *atfork;
+
+   /* The library registers its hooks as it is loaded, before main; so what decides is how the program
+      was started. */
+   if (getenv("FAIL_ATFORK")) {
+      os_fail_call(os_atfork, 1, true);
+      (void)os_count_call(os_atfork, __builtin_return_address(0));
+      return ENOMEM;
+   }
+   (void)os_count_call(os_atfork, __builtin_return_address(0));
+   find(&atfork, "__register_atfork");
+   return atfork(before, parent, child, object);
+}
+
+/*
+ * Writes nothing, with an error; or without one, by returning 0, if the calls before that one were odd
+ * in number.
+ */
+ssize_t
+write(int file, const void *text, size_t length)
+{
+   if (os_count_call(os_write, __builtin_return_address(0))) {
+      errno = EIO;
+      return (os_calls_made(os_write) - os_calls_failed(os_write)) % 2 ? 0 : -1;
+   }
+   return syscall(SYS_write, file, text, length);
+}
+
+int
+open(const char *path, int flags, ...)
+{
+   va_list arguments;
+   unsigned mode;
+
+   if (os_count_call(os_open, __builtin_return_address(0))) {
+      errno = EMFILE;
+      return -1;
+   }
+   va_start(arguments, flags);
+   mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
+   va_end(arguments);
+   return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+/* The file is closed all the same, as Linux does. */
+int
+close(int file)
+{
+   int result = (int)syscall(SYS_close, file);
+
+   if (os_count_call(os_close, __builtin_return_address(0))) {
+      errno = EIO;
+      return -1;
+   }
+   return result;
+}
+
+#ifdef __cplusplus
+}
+#endif
