@@ -136,9 +136,10 @@ impl Chunk {
 
     /// Reserves a chunk with room for one large object. Null if there is no memory.
     pub fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
+        // The system's pages may be larger than the header.
         match object_bytes
-            .checked_next_multiple_of(PAGE)
-            .and_then(|bytes| bytes.checked_add(HEADER))
+            .checked_add(HEADER)
+            .and_then(|bytes| bytes.checked_next_multiple_of(os::page_size().max(PAGE)))
         {
             Some(bytes) => Chunk::map(bytes, true, huge_pages),
             None => ptr::null_mut(),

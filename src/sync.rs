@@ -83,6 +83,16 @@ impl Mutex {
         // SAFETY: the caller's promise.
         unsafe { os::unlock_mutex(self.raw.get()) }
     }
+
+    /// Unlocks, in the process that a thread forked off while it held the mutex.
+    ///
+    /// # Safety
+    /// This is that process, and it has one thread.
+    #[cfg(target_vendor = "apple")]
+    pub unsafe fn unlock_in_forked_child(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { os::unlock_mutex_in_forked_child(self.raw.get()) }
+    }
 }
 
 /// A locked mutex together with what it protects.

@@ -12,10 +12,23 @@ use crate::os;
 use crate::print::{Format, print};
 use crate::report;
 
+#[cfg(unix)]
 #[used]
-#[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".fini_array"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fini_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
 static AT_UNLOAD: extern "C" fn() = at_unload;
+
+/// There is a list only of what runs at the start; what is registered then is called at the end, before the C
+/// library's own, or when the DLL is unloaded.
+#[cfg(windows)]
+#[used]
+#[unsafe(link_section = ".CRT$XCU")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+#[cfg(windows)]
+extern "C" fn at_load() {
+    os::at_exit(at_unload);
+}
 
 extern "C" fn at_unload() {
     report::say_count();
@@ -36,7 +49,7 @@ fn write_statistics() {
     };
     match bytes {
         b"" => {}
-        b"stderr" => to(libc::STDERR_FILENO),
+        b"stderr" => to(os::STDERR),
         _ => os::with_file(path, to),
     }
 }

@@ -15,7 +15,7 @@ fn constants_are_those_of_the_crate() {
         ($($name:ident)*) => { $(assert_eq!(part::$name, libc::$name, stringify!($name));)* };
     }
     same! {
-        CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_READ
+        CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANON MAP_FAILED MAP_PRIVATE PROT_READ
         PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC
     }
 }

@@ -9,12 +9,12 @@ use crate::os;
 use crate::sync::rank;
 
 #[used]
-#[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".init_array"))]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
 static AT_LOAD: extern "C" fn() = at_load;
 
 extern "C" fn at_load() {
-    os::around_fork(before_fork, after_fork);
+    os::around_fork(before_fork, after_fork, after_fork_in_child);
 }
 
 unsafe extern "C" fn before_fork() {
@@ -27,4 +27,14 @@ unsafe extern "C" fn after_fork() {
     rank::heap_unlocking();
     // SAFETY: `before_fork` locked it, in this thread or in the one that this process was forked from.
     unsafe { HEAP.mutex.unlock() };
+}
+
+#[cfg(not(target_vendor = "apple"))]
+use after_fork as after_fork_in_child;
+
+#[cfg(target_vendor = "apple")]
+unsafe extern "C" fn after_fork_in_child() {
+    rank::heap_unlocking();
+    // SAFETY: `before_fork` locked it in the thread that this process was forked from.
+    unsafe { HEAP.mutex.unlock_in_forked_child() };
 }

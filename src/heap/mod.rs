@@ -14,6 +14,7 @@
 //!
 //! **Fork.** See `fork`.
 
+#[cfg(unix)]
 mod fork;
 mod kit;
 mod known;

@@ -1,10 +1,10 @@
 //! The operating system: the only door to it, one file per family.
 //!
 //! What every family offers: `reserve` and `release` of address space, a mutex, a coarse clock,
-//! hooks around `fork` and at unloading, and a way to say a line and to abort.
+//! files and the environment, hooks around `fork` where there is one, and a way to say a line and to abort.
 
-#[cfg(unix)]
-#[path = "unix.rs"]
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
 mod family;
 
 pub use family::*;

@@ -6,6 +6,60 @@ use core::ptr;
 use core::sync::atomic::AtomicPtr;
 use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
+#[cfg_attr(any(target_os = "linux", target_os = "android"), path = "unix/linux.rs")]
+#[cfg_attr(target_vendor = "apple", path = "unix/apple.rs")]
+#[cfg_attr(
+    any(
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "openbsd",
+        target_os = "netbsd"
+    ),
+    path = "unix/bsd.rs"
+)]
+#[cfg_attr(
+    not(any(
+        target_os = "linux",
+        target_os = "android",
+        target_vendor = "apple",
+        target_os = "freebsd",
+        target_os = "dragonfly",
+        target_os = "openbsd",
+        target_os = "netbsd"
+    )),
+    path = "unix/posix.rs"
+)]
+mod system;
+
+// Unused on the systems that do not name them.
+#[cfg(not(any(
+    target_vendor = "apple",
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "openbsd"
+)))]
+#[path = "unix/pthread_mutex.rs"]
+mod pthread_mutex;
+#[cfg(any(
+    target_os = "freebsd",
+    target_os = "dragonfly",
+    target_os = "openbsd",
+    all(test, target_os = "linux")
+))]
+#[cfg_attr(all(test, target_os = "linux"), expect(dead_code, reason = "only tested there"))]
+#[path = "unix/word_mutex.rs"]
+mod word_mutex;
+
+#[cfg(target_vendor = "apple")]
+pub use system::unlock_mutex_in_forked_child;
+pub use system::{
+    RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, lock_mutex, purge, try_lock_mutex,
+    unlock_mutex, without_huge_pages,
+};
+
+/// The file descriptor of stderr.
+pub const STDERR: c_int = libc::STDERR_FILENO;
+
 /// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
 ///
 /// `bytes` is a multiple of the page size, `align` a power of two above it. The kernel hands out
@@ -48,7 +102,7 @@ fn map(bytes: usize) -> *mut u8 {
             ptr::null_mut(),
             bytes,
             libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            libc::MAP_PRIVATE | libc::MAP_ANON,
             -1,
             0,
         )
@@ -127,92 +181,10 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     unsafe { libc::munmap(start.cast(), bytes) == 0 }
 }
 
-/// Takes the memory away from behind a range of address space, which stays reserved: its next use
-/// finds zeroes.
-///
-/// # Safety
-/// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
-    // SAFETY: the caller's promise. If it fails, the memory just stays.
-    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
-}
-
-/// Asks the system not to put huge pages behind a range of address space, where it knows such.
-///
-/// # Safety
-/// `start` and `bytes` are whole pages of a reservation.
-pub unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
-    unsafe {
-        libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE)
-    };
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    let _ = (start, bytes);
-}
-
 /// Bytes of a page of the system's.
 pub fn page_size() -> usize {
     // SAFETY: always callable.
     unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
-}
-
-/// The platform's mutex.
-pub type RawMutex = libc::pthread_mutex_t;
-
-/// A mutex that needs no initialisation at run time.
-pub const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
-
-/// Makes a mutex in uninitialised memory.
-///
-/// # Safety
-/// `mutex` is writable, and no thread uses it.
-pub unsafe fn init_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is then one
-    // that gets ready when it is first locked.
-    unsafe {
-        if libc::pthread_mutex_init(mutex, ptr::null()) != 0 {
-            mutex.write(RAW_MUTEX);
-        }
-    }
-}
-
-/// Ends a mutex.
-///
-/// # Safety
-/// `mutex` is initialised, unlocked, and no thread uses it.
-pub unsafe fn destroy_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise.
-    unsafe { libc::pthread_mutex_destroy(mutex) };
-}
-
-/// Locks.
-///
-/// # Safety
-/// `mutex` is initialised, and this thread does not hold it.
-#[inline]
-pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise; a normal mutex that is not held by this thread cannot fail.
-    unsafe { libc::pthread_mutex_lock(mutex) };
-}
-
-/// Locks if nobody else holds the mutex, and returns whether it did.
-///
-/// # Safety
-/// As for [`lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
-    // SAFETY: the caller's promise.
-    unsafe { libc::pthread_mutex_trylock(mutex) == 0 }
-}
-
-/// Unlocks.
-///
-/// # Safety
-/// This thread holds `mutex`.
-#[inline]
-pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise.
-    unsafe { libc::pthread_mutex_unlock(mutex) };
 }
 
 /// A number that tells this thread from all others that run now; never 0.
@@ -224,31 +196,30 @@ pub fn thread_id() -> usize {
 
 /// Seconds since some moment, by the cheapest clock there is.
 pub fn coarse_seconds() -> u32 {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
-    #[cfg(not(any(target_os = "linux", target_os = "android")))]
-    const CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
-
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
-    unsafe { libc::clock_gettime(CLOCK, &mut now) };
+    unsafe { libc::clock_gettime(system::COARSE_CLOCK, &mut now) };
     now.tv_sec as u32
 }
 
-/// Runs `before` before every fork() in the forking thread, `after` behind it in both processes. Does
-/// nothing if there is no memory.
+/// Runs `before` before every fork() in the forking thread, and behind it `in_parent` and `in_child` in the two
+/// processes. Does nothing if there is no memory.
 ///
 /// In a shared library that is unloaded, the C library drops the hooks with it: pthread_atfork is
 /// part of the library's own code and tells the C library which object it belongs to.
-pub fn around_fork(before: unsafe extern "C" fn(), after: unsafe extern "C" fn()) {
+pub fn around_fork(
+    before: unsafe extern "C" fn(),
+    in_parent: unsafe extern "C" fn(),
+    in_child: unsafe extern "C" fn(),
+) {
     // SAFETY: the hooks are functions of this library, which keeps them for as long as it is loaded.
-    unsafe { libc::pthread_atfork(Some(before), Some(after), Some(after)) };
+    unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 /// Says a line on stderr: one write if it can be, no buffer, no lock.
 pub fn say(line: &[u8]) {
     // There is no one to tell if stderr is closed.
-    write(libc::STDERR_FILENO, line);
+    write(STDERR, line);
 }
 
 /// Writes all of `text` to a file descriptor, and returns whether it could.
@@ -260,20 +231,11 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
             // No error, and no progress either.
             Ok(0) => return false,
             Ok(written) => text = &text[written..],
-            Err(_) if is_interrupted() => {}
+            Err(_) if system::errno() == libc::EINTR => {}
             Err(_) => return false,
         }
     }
     true
-}
-
-fn is_interrupted() -> bool {
-    #[cfg(any(target_os = "linux", target_os = "emscripten"))]
-    // SAFETY: always callable; the word is the thread's own.
-    let errno = unsafe { *libc::__errno_location() };
-    #[cfg(not(any(target_os = "linux", target_os = "emscripten")))]
-    let errno = 0;
-    errno == libc::EINTR
 }
 
 /// Calls `text` with a file that is created, or emptied, for it; does nothing if that is not possible.
@@ -294,21 +256,11 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
     // SAFETY: `name` is a string. The value is valid until the environment is changed, which a program
     // must not do while others read it.
     unsafe {
-        if is_privileged() {
+        if system::is_privileged() {
             return None;
         }
         let value = libc::getenv(name.as_ptr());
         if value.is_null() { None } else { Some(CStr::from_ptr(value)) }
-    }
-}
-
-fn is_privileged() -> bool {
-    // SAFETY: always callable.
-    unsafe {
-        #[cfg(any(target_os = "linux", target_os = "android"))]
-        return libc::getauxval(libc::AT_SECURE) != 0;
-        #[cfg(not(any(target_os = "linux", target_os = "android")))]
-        return libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid();
     }
 }
 
