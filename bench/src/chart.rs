@@ -1,7 +1,6 @@
 //! Bars of ratios to the baseline, as SVG.
 
-use crate::allocators::{BASELINE, NULL};
-use crate::results::{Measurement, Results};
+use crate::results::Results;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -35,20 +34,13 @@ pub fn colour(index: usize) -> RGBColor {
     COLOURS[index % COLOURS.len()]
 }
 
-/// The allocators that are compared to the baseline.
-pub fn compared(results: &Results) -> Vec<&str> {
-    let all = results.workloads.first().map_or(&[][..], |workload| &workload.allocators);
-    let names = all.iter().map(|of| of.allocator.as_str());
-    names.filter(|name| ![NULL, BASELINE].contains(name)).collect()
-}
-
 fn label(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
 }
 
 /// The chart, as an `svg` element.
 pub fn ratios(results: &Results) -> Result<String> {
-    let names = compared(results);
+    let names: Vec<_> = results.compared().map(|of| of.name.as_str()).collect();
     let group = BAR * names.len() as u32 + GAP;
     let height = group * results.workloads.len() as u32 + TOP_AXIS + AXIS + 2 * MARGIN;
     let mut svg = String::new();
@@ -78,7 +70,10 @@ fn draw(
         .disable_y_axis()
         .x_labels(6)
         .x_label_formatter(&|ratio| format!("{ratio}"))
-        .x_desc(format!("time as a multiple of {BASELINE}'s, harness subtracted (left: faster)"))
+        .x_desc(format!(
+            "time as a multiple of {}'s, harness subtracted (left: faster)",
+            results.baseline
+        ))
         .label_style(("sans-serif", 13))
         .axis_desc_style(("sans-serif", 14))
         .light_line_style(RGBColor(240, 240, 240))
@@ -93,7 +88,7 @@ fn draw(
         let style = text(13).pos(Pos::new(HPos::Right, VPos::Center));
         root.draw(&Text::new(workload.name.clone(), (left - 10, y), style))?;
         for (index, name) in names.iter().enumerate() {
-            let Some(ratio) = workload.of(name).and_then(|of: &Measurement| of.ratio) else {
+            let Some(ratio) = workload.of(name).and_then(|of| results.ratio(of)) else {
                 continue;
             };
             let top = top + f64::from(BAR) * index as f64;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `api.rs` | the functions of `slab.h` as a table |
 //! | `allocators/` | what is measured: shared objects, general allocators, and one that does nothing |
-//! | `workloads/` | what is timed, over `pools.rs` and `trace/` |
+//! | `workloads/` | what is timed, over `pools.rs` and `trace/`; the loops are C, in `loops/` |
 //! | `rounds.rs`, `clock.rs`, `statistics.rs` | how it is timed, and what becomes of the samples |
 //! | `results.rs`, `table.rs`, `page.rs`, `chart.rs` | JSON, the terminal, a page with charts |
 
@@ -13,7 +13,6 @@ mod api;
 mod chart;
 mod clock;
 mod page;
-
 mod pools;
 mod results;
 mod rounds;
@@ -22,11 +21,11 @@ mod table;
 mod trace;
 mod workloads;
 
-use allocators::NamedLibrary;
+use allocators::{Allocator, CLASSIC, Kind, NULL, NamedLibrary};
 use anyhow::{Result, ensure};
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use results::Results;
+use results::{Measured, Results};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -55,6 +54,14 @@ struct Arguments {
     #[arg(long = "lib", value_name = "NAME=PATH")]
     libraries: Vec<NamedLibrary>,
 
+    /// Only these allocators, beside null and the baseline; may be given more than once
+    #[arg(long = "allocator", value_name = "NAME")]
+    allocators: Vec<String>,
+
+    /// The allocator that the others are compared to
+    #[arg(long, value_name = "NAME", default_value = CLASSIC)]
+    baseline: String,
+
     /// The folder of the recorded traces
     #[arg(long, value_name = "FOLDER",
           default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../capi-tests/driver/traces"))]
@@ -81,7 +88,7 @@ struct Arguments {
 
 impl Arguments {
     fn effort(&self) -> rounds::Effort {
-        let (rounds, turn) = if self.quick { (5, 10) } else { (11, 40) };
+        let (rounds, turn) = if self.quick { (3, 3) } else { (11, 20) };
         rounds::Effort {
             rounds: self.rounds.map_or(rounds, usize::from),
             turn: Duration::from_millis(turn),
@@ -94,6 +101,28 @@ impl Arguments {
             self.only.is_empty() || self.only.iter().any(|text| workload.name.contains(text))
         });
         ensure!(!list.is_empty(), "no workload has such a name; --list shows them");
+        Ok(list)
+    }
+
+    fn allocators(&self) -> Result<Vec<Allocator>> {
+        let mut list = allocators::all(&self.library, &self.libraries)?;
+        for name in self.allocators.iter().chain([&self.baseline]) {
+            ensure!(
+                list.iter().any(|of| of.name == *name && of.kind != Kind::Null),
+                "there is no allocator {name}; there are {}",
+                list.iter().map(|of| of.name.as_str()).collect::<Vec<_>>().join(", ")
+            );
+        }
+        ensure!(
+            list.iter().all(|of| of.name != self.baseline || of.kind != Kind::Inlined),
+            "the inlined calls are measured in some workloads only, and cannot be the baseline"
+        );
+        let wanted = |name: &String| {
+            self.allocators.is_empty()
+                || self.allocators.contains(name)
+                || self.libraries.iter().any(|library| library.name == *name)
+        };
+        list.retain(|of| of.name == NULL || of.name == self.baseline || wanted(&of.name));
         Ok(list)
     }
 }
@@ -114,15 +143,24 @@ fn main() -> Result<()> {
     }
     // Before anything is measured, so that a wrong path does not show at the end.
     let old = arguments.compare.as_deref().map(Results::read).transpose()?;
-    let allocators = allocators::all(&arguments.library, &arguments.libraries)?;
+    let allocators = arguments.allocators()?;
 
     let effort = arguments.effort();
     let progress = ProgressBar::new(workloads.len() as u64)
         .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
-    let mut results = Results { machine, rounds: effort.rounds, workloads: Vec::new() };
+    let mut results = Results {
+        machine,
+        baseline: arguments.baseline.clone(),
+        rounds: effort.rounds,
+        allocators: allocators
+            .iter()
+            .map(|of| Measured { name: of.name.clone(), kind: of.kind })
+            .collect(),
+        workloads: Vec::new(),
+    };
     for workload in &workloads {
         progress.set_message(workload.name.clone());
-        results.workloads.push(rounds::measure(workload, &allocators, effort));
+        results.workloads.push(rounds::measure(workload, &allocators, &arguments.baseline, effort));
         progress.inc(1);
     }
     progress.finish_and_clear();

@@ -1,6 +1,5 @@
 //! The results as one HTML page that needs nothing beside it.
 
-use crate::allocators::BASELINE;
 use crate::chart;
 use crate::results::Results;
 use anyhow::{Context, Result};
@@ -19,31 +18,35 @@ svg { max-width: 100%; height: auto }
 fn legend(results: &Results) -> Markup {
     html! {
         p {
-            @for (index, name) in chart::compared(results).iter().enumerate() {
+            @for (index, of) in results.compared().enumerate() {
                 @let RGBColor(red, green, blue) = chart::colour(index);
                 span.key style={ "background: rgb(" (red) "," (green) "," (blue) ")" } {}
-                (name)
+                (of.name)
             }
         }
     }
 }
 
 fn times(results: &Results) -> Markup {
-    let names = results.workloads.first().map_or(&[][..], |workload| &workload.allocators);
+    let names = &results.allocators;
     html! {
         table {
             tr {
                 th { "workload" }
                 th { "operation" }
-                @for of in names { th { (of.allocator) } }
+                @for of in names { th { (of.name) } }
             }
             @for workload in &results.workloads {
                 tr {
                     td { (workload.name) }
                     td { (workload.operation) }
-                    @for of in &workload.allocators {
-                        td title={ "± " (format!("{:.1}", of.spread * 100.0)) " %" } {
-                            (format!("{:.2}", of.nanoseconds))
+                    @for of in names {
+                        @if let Some(of) = workload.of(&of.name) {
+                            td title={ "± " (format!("{:.1}", of.spread * 100.0)) " %" } {
+                                (format!("{:.2}", of.nanoseconds))
+                            }
+                        } @else {
+                            td { "-" }
                         }
                     }
                 }
@@ -64,7 +67,7 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
             body {
                 h1 { "mesa-slab: benchmark" }
                 p { (results.machine) "; medians of " (results.rounds) " interleaved rounds." }
-                h2 { "Against " (BASELINE) }
+                h2 { "Against " (results.baseline) }
                 (legend(results))
                 (PreEscaped(chart::ratios(results)?))
                 h2 { "Nanoseconds for each operation" }

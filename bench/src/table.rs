@@ -1,6 +1,5 @@
 //! The results as tables on the terminal.
 
-use crate::allocators::{BASELINE, NULL};
 use crate::results::{Measurement, Results};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
@@ -8,62 +7,89 @@ use std::path::Path;
 fn table(header: Vec<String>) -> Table {
     let columns = header.len();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_preset(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut().take(columns).skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }
 
-fn ratio(measurement: Option<&Measurement>) -> String {
-    let ratio = measurement.and_then(|measurement| measurement.ratio);
+fn header<'a>(first: &[&'a str], names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    first.iter().copied().chain(names).map(String::from).collect()
+}
+
+fn ratio(results: &Results, of: Option<&Measurement>) -> String {
+    let ratio = of.and_then(|of| results.ratio(of));
     ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
 }
 
-fn nanoseconds(measurement: &Measurement) -> String {
-    format!("{:.2} ± {:.0} %", measurement.nanoseconds, measurement.spread * 100.0)
+fn nanoseconds(of: Option<&Measurement>) -> String {
+    of.map_or("-".into(), |of| format!("{:.2} ± {:.0} %", of.nanoseconds, of.spread * 100.0))
 }
 
 /// Times and ratios of every allocator.
 pub fn print(results: &Results) {
-    let Some(first) = results.workloads.first() else { return };
-    let names: Vec<&str> = first.allocators.iter().map(|of| of.allocator.as_str()).collect();
-
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
     println!("Nanoseconds for each operation, the harness (null) included; median ± quartiles");
-    let header = ["workload", "operation"].into_iter().chain(names.iter().copied());
-    let mut times = table(header.map(String::from).collect());
+    let mut times = table(header(&["workload", "operation"], names()));
     for workload in &results.workloads {
         let head = [workload.name.clone(), workload.operation.clone()];
-        times.add_row(head.into_iter().chain(workload.allocators.iter().map(nanoseconds)));
+        times.add_row(head.into_iter().chain(names().map(|name| nanoseconds(workload.of(name)))));
     }
     println!("{times}\n");
 
-    println!("Ratio to {BASELINE}, the harness's time subtracted; below 1 is faster");
-    let others: Vec<&str> =
-        names.into_iter().filter(|name| ![NULL, BASELINE].contains(name)).collect();
-    let header = std::iter::once("workload").chain(others.iter().copied());
-    let mut ratios = table(header.map(String::from).collect());
+    let names = || results.compared().map(|of| of.name.as_str());
+    println!(
+        "Ratio to {}, the harness's time subtracted (but for inlined); below 1 is faster",
+        results.baseline
+    );
+    let mut ratios = table(header(&["workload"], names()));
     for workload in &results.workloads {
-        let cells = others.iter().map(|name| ratio(workload.of(name)));
+        let cells = names().map(|name| ratio(results, workload.of(name)));
         ratios.add_row(std::iter::once(workload.name.clone()).chain(cells));
     }
     println!("{ratios}");
+    print_speed_ups(results);
+}
+
+fn print_speed_ups(results: &Results) {
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
+    let mut speed_ups = table(header(&["workload"], names()));
+    for workload in &results.workloads {
+        let cells: Vec<_> = names().map(|name| results.speed_up(workload, name)).collect();
+        if cells.iter().any(Option::is_some) {
+            let text = |speed_up: Option<f64>| speed_up.map_or("-".into(), |by| format!("{by:.2}"));
+            let cells = cells.into_iter().map(text);
+            speed_ups.add_row(std::iter::once(workload.name.clone()).chain(cells));
+        }
+    }
+    if !speed_ups.is_empty() {
+        println!(
+            "\nThroughput of the threads together, as a multiple of one thread's\n{speed_ups}"
+        );
+    }
 }
 
 /// How the ratios of the allocators in both results differ from the old ones.
 pub fn print_changes(results: &Results, old: &Results, old_path: &Path) {
-    println!("\nAgainst {}: ratio to {BASELINE} before, now, and the change", old_path.display());
-    let header = ["workload", "allocator", "before", "now", "change"].map(String::from).to_vec();
-    let mut changes = table(header);
+    let of = if old.baseline == results.baseline {
+        format!("ratio to {}", results.baseline)
+    } else {
+        format!("ratio to {} and to {}", old.baseline, results.baseline)
+    };
+    println!("\nAgainst {}: {of} before, now, and the change", old_path.display());
+    let mut changes =
+        table(header(&["workload", "allocator", "before", "now", "change"], [].into_iter()));
     for workload in &results.workloads {
-        let Some(before) = old.workloads.iter().find(|old| old.name == workload.name) else {
+        let Some(before) = old.workload(&workload.name) else {
             continue;
         };
-        for now in workload.allocators.iter().filter(|now| now.allocator != BASELINE) {
+        for now in workload.allocators.iter().filter(|now| now.allocator != results.baseline) {
             let before = before.of(&now.allocator);
-            if let (Some(was), Some(is)) = (before.and_then(|old| old.ratio), now.ratio) {
+            let was = before.and_then(|before| old.ratio(before));
+            if let (Some(was), Some(is)) = (was, results.ratio(now)) {
                 let change = format!("{:+.0} %", (is / was - 1.0) * 100.0);
-                let cells = [ratio(before), ratio(Some(now)), change];
+                let cells = [ratio(old, before), ratio(results, Some(now)), change];
                 let head = [workload.name.clone(), now.allocator.clone()];
                 changes.add_row(head.into_iter().chain(cells));
             }

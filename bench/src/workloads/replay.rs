@@ -1,6 +1,6 @@
 //! The recorded calls of a real driver, made again by one thread.
 
-use super::{Session, Workload};
+use super::{Pass, Workload};
 use crate::api::{Api, Child, Mempool, Object, Parent};
 use crate::trace::{Call, Trace};
 use std::rc::Rc;
@@ -55,7 +55,7 @@ impl Replay {
     }
 }
 
-impl Session for Replay {
+impl Pass for Replay {
     fn pass(&mut self) {
         let trace = Rc::clone(&self.trace);
         for &call in &trace.calls {
@@ -66,14 +66,18 @@ impl Session for Replay {
 }
 
 pub fn workload(trace: Rc<Trace>) -> Workload {
-    Workload::new(format!("replay {}", trace.name), "call", trace.calls.len() as u64, move |api| {
-        Replay {
-            api: *api,
+    Workload::new(
+        format!("replay {}", trace.name),
+        "call",
+        trace.calls.len() as u64,
+        move |allocator| Replay {
+            api: allocator.api,
             parents: Parent::many(trace.parents),
             mempools: Mempool::many(trace.parents),
             children: Child::many(trace.children),
             objects: vec![std::ptr::null_mut(); trace.objects].into(),
             trace: Rc::clone(&trace),
-        }
-    })
+        },
+    )
+    .without_loops()
 }
