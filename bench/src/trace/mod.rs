@@ -4,6 +4,7 @@
 //! is used before it exists, and so on. It leaves nothing behind: what the program had left open at
 //! its end is closed by further calls.
 
+pub mod schedule;
 mod walk;
 
 use anyhow::{Context, Result, ensure};
@@ -30,6 +31,8 @@ pub enum Call {
 pub struct Trace {
     pub name: String,
     pub calls: Vec<Call>,
+    /// The thread that made each, numbered as in the file; 0 for what closes what was left open.
+    pub threads: Vec<u16>,
     /// Ids are below these. A mempool has its parent's id. Child 0 is never created.
     pub parents: usize,
     pub children: usize,
@@ -79,6 +82,7 @@ impl Trace {
             parents: walk.parent_limit(),
             children: walk.child_limit(),
             objects: walk.object_limit(),
+            threads: walk.threads,
             calls: walk.calls,
         })
     }

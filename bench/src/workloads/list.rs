@@ -37,7 +37,8 @@ pub fn all(traces: &Path) -> Result<Vec<Workload>> {
     list.extend(children());
     list.extend(threads());
     let traces: Vec<Rc<Trace>> = Trace::all_in(traces)?.into_iter().map(Rc::new).collect();
-    list.extend(traces.iter().map(|trace| replay::workload(Rc::clone(trace))));
+    list.extend(traces.iter().map(replay::workload));
+    list.extend(traces.iter().filter_map(replay::threaded));
     Ok(list)
 }
 
