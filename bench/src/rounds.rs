@@ -92,6 +92,7 @@ pub fn measure(
     };
     WorkloadResult {
         name: workload.name.clone(),
+        group: workload.group,
         operation: workload.operation.into(),
         threads: workload.threads,
         one_thread: workload.one_thread.clone(),
