@@ -49,8 +49,8 @@ bench-quick: $(library) ## The same in fewer and shorter rounds
 	scripts/setup bench
 	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- --quick $(BENCH_FLAGS)
 
-bench-test: ## Formatting, lints and tests of the benchmark; the C tests on its baseline
-	scripts/setup test
+bench-test: $(library) ## Formatting, lints and tests of the benchmark; the C tests on its baseline
+	scripts/setup test bench
 	cargo fmt --manifest-path bench/Cargo.toml --check
 	cargo clippy --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench --all-targets -- -D warnings
 	cargo test --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench

@@ -1,10 +1,11 @@
 //! The functions of `slab.h` as a table, and the memory that its structs live in.
 //!
-//! Every allocator is called through such a table, so each pays for the same indirect calls.
+//! Every allocator is called through such a table, so each pays for the same indirect calls. The loops around the
+//! calls are C (`loops/`), so that the same source can be compiled with the inlined fast paths of this library.
 
 use std::ffi::{c_uint, c_void};
 
-/// An object, or null. Workloads pass it on and never look into it.
+/// An object, or null. Workloads pass it on and, but for one, never look into it.
 pub type Object = *mut c_void;
 
 /// Room for a `struct slab_parent_pool`, a `slab_child_pool` or a `slab_mempool` of any layout.
@@ -27,10 +28,11 @@ impl<const BYTES: usize> Storage<BYTES> {
     }
 }
 
-/// The functions of `slab.h`.
+/// The functions of `slab.h`; `struct bench_api` of `loops/loops.h`.
 ///
 /// They are `unsafe` as in C: a pool must have been created, one child is used by one thread at a
 /// time, and an object is freed once.
+#[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Api {
     pub create_parent: unsafe extern "C" fn(*mut Parent, c_uint, c_uint),
@@ -44,4 +46,21 @@ pub struct Api {
     pub destroy: unsafe extern "C" fn(*mut Mempool),
     pub alloc_st: unsafe extern "C" fn(*mut Mempool) -> Object,
     pub free_st: unsafe extern "C" fn(*mut Mempool, Object),
+}
+
+/// The loops that workloads are made of; `struct bench_loops` of `loops/loops.h`, which says what each does.
+#[repr(C)]
+pub struct Loops {
+    pub pairs: unsafe extern "C" fn(&Api, *mut Child, usize),
+    pub alloc: unsafe extern "C" fn(&Api, *mut Child, *mut Object, usize),
+    pub free_lifo: unsafe extern "C" fn(&Api, *mut Child, *const Object, usize),
+    pub free_fifo: unsafe extern "C" fn(&Api, *mut Child, *const Object, usize),
+    pub churn: unsafe extern "C" fn(&Api, *mut Child, *mut Object, *const u32, usize),
+    pub lives: unsafe extern "C" fn(&Api, *mut Child, *mut Parent, *mut Object, usize, usize),
+}
+
+unsafe extern "C" {
+    /// The loops that call through the table.
+    #[link_name = "bench_loops"]
+    pub safe static CALLING_LOOPS: Loops;
 }

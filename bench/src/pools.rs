@@ -1,46 +1,96 @@
 //! A parent with children of one allocator, as workloads use them.
 
-use crate::api::{Api, Child, Object, Parent};
+use crate::allocators::Allocator;
+use crate::api::{Api, Child, Loops, Object, Parent};
+use std::ptr;
 
 /// Pools of one allocator, destroyed with their owner. Objects must have been freed by then.
 pub struct Pools {
     api: Api,
+    loops: &'static Loops,
     parent: Box<Parent>,
     children: Box<[Child]>,
 }
 
-/// One child of [`Pools`], with the calls on it.
+/// One child of [`Pools`], with the loops of calls on it.
 ///
 /// A copy may be moved to another thread; one child is used by one thread at a time, and does not
-/// outlive its pools. The workloads keep to that.
+/// outlive its pools. Objects come from these pools, and each is freed once. The workloads keep to that.
 #[derive(Clone, Copy)]
 pub struct Handle {
-    alloc: unsafe extern "C" fn(*mut Child) -> Object,
-    free: unsafe extern "C" fn(*mut Child, Object),
+    api: Api,
+    loops: &'static Loops,
     child: *mut Child,
 }
 
 // SAFETY: slab.h binds a child to no thread; see the contract above.
 unsafe impl Send for Handle {}
 
+/// Objects on their way between threads.
+pub struct Objects(pub Box<[Object]>);
+
+// SAFETY: objects belong to no thread; whoever has the list is the only one to use them.
+unsafe impl Send for Objects {}
+
+impl Objects {
+    pub fn none(count: usize) -> Self {
+        Self(vec![ptr::null_mut(); count].into())
+    }
+}
+
 impl Handle {
-    #[inline(always)]
     pub fn alloc(&self) -> Object {
-        // SAFETY: the child exists and is used by this thread alone, by the contract above.
-        unsafe { (self.alloc)(self.child) }
+        // SAFETY: the child exists and is used by this thread alone, by the contract above; so in all that
+        // follow.
+        unsafe { (self.api.alloc)(self.child) }
     }
 
-    #[inline(always)]
     pub fn free(&self, object: Object) {
-        // SAFETY: likewise, and each workload frees an object once.
-        unsafe { (self.free)(self.child, object) }
+        // SAFETY: as above.
+        unsafe { (self.api.free)(self.child, object) }
+    }
+
+    /// Allocates and frees an object, so many times.
+    pub fn pairs(&self, count: usize) {
+        // SAFETY: as above.
+        unsafe { (self.loops.pairs)(&self.api, self.child, count) }
+    }
+
+    pub fn alloc_all(&self, objects: &mut [Object]) {
+        // SAFETY: as above.
+        unsafe { (self.loops.alloc)(&self.api, self.child, objects.as_mut_ptr(), objects.len()) }
+    }
+
+    /// Frees the last one first.
+    pub fn free_lifo(&self, objects: &[Object]) {
+        // SAFETY: as above.
+        unsafe { (self.loops.free_lifo)(&self.api, self.child, objects.as_ptr(), objects.len()) }
+    }
+
+    /// Frees the first one first.
+    pub fn free_fifo(&self, objects: &[Object]) {
+        // SAFETY: as above.
+        unsafe { (self.loops.free_fifo)(&self.api, self.child, objects.as_ptr(), objects.len()) }
+    }
+
+    /// Frees the object at each index, and allocates another in its place.
+    pub fn churn(&self, live: &mut [Object], indices: &[u32]) {
+        debug_assert!(indices.iter().all(|&index| (index as usize) < live.len()));
+        let (objects, count) = (live.as_mut_ptr(), indices.len());
+        // SAFETY: as above, and the indices are of the objects.
+        unsafe { (self.loops.churn)(&self.api, self.child, objects, indices.as_ptr(), count) }
     }
 }
 
 impl Pools {
-    pub fn new(api: &Api, item_size: u32, num_items: u32, children: usize) -> Self {
-        let mut pools =
-            Self { api: *api, parent: Box::new(Parent::zeroed()), children: Child::many(children) };
+    pub fn new(allocator: &Allocator, item_size: u32, num_items: u32, children: usize) -> Self {
+        let Allocator { api, loops, .. } = *allocator;
+        let mut pools = Self {
+            api,
+            loops,
+            parent: Box::new(Parent::zeroed()),
+            children: Child::many(children),
+        };
         // SAFETY: the storage is large enough and stays where it is.
         unsafe { (api.create_parent)(&raw mut *pools.parent, item_size, num_items) };
         for child in &mut pools.children {
@@ -51,12 +101,27 @@ impl Pools {
     }
 
     pub fn child(&mut self, index: usize) -> Handle {
-        Handle { alloc: self.api.alloc, free: self.api.free, child: &raw mut self.children[index] }
+        Handle { api: self.api, loops: self.loops, child: &raw mut self.children[index] }
     }
 
-    /// For children that a workload creates and destroys itself.
-    pub fn parent(&mut self) -> *mut Parent {
-        &raw mut *self.parent
+    /// Creates a further child, which is there until [`Pools::destroy`].
+    pub fn create(&mut self, child: &mut Child) -> Handle {
+        // SAFETY: the parent exists; the child is nobody else's.
+        unsafe { (self.api.create_child)(child, &raw mut *self.parent) };
+        Handle { api: self.api, loops: self.loops, child }
+    }
+
+    pub fn destroy(&mut self, child: &mut Child) {
+        // SAFETY: zeroed memory and a destroyed child may be destroyed; this one is nobody else's.
+        unsafe { (self.api.destroy_child)(child) }
+    }
+
+    /// The whole life of a child, so many times: it is created, allocates the objects, frees them, and is
+    /// destroyed.
+    pub fn lives(&mut self, child: &mut Child, objects: &mut [Object], count: usize) {
+        let (parent, pointers) = (&raw mut *self.parent, objects.as_mut_ptr());
+        // SAFETY: the parent exists; the child is nobody else's, and does not exist before or after.
+        unsafe { (self.loops.lives)(&self.api, child, parent, pointers, objects.len(), count) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What was measured, as it is written to JSON.
 
+use crate::allocators::{Allocator, Kind};
+use crate::workloads::Group;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -8,15 +10,36 @@ use std::path::Path;
 pub struct Results {
     /// "x86_64 linux, 2 cores": what the times belong to.
     pub machine: String,
+    /// The allocator that the others are compared to.
+    pub baseline: String,
     pub rounds: usize,
+    pub allocators: Vec<Measured>,
     pub workloads: Vec<WorkloadResult>,
+    /// The same churn over more and more live objects, by their number.
+    pub scaling: Vec<(usize, WorkloadResult)>,
+    pub memory: Vec<Memory>,
+    /// What is resident after a million objects were freed, by seconds.
+    pub after_freeing: Vec<Timeline>,
+    pub instructions: Vec<Instructions>,
+}
+
+/// An allocator, in the order in which they are shown.
+#[derive(Serialize, Deserialize)]
+pub struct Measured {
+    pub name: String,
+    pub kind: Kind,
 }
 
 #[derive(Serialize, Deserialize)]
 pub struct WorkloadResult {
     pub name: String,
+    pub group: Group,
     /// What the times are of.
     pub operation: String,
+    pub threads: usize,
+    /// The workload that does the same on one thread.
+    pub one_thread: Option<String>,
+    /// Of those that the workload is for.
     pub allocators: Vec<Measurement>,
 }
 
@@ -29,11 +52,88 @@ pub struct Measurement {
     pub spread: f64,
     /// To the baseline, both without the harness's time; None where that cannot be told.
     pub ratio: Option<f64>,
+    /// To the baseline, the harness's time included in both.
+    pub gross: f64,
     /// Nanoseconds for each operation, by round.
     pub samples: Vec<f64>,
 }
 
+/// What an allocator held in one case. All in bytes of anonymous resident memory, beyond what was there before.
+#[derive(Serialize, Deserialize)]
+pub struct Memory {
+    pub case: String,
+    pub allocator: String,
+    pub object_bytes: u32,
+    /// Objects in use at the point that the case is about, ...
+    pub live: usize,
+    /// ... and what was resident then.
+    pub resident: u64,
+    /// The most there ever was.
+    pub peak: u64,
+    /// With all objects freed and the pools alive.
+    pub held: u64,
+    /// With the pools destroyed as well.
+    pub left: u64,
+    /// Calls made, and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<(f64, f64)>,
+}
+
+/// Bytes by seconds.
+#[derive(Serialize, Deserialize)]
+pub struct Timeline {
+    pub allocator: String,
+    pub samples: Vec<(f64, f64)>,
+}
+
+/// What valgrind counts, for each operation.
+#[derive(Serialize, Deserialize)]
+pub struct Instructions {
+    pub workload: String,
+    pub operation: String,
+    /// By allocator, the harness's own included.
+    pub counts: Vec<(String, f64)>,
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut list = Vec::new();
+    names.for_each(|name| {
+        if !list.contains(&name) {
+            list.push(name);
+        }
+    });
+    list
+}
+
+impl Instructions {
+    pub fn of(&self, allocator: &str) -> Option<f64> {
+        self.counts.iter().find(|(name, _)| name == allocator).map(|(_, count)| *count)
+    }
+}
+
+impl Memory {
+    pub fn bytes_per_object(&self) -> f64 {
+        self.resident as f64 / self.live as f64
+    }
+}
+
 impl Results {
+    /// Nothing measured yet.
+    pub fn new(machine: String, baseline: &str, rounds: usize, allocators: &[Allocator]) -> Self {
+        let measured = |of: &Allocator| Measured { name: of.name.clone(), kind: of.kind };
+        Self {
+            machine,
+            baseline: baseline.into(),
+            rounds,
+            allocators: allocators.iter().map(measured).collect(),
+            workloads: Vec::new(),
+            scaling: Vec::new(),
+            memory: Vec::new(),
+            after_freeing: Vec::new(),
+            instructions: Vec::new(),
+        }
+    }
+
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -46,6 +146,49 @@ impl Results {
         let text = std::fs::read_to_string(path);
         let text = text.with_context(|| format!("cannot read {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is no result", path.display()))
+    }
+
+    pub fn workload(&self, name: &str) -> Option<&WorkloadResult> {
+        self.workloads.iter().find(|workload| workload.name == name)
+    }
+
+    /// The allocators that are compared to the baseline.
+    pub fn compared(&self) -> impl Iterator<Item = &Measured> {
+        self.allocators.iter().filter(|of| of.kind != Kind::Null && of.name != self.baseline)
+    }
+
+    pub fn kind(&self, allocator: &str) -> Option<Kind> {
+        self.allocators.iter().find(|of| of.name == allocator).map(|of| of.kind)
+    }
+
+    /// The ratio to the baseline that counts: gross where calls are inlined, as the null allocator does not
+    /// tell what the loop costs then, net otherwise.
+    pub fn ratio(&self, of: &Measurement) -> Option<f64> {
+        if self.kind(&of.allocator) == Some(Kind::Inlined) { Some(of.gross) } else { of.ratio }
+    }
+
+    /// The cases, and the allocators, of which there are figures of memory.
+    pub fn memory_cases(&self) -> Vec<&str> {
+        distinct(self.memory.iter().map(|of| of.case.as_str()))
+    }
+
+    pub fn memory_allocators(&self) -> Vec<&str> {
+        distinct(self.memory.iter().map(|of| of.allocator.as_str()))
+    }
+
+    pub fn memory(&self, case: &str, allocator: &str) -> Option<&Memory> {
+        self.memory.iter().find(|of| of.case == case && of.allocator == allocator)
+    }
+
+    /// The allocators whose instructions were counted.
+    pub fn counted(&self) -> Vec<&str> {
+        distinct(self.instructions.iter().flat_map(|of| &of.counts).map(|(name, _)| name.as_str()))
+    }
+
+    /// How much more two threads do than one, by the medians.
+    pub fn speed_up(&self, workload: &WorkloadResult, allocator: &str) -> Option<f64> {
+        let one = self.workload(workload.one_thread.as_deref()?)?.of(allocator)?;
+        Some(one.nanoseconds / workload.of(allocator)?.nanoseconds)
     }
 }
 

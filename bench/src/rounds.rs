@@ -3,11 +3,10 @@
 //! What slows the machine down for a while then hits all allocators alike, and ratios are taken
 //! within a round. The first allocator of a round is another one each time.
 
-use crate::allocators::{Allocator, BASELINE, NULL};
-use crate::clock::Clock;
+use crate::allocators::{Allocator, NULL};
 use crate::results::{Measurement, WorkloadResult};
 use crate::statistics::{median, spread};
-use crate::workloads::{Session, Workload};
+use crate::workloads::Workload;
 use std::time::Duration;
 
 /// How long, and how often.
@@ -18,18 +17,14 @@ pub struct Effort {
     pub turn: Duration,
 }
 
-fn time(clock: Clock, session: &mut dyn Session, passes: u64) -> Duration {
-    clock.time(|| (0..passes).for_each(|_| session.pass()))
-}
-
 /// The passes of a turn, the same for all allocators: what the baseline does in the time. One that
 /// is much slower than the baseline takes longer.
 fn passes_of_a_turn(workload: &Workload, baseline: &Allocator, turn: Duration) -> u64 {
-    let mut session = workload.session(&baseline.api);
-    session.pass();
+    let mut session = workload.session(baseline);
+    session.run(1);
     let mut passes = 1;
     loop {
-        let elapsed = time(workload.clock, &mut *session, passes);
+        let elapsed = session.run(passes);
         if elapsed * 4 >= turn {
             return ((passes as f64 * turn.as_secs_f64() / elapsed.as_secs_f64()) as u64).max(1);
         }
@@ -38,18 +33,21 @@ fn passes_of_a_turn(workload: &Workload, baseline: &Allocator, turn: Duration) -
 }
 
 /// Nanoseconds for each operation, by allocator and round.
-fn samples(workload: &Workload, allocators: &[Allocator], effort: Effort) -> Vec<Vec<f64>> {
-    let baseline = allocators.iter().find(|allocator| allocator.name == BASELINE);
-    let passes =
-        passes_of_a_turn(workload, baseline.expect("it is always among them"), effort.turn);
+fn samples(
+    workload: &Workload,
+    allocators: &[&Allocator],
+    baseline: &Allocator,
+    effort: Effort,
+) -> Vec<Vec<f64>> {
+    let passes = passes_of_a_turn(workload, baseline, effort.turn);
     let mut samples = vec![Vec::new(); allocators.len()];
     for round in 0..effort.rounds {
         for turn in 0..allocators.len() {
             let index = (round + turn) % allocators.len();
-            let mut session = workload.session(&allocators[index].api);
+            let mut session = workload.session(allocators[index]);
             // The warm-up brings in code and memory, of which the pools are new.
-            time(workload.clock, &mut *session, passes.div_ceil(10));
-            let elapsed = time(workload.clock, &mut *session, passes);
+            session.run(passes.div_ceil(10));
+            let elapsed = session.run(passes);
             samples[index].push(elapsed.as_nanos() as f64 / (passes * workload.operations) as f64);
         }
     }
@@ -67,28 +65,39 @@ fn ratios(of: &[f64], baseline: &[f64], harness: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-pub fn measure(workload: &Workload, allocators: &[Allocator], effort: Effort) -> WorkloadResult {
-    let samples = samples(workload, allocators, effort);
-    let of = |name: &str| {
-        let index = allocators.iter().position(|allocator| allocator.name == name);
-        &samples[index.expect("both are always among them")]
+pub fn measure(
+    workload: &Workload,
+    allocators: &[Allocator],
+    baseline: &str,
+    effort: Effort,
+) -> WorkloadResult {
+    let allocators: Vec<_> = allocators.iter().filter(|of| workload.is_for(of)).collect();
+    let position = |name: &str| {
+        let position = allocators.iter().position(|allocator| allocator.name == name);
+        position.expect("both are always among them")
     };
-    let (harness, baseline) = (of(NULL), of(BASELINE));
-    let allocators = allocators
-        .iter()
-        .zip(&samples)
-        .map(|(allocator, own)| {
-            let ratio = median(&ratios(own, baseline, harness));
-            Measurement {
-                allocator: allocator.name.clone(),
-                nanoseconds: median(own),
-                spread: spread(own),
-                ratio: (allocator.name != NULL && ratio.is_finite()).then_some(ratio),
-                samples: own.clone(),
-            }
-        })
-        .collect();
-    WorkloadResult { name: workload.name.clone(), operation: workload.operation.into(), allocators }
+    let (harness, baseline) = (position(NULL), position(baseline));
+    let samples = samples(workload, &allocators, allocators[baseline], effort);
+    let nothing = vec![0.0; samples[harness].len()];
+    let measurement = |(allocator, own): (&&Allocator, &Vec<f64>)| {
+        let ratio = median(&ratios(own, &samples[baseline], &samples[harness]));
+        Measurement {
+            allocator: allocator.name.clone(),
+            nanoseconds: median(own),
+            spread: spread(own),
+            ratio: (allocator.name != NULL && ratio.is_finite()).then_some(ratio),
+            gross: median(&ratios(own, &samples[baseline], &nothing)),
+            samples: own.clone(),
+        }
+    };
+    WorkloadResult {
+        name: workload.name.clone(),
+        group: workload.group,
+        operation: workload.operation.into(),
+        threads: workload.threads,
+        one_thread: workload.one_thread.clone(),
+        allocators: allocators.iter().zip(&samples).map(measurement).collect(),
+    }
 }
 
 #[cfg(test)]

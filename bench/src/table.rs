@@ -1,69 +1,167 @@
 //! The results as tables on the terminal.
 
-use crate::allocators::{BASELINE, NULL};
-use crate::results::{Measurement, Results};
+use crate::ahead;
+use crate::markdown::{digits, mebibytes};
+use crate::results::{Measurement, Memory, Results};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
 
 fn table(header: Vec<String>) -> Table {
     let columns = header.len();
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
+    table.load_preset(presets::NOTHING).set_header(header);
     for column in table.column_iter_mut().take(columns).skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
     table
 }
 
-fn ratio(measurement: Option<&Measurement>) -> String {
-    let ratio = measurement.and_then(|measurement| measurement.ratio);
+fn header<'a>(first: &[&'a str], names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    first.iter().copied().chain(names).map(String::from).collect()
+}
+
+fn ratio(results: &Results, of: Option<&Measurement>) -> String {
+    let ratio = of.and_then(|of| results.ratio(of));
     ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
 }
 
-fn nanoseconds(measurement: &Measurement) -> String {
-    format!("{:.2} ± {:.0} %", measurement.nanoseconds, measurement.spread * 100.0)
+fn nanoseconds(of: Option<&Measurement>) -> String {
+    of.map_or("-".into(), |of| format!("{:.2} ± {:.0} %", of.nanoseconds, of.spread * 100.0))
 }
 
-/// Times and ratios of every allocator.
+/// All that was measured, but for instructions.
 pub fn print(results: &Results) {
-    let Some(first) = results.workloads.first() else { return };
-    let names: Vec<&str> = first.allocators.iter().map(|of| of.allocator.as_str()).collect();
+    if !results.workloads.is_empty() {
+        print_times(results);
+        print_speed_ups(results);
+    }
+    print_scaling(results);
+    print_memory(results);
+    print_bounds(results);
+    for ahead in ahead::of_time(results) {
+        println!("ahead: {}", ahead.text());
+    }
+}
 
+fn print_times(results: &Results) {
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
     println!("Nanoseconds for each operation, the harness (null) included; median ± quartiles");
-    let header = ["workload", "operation"].into_iter().chain(names.iter().copied());
-    let mut times = table(header.map(String::from).collect());
+    let mut times = table(header(&["workload", "operation"], names()));
     for workload in &results.workloads {
         let head = [workload.name.clone(), workload.operation.clone()];
-        times.add_row(head.into_iter().chain(workload.allocators.iter().map(nanoseconds)));
+        times.add_row(head.into_iter().chain(names().map(|name| nanoseconds(workload.of(name)))));
     }
     println!("{times}\n");
 
-    println!("Ratio to {BASELINE}, the harness's time subtracted; below 1 is faster");
-    let others: Vec<&str> =
-        names.into_iter().filter(|name| ![NULL, BASELINE].contains(name)).collect();
-    let header = std::iter::once("workload").chain(others.iter().copied());
-    let mut ratios = table(header.map(String::from).collect());
+    let names = || results.compared().map(|of| of.name.as_str());
+    println!(
+        "Ratio to {}, the harness's time subtracted (but for inlined); below 1 is faster",
+        results.baseline
+    );
+    let mut ratios = table(header(&["workload"], names()));
     for workload in &results.workloads {
-        let cells = others.iter().map(|name| ratio(workload.of(name)));
+        let cells = names().map(|name| ratio(results, workload.of(name)));
         ratios.add_row(std::iter::once(workload.name.clone()).chain(cells));
     }
     println!("{ratios}");
 }
 
+fn print_scaling(results: &Results) {
+    if results.scaling.is_empty() {
+        return;
+    }
+    println!("\nNanoseconds for each alloc + free of random ones of so many live objects");
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
+    let mut scaling = table(header(&["live objects"], names()));
+    for (live, workload) in &results.scaling {
+        let cells = names().map(|name| nanoseconds(workload.of(name)));
+        scaling.add_row(std::iter::once(live.to_string()).chain(cells));
+    }
+    println!("{scaling}");
+}
+
+fn print_memory(results: &Results) {
+    let tables: [(&str, fn(&Memory) -> String); 4] = [
+        ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
+        ("Peak of resident memory, MiB", |of| mebibytes(of.peak)),
+        ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
+        ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
+    ];
+    let names = results.memory_allocators();
+    for (title, cell) in tables.iter().filter(|_| !results.memory.is_empty()) {
+        let mut rows = table(header(&["case"], names.iter().copied()));
+        for case in results.memory_cases() {
+            let cells =
+                names.iter().map(|name| results.memory(case, name).map_or("-".into(), cell));
+            rows.add_row(std::iter::once(case.to_owned()).chain(cells));
+        }
+        println!("\n{title}\n{rows}");
+    }
+}
+
+pub fn print_instructions(results: &Results) {
+    println!("Instructions for each operation, the harness (null) included");
+    let names = results.counted();
+    let mut rows = table(header(&["workload", "operation"], names.iter().copied()));
+    for of in &results.instructions {
+        let cells = names.iter().map(|name| of.of(name).map_or("-".into(), |n| format!("{n:.2}")));
+        rows.add_row([of.workload.clone(), of.operation.clone()].into_iter().chain(cells));
+    }
+    println!("{rows}");
+}
+
+fn print_bounds(results: &Results) {
+    let bounds = ahead::bounds(results);
+    let broken: Vec<_> = bounds.iter().filter(|bound| !bound.holds).collect();
+    if !bounds.is_empty() {
+        println!("\n{} of {} bounds hold", bounds.len() - broken.len(), bounds.len());
+    }
+    for bound in broken {
+        println!(
+            "not held: {} ({}) is {:.2}, bound {:.2}",
+            bound.workload, bound.what, bound.measured, bound.bound
+        );
+    }
+}
+
+fn print_speed_ups(results: &Results) {
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
+    let mut speed_ups = table(header(&["workload"], names()));
+    for workload in &results.workloads {
+        let cells: Vec<_> = names().map(|name| results.speed_up(workload, name)).collect();
+        if cells.iter().any(Option::is_some) {
+            let text = |speed_up: Option<f64>| speed_up.map_or("-".into(), |by| format!("{by:.2}"));
+            let cells = cells.into_iter().map(text);
+            speed_ups.add_row(std::iter::once(workload.name.clone()).chain(cells));
+        }
+    }
+    if !speed_ups.is_empty() {
+        println!(
+            "\nThroughput of the threads together, as a multiple of one thread's\n{speed_ups}"
+        );
+    }
+}
+
 /// How the ratios of the allocators in both results differ from the old ones.
 pub fn print_changes(results: &Results, old: &Results, old_path: &Path) {
-    println!("\nAgainst {}: ratio to {BASELINE} before, now, and the change", old_path.display());
-    let header = ["workload", "allocator", "before", "now", "change"].map(String::from).to_vec();
-    let mut changes = table(header);
+    let of = if old.baseline == results.baseline {
+        format!("ratio to {}", results.baseline)
+    } else {
+        format!("ratio to {} and to {}", old.baseline, results.baseline)
+    };
+    println!("\nAgainst {}: {of} before, now, and the change", old_path.display());
+    let mut changes =
+        table(header(&["workload", "allocator", "before", "now", "change"], [].into_iter()));
     for workload in &results.workloads {
-        let Some(before) = old.workloads.iter().find(|old| old.name == workload.name) else {
+        let Some(before) = old.workload(&workload.name) else {
             continue;
         };
-        for now in workload.allocators.iter().filter(|now| now.allocator != BASELINE) {
+        for now in workload.allocators.iter().filter(|now| now.allocator != results.baseline) {
             let before = before.of(&now.allocator);
-            if let (Some(was), Some(is)) = (before.and_then(|old| old.ratio), now.ratio) {
+            let was = before.and_then(|before| old.ratio(before));
+            if let (Some(was), Some(is)) = (was, results.ratio(now)) {
                 let change = format!("{:+.0} %", (is / was - 1.0) * 100.0);
-                let cells = [ratio(before), ratio(Some(now)), change];
+                let cells = [ratio(old, before), ratio(results, Some(now)), change];
                 let head = [workload.name.clone(), now.allocator.clone()];
                 changes.add_row(head.into_iter().chain(cells));
             }

@@ -1,6 +1,7 @@
 //! General allocators behind the functions of `slab.h`: a pool is nothing but the size of its items.
 
 use crate::api::Api;
+use anyhow::Result;
 
 /// The pool structs and functions over one `malloc`, `calloc` and `free`.
 macro_rules! pools_over {
@@ -91,6 +92,21 @@ pools_over!(
     tikv_jemalloc_sys::free
 );
 
-pub fn all() -> Vec<(&'static str, Api)> {
-    vec![("malloc", libc_malloc::API), ("mimalloc", mimalloc::API), ("jemalloc", jemalloc::API)]
+pools_over!(snmalloc, snmalloc_sys::sn_malloc, snmalloc_sys::sn_calloc, snmalloc_sys::sn_free);
+pools_over!(
+    tcmalloc,
+    crate::allocators::tcmalloc::malloc,
+    crate::allocators::tcmalloc::calloc,
+    crate::allocators::tcmalloc::free
+);
+
+pub fn all() -> Result<Vec<(&'static str, Api)>> {
+    super::tcmalloc::load()?;
+    Ok(vec![
+        ("malloc", libc_malloc::API),
+        ("mimalloc", mimalloc::API),
+        ("jemalloc", jemalloc::API),
+        ("snmalloc", snmalloc::API),
+        ("tcmalloc", tcmalloc::API),
+    ])
 }

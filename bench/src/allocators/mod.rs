@@ -1,28 +1,52 @@
-//! What is measured: names and function tables.
+//! What is measured: names, function tables, loops.
 
 mod general;
 mod null;
 mod shared;
+mod tcmalloc;
 
-use crate::api::Api;
-use anyhow::Result;
-use std::path::Path;
+use crate::api::{Api, CALLING_LOOPS, Loops};
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+use std::path::{Path, PathBuf};
 
 /// The allocator that measures the harness: its time is subtracted from everybody's.
 pub const NULL: &str = "null";
-/// The allocator that the others are compared to.
-pub const BASELINE: &str = "classic";
+/// The allocator that the others are compared to, unless another one is named.
+pub const CLASSIC: &str = "classic";
+/// This library, as a shared object.
+pub const MESA_SLAB: &str = "mesa-slab";
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Kind {
+    /// Does nothing.
+    Null,
+    /// Pools, called through the table.
+    Pools,
+    /// Pools whose fast paths are inlined into the loops.
+    Inlined,
+    /// Each object by itself.
+    General,
+}
 
 pub struct Allocator {
     pub name: String,
+    pub kind: Kind,
     pub api: Api,
+    pub loops: &'static Loops,
+}
+
+impl Allocator {
+    fn called(name: impl Into<String>, kind: Kind, api: Api) -> Self {
+        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS }
+    }
 }
 
 /// A `--lib NAME=PATH`.
 #[derive(Clone)]
 pub struct NamedLibrary {
     pub name: String,
-    pub path: std::path::PathBuf,
+    pub path: PathBuf,
 }
 
 impl std::str::FromStr for NamedLibrary {
@@ -38,21 +62,33 @@ impl std::str::FromStr for NamedLibrary {
     }
 }
 
-/// All of them: null and the baseline first, then this library, then the rest.
+/// All of them: null and classic first, then this library, then the rest.
 pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
+    let (statically, _) = shared::load(Path::new(env!("STATIC_LIBRARY")))?;
+    let (inlined, inlined_loops) = shared::load(Path::new(env!("INLINED_LIBRARY")))?;
     let mut list = vec![
-        Allocator { name: NULL.into(), api: null::API },
-        Allocator { name: BASELINE.into(), api: shared::load(Path::new(env!("CLASSIC_LIBRARY")))? },
-        Allocator { name: "mesa-slab".into(), api: shared::load(library)? },
+        Allocator::called(NULL, Kind::Null, null::API),
+        Allocator::called(
+            CLASSIC,
+            Kind::Pools,
+            shared::load(Path::new(env!("CLASSIC_LIBRARY")))?.0,
+        ),
+        Allocator::called(MESA_SLAB, Kind::Pools, shared::load(library)?.0),
+        Allocator::called("static", Kind::Pools, statically),
+        Allocator {
+            name: "inlined".into(),
+            kind: Kind::Inlined,
+            api: inlined,
+            loops: inlined_loops.context("the inlined library has no loops")?,
+        },
     ];
+    let general = general::all()?;
     for other in others {
-        anyhow::ensure!(
-            list.iter().all(|known| known.name != other.name),
-            "there is already an allocator called {}",
-            other.name
-        );
-        list.push(Allocator { name: other.name.clone(), api: shared::load(&other.path)? });
+        let taken = list.iter().any(|known| known.name == other.name)
+            || general.iter().any(|(name, _)| *name == other.name);
+        ensure!(!taken, "there is already an allocator called {}", other.name);
+        list.push(Allocator::called(&other.name, Kind::Pools, shared::load(&other.path)?.0));
     }
-    list.extend(general::all().into_iter().map(|(name, api)| Allocator { name: name.into(), api }));
+    list.extend(general.into_iter().map(|(name, api)| Allocator::called(name, Kind::General, api)));
     Ok(list)
 }

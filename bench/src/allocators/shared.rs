@@ -1,17 +1,26 @@
 //! Allocators in shared objects that export the functions of `slab.h`.
 
-use crate::api::Api;
+use crate::api::{Api, Loops};
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::path::Path;
 
 /// Loads a library for the rest of the process; its symbols stay apart from other libraries'.
-pub fn load(path: &Path) -> Result<Api> {
+///
+/// A path that was loaded before gives the same library again; a copy of the file is another one.
+pub fn open(path: &Path) -> Result<&'static Library> {
     // SAFETY: what loading runs is the library's own business; the caller chose the library.
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
         .with_context(|| format!("cannot load {}", path.display()))?;
     // Function pointers into it must never dangle.
-    let library = Box::leak(Box::new(library));
+    Ok(Box::leak(Box::new(library)))
+}
+
+/// The functions of a library, and its own loops, if it has any.
+pub fn load(path: &Path) -> Result<(Api, Option<&'static Loops>)> {
+    // The linker does not look for a file without a slash in its name where the user stands.
+    let path = std::path::absolute(path)?;
+    let library = open(&path)?;
 
     macro_rules! table {
         ($($field:ident = $symbol:literal),* $(,)?) => {
@@ -25,7 +34,7 @@ pub fn load(path: &Path) -> Result<Api> {
             }
         };
     }
-    Ok(table! {
+    let api = table! {
         create_parent = "slab_create_parent",
         destroy_parent = "slab_destroy_parent",
         create_child = "slab_create_child",
@@ -37,5 +46,9 @@ pub fn load(path: &Path) -> Result<Api> {
         destroy = "slab_destroy",
         alloc_st = "slab_alloc_st",
         free_st = "slab_free_st",
-    })
+    };
+    // SAFETY: only a library that was compiled from loops/loops.c has a symbol of that name.
+    let loops = unsafe { library.get::<*const Loops>(b"bench_loops\0") };
+    // SAFETY: the symbol is the address of a constant of a library that is never unloaded.
+    Ok((api, loops.ok().and_then(|loops| unsafe { loops.into_raw().cast::<Loops>().as_ref() })))
 }

@@ -4,11 +4,12 @@
 //! is used before it exists, and so on. It leaves nothing behind: what the program had left open at
 //! its end is closed by further calls.
 
+pub mod schedule;
 mod walk;
 
 use anyhow::{Context, Result, ensure};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walk::{Record, Walk};
 
 /// A call, with the ids that the file gives to pools and objects.
@@ -30,34 +31,52 @@ pub enum Call {
 pub struct Trace {
     pub name: String,
     pub calls: Vec<Call>,
+    /// The thread that made each, numbered as in the file; 0 for what closes what was left open.
+    pub threads: Vec<u16>,
     /// Ids are below these. A mempool has its parent's id. Child 0 is never created.
     pub parents: usize,
     pub children: usize,
     pub objects: usize,
 }
 
+/// A trace that was not read yet.
+pub struct TraceFile {
+    pub name: String,
+    path: PathBuf,
+}
+
+/// The traces of a folder, by name.
+pub fn files(folder: &Path) -> Result<Vec<TraceFile>> {
+    let mut list = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(name) = name.strip_suffix(".bin.xz") {
+            list.push(TraceFile { name: name.into(), path: path.clone() });
+        }
+    }
+    list.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(list)
+}
+
+impl TraceFile {
+    pub fn read(&self) -> Result<Trace> {
+        let read = || {
+            let mut bytes = Vec::new();
+            liblzma::read::XzDecoder::new(std::fs::File::open(&self.path)?)
+                .read_to_end(&mut bytes)?;
+            Trace::parse(&self.name, &bytes)
+        };
+        read().with_context(|| self.path.display().to_string())
+    }
+}
+
 impl Trace {
     /// The traces of a folder, by name.
     pub fn all_in(folder: &Path) -> Result<Vec<Self>> {
-        let mut paths: Vec<_> = std::fs::read_dir(folder)
-            .with_context(|| format!("cannot list {}", folder.display()))?
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with(".bin.xz"))
-            .collect();
-        paths.sort();
-        paths
-            .iter()
-            .map(|path| Self::read(path).with_context(|| path.display().to_string()))
-            .collect()
-    }
-
-    fn read(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        liblzma::read::XzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut bytes)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Self::parse(name.trim_end_matches(".bin.xz"), &bytes)
+        files(folder)?.iter().map(|file| file.read()).collect()
     }
 
     fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
@@ -79,6 +98,7 @@ impl Trace {
             parents: walk.parent_limit(),
             children: walk.child_limit(),
             objects: walk.object_limit(),
+            threads: walk.threads,
             calls: walk.calls,
         })
     }

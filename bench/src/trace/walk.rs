@@ -8,6 +8,7 @@ use std::collections::HashMap;
 pub struct Record {
     op: u8,
     flags: u8,
+    thread: u16,
     pool: usize,
     a: u32,
     b: u32,
@@ -18,7 +19,14 @@ impl Record {
         let word = |at: usize| {
             u32::from_le_bytes(bytes[at..at + 4].try_into().expect("a record has 16 bytes"))
         };
-        Self { op: bytes[0], flags: bytes[1], pool: word(4) as usize, a: word(8), b: word(12) }
+        Self {
+            op: bytes[0],
+            flags: bytes[1],
+            thread: u16::from_le_bytes([bytes[2], bytes[3]]),
+            pool: word(4) as usize,
+            a: word(8),
+            b: word(12),
+        }
     }
 }
 
@@ -52,6 +60,8 @@ struct ChildState {
 #[derive(Default)]
 pub struct Walk {
     pub calls: Vec<Call>,
+    /// The threads that made them.
+    pub threads: Vec<u16>,
     parents: HashMap<usize, ParentState>,
     children: HashMap<usize, ChildState>,
     objects: HashMap<usize, State>,
@@ -62,6 +72,12 @@ pub struct Walk {
 
 impl Walk {
     pub fn record(&mut self, record: &Record) -> Result<()> {
+        self.make_call(record)?;
+        self.threads.resize(self.calls.len(), record.thread);
+        Ok(())
+    }
+
+    fn make_call(&mut self, record: &Record) -> Result<()> {
         let pool = record.pool;
         let a = record.a as usize;
         ensure!(pool < MOST_IDS, "pool {pool} is out of range");
@@ -226,5 +242,6 @@ impl Walk {
                 Call::DestroyParent { parent }
             }
         }));
+        self.threads.resize(self.calls.len(), 0);
     }
 }

@@ -1,8 +1,7 @@
 //! Allocate many objects, then free them all.
 
-use super::{NUM_ITEMS, Session, Workload};
-use crate::api::Object;
-use crate::pools::{Handle, Pools};
+use super::{NUM_ITEMS, Pass, Workload};
+use crate::pools::{Handle, Objects, Pools};
 use std::fmt;
 
 /// In which order objects are freed: the last one first, or as they were allocated.
@@ -22,28 +21,25 @@ impl fmt::Display for Order {
 }
 
 struct Batch {
-    objects: Box<[Object]>,
+    objects: Objects,
     order: Order,
     child: Handle,
     _pools: Pools,
 }
 
-impl Session for Batch {
+impl Pass for Batch {
     fn pass(&mut self) {
-        for object in &mut self.objects {
-            *object = self.child.alloc();
-        }
+        self.child.alloc_all(&mut self.objects.0);
         match self.order {
-            Order::Lifo => self.objects.iter().rev().for_each(|&object| self.child.free(object)),
-            Order::Fifo => self.objects.iter().for_each(|&object| self.child.free(object)),
+            Order::Lifo => self.child.free_lifo(&self.objects.0),
+            Order::Fifo => self.child.free_fifo(&self.objects.0),
         }
     }
 }
 
 pub fn workload(name: impl Into<String>, count: usize, order: Order, item_size: u32) -> Workload {
-    Workload::new(name, "alloc + free", count as u64, move |api| {
-        let mut pools = Pools::new(api, item_size, NUM_ITEMS, 1);
-        let objects = vec![std::ptr::null_mut(); count].into();
-        Batch { objects, order, child: pools.child(0), _pools: pools }
+    Workload::new(name, "alloc + free", count as u64, move |allocator| {
+        let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
+        Batch { objects: Objects::none(count), order, child: pools.child(0), _pools: pools }
     })
 }

@@ -1,11 +1,11 @@
 //! The whole life of a child: created, used for a few objects, destroyed. Some drivers have one per
 //! submit.
 
-use super::{ITEM_SIZE, NUM_ITEMS, Session, Workload};
-use crate::api::{Api, Child, Object, Parent};
-use crate::pools::{Handle, Pools};
+use super::{ITEM_SIZE, NUM_ITEMS, Pass, Workload};
+use crate::api::{Child, Object};
+use crate::pools::{Handle, Objects, Pools};
 
-const LIVES: u64 = 256;
+const LIVES: usize = 256;
 
 /// What else the parent has, on which it depends what it may keep for the next child.
 #[derive(Clone, Copy, PartialEq)]
@@ -17,44 +17,15 @@ pub enum Company {
 }
 
 struct ChildLife {
-    api: Api,
-    parent: *mut Parent,
     child: Box<Child>,
-    objects: Box<[Object]>,
+    objects: Objects,
     other: Option<(Handle, Object)>,
-    _pools: Pools,
+    pools: Pools,
 }
 
-impl ChildLife {
-    fn new(api: &Api, mut pools: Pools, objects: usize, company: Company) -> Self {
-        let other = (company == Company::Another).then(|| {
-            let handle = pools.child(0);
-            (handle, handle.alloc())
-        });
-        Self {
-            api: *api,
-            parent: pools.parent(),
-            child: Box::new(Child::zeroed()),
-            objects: vec![std::ptr::null_mut(); objects].into(),
-            other,
-            _pools: pools,
-        }
-    }
-}
-
-impl Session for ChildLife {
+impl Pass for ChildLife {
     fn pass(&mut self) {
-        let child = &raw mut *self.child;
-        for _ in 0..LIVES {
-            // SAFETY: the parent lives as long as the session; the child is created, used for
-            // objects of its own, and destroyed.
-            unsafe {
-                (self.api.create_child)(child, self.parent);
-                self.objects.iter_mut().for_each(|object| *object = (self.api.alloc)(child));
-                self.objects.iter().rev().for_each(|&object| (self.api.free)(child, object));
-                (self.api.destroy_child)(child);
-            }
-        }
+        self.pools.lives(&mut self.child, &mut self.objects.0, LIVES);
     }
 }
 
@@ -67,9 +38,18 @@ impl Drop for ChildLife {
 }
 
 pub fn workload(name: String, objects: usize, company: Company) -> Workload {
-    Workload::new(name, "child", LIVES, move |api| {
+    Workload::new(name, "child", LIVES as u64, move |allocator| {
         let children = if company == Company::Another { 1 } else { 0 };
-        let pools = Pools::new(api, ITEM_SIZE, NUM_ITEMS, children);
-        ChildLife::new(api, pools, objects, company)
+        let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, children);
+        let other = (company == Company::Another).then(|| {
+            let handle = pools.child(0);
+            (handle, handle.alloc())
+        });
+        ChildLife {
+            child: Box::new(Child::zeroed()),
+            objects: Objects::none(objects),
+            other,
+            pools,
+        }
     })
 }

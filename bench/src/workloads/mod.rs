@@ -1,42 +1,90 @@
-//! What is timed. One kind of workload a file; [`all`] is the list.
+//! What is timed. One kind of workload a file; `list.rs` has them all.
 
 mod batch;
 mod child_life;
 mod churn;
+mod crew;
+mod false_sharing;
 mod handover;
+mod list;
 mod pair;
-mod pinned;
-mod replay;
+pub mod replay;
+mod ring;
 mod sibling;
+mod thousand;
 mod two_threads;
 
-use crate::api::Api;
-use crate::clock::Clock;
-use crate::trace::Trace;
-use std::path::Path;
-use std::rc::Rc;
+use crate::allocators::{Allocator, Kind};
+use crate::clock::thread_time;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-pub use pinned::pin_main;
+pub use crew::pin_main;
+pub use list::{all, scaling};
 
 /// The item of a driver's transfer, and the number of them it asks for.
-const ITEM_SIZE: u32 = 96;
-const NUM_ITEMS: u32 = 64;
+pub const ITEM_SIZE: u32 = 96;
+pub const NUM_ITEMS: u32 = 64;
 
 /// Pools and objects of one allocator, ready to be run over and over.
 pub trait Session {
-    /// Runs the workload once and leaves things as they were, so that each pass does the same.
+    /// Runs the workload so many times, and says how long it took. Each pass leaves things as they were, so
+    /// that the next one does the same.
+    fn run(&mut self, passes: u64) -> Duration;
+}
+
+/// A session of one thread, timed by what the thread uses of its core.
+trait Pass {
     fn pass(&mut self);
 }
 
-type NewSession = dyn Fn(&Api) -> Box<dyn Session>;
+impl<P: Pass> Session for P {
+    fn run(&mut self, passes: u64) -> Duration {
+        thread_time(|| (0..passes).for_each(|_| self.pass()))
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Group {
+    OneThread,
+    Sizes,
+    Children,
+    Threads,
+    Replays,
+}
+
+impl Group {
+    pub const ALL: [Self; 5] =
+        [Self::OneThread, Self::Sizes, Self::Children, Self::Threads, Self::Replays];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::OneThread => "One thread, objects of 96 bytes",
+            Self::Sizes => "One thread, objects of other sizes",
+            Self::Children => "Children that come and go",
+            Self::Threads => "Several threads",
+            Self::Replays => "Recorded drivers",
+        }
+    }
+}
+
+type NewSession = dyn Fn(&Allocator) -> Box<dyn Session>;
 
 pub struct Workload {
     pub name: String,
+    /// Under which heading it is shown.
+    pub group: Group,
     /// What is counted: "alloc + free", "child", "call".
     pub operation: &'static str,
     /// How many of them a pass makes.
     pub operations: u64,
-    pub clock: Clock,
+    pub threads: usize,
+    /// Whether it is run by the caller's thread.
+    pub in_this_thread: bool,
+    /// The workload that does the same on one thread, for those of which both are timed.
+    pub one_thread: Option<String>,
+    /// Whether its calls are made by the loops, and so can be inlined.
+    pub in_loops: bool,
     session: Box<NewSession>,
 }
 
@@ -45,64 +93,39 @@ impl Workload {
         name: impl Into<String>,
         operation: &'static str,
         operations: u64,
-        session: impl Fn(&Api) -> S + 'static,
+        session: impl Fn(&Allocator) -> S + 'static,
     ) -> Self {
         Self {
             name: name.into(),
+            group: Group::OneThread,
             operation,
             operations,
-            clock: Clock::Thread,
-            session: Box::new(move |api| Box::new(session(api))),
+            threads: 1,
+            in_this_thread: true,
+            one_thread: None,
+            in_loops: true,
+            session: Box::new(move |allocator| Box::new(session(allocator))),
         }
     }
 
-    /// The same, timed as its threads together take.
-    fn with_threads(self) -> Self {
-        Self { clock: Clock::Wall, ..self }
+    fn with_threads(self, threads: usize) -> Self {
+        Self { threads, in_this_thread: false, ..self }
     }
 
-    pub fn session(&self, api: &Api) -> Box<dyn Session> {
-        (self.session)(api)
+    fn compared_to(self, one_thread: String) -> Self {
+        Self { one_thread: Some(one_thread), ..self }
     }
-}
 
-/// All workloads, with the traces that are in the folder.
-pub fn all(traces: &Path) -> anyhow::Result<Vec<Workload>> {
-    let mut list = vec![pair::workload("pair", ITEM_SIZE)];
-    for (name, count) in [("64", 64), ("1k", 1_000), ("100k", 100_000), ("1M", 1_000_000)] {
-        for order in [batch::Order::Lifo, batch::Order::Fifo] {
-            list.push(batch::workload(format!("batch {name} {order}"), count, order, ITEM_SIZE));
-        }
+    fn without_loops(self) -> Self {
+        Self { in_loops: false, ..self }
     }
-    list.push(churn::workload("churn 1k", 1_000));
-    list.push(churn::workload("churn 100k", 100_000));
-    for size in [16, 512, 4096, 66_632] {
-        list.push(pair::workload(format!("pair {size} B"), size));
-        let count = if size > 4096 { 64 } else { 1_000 };
-        let name = format!("batch {} {size} B", if count == 64 { "64" } else { "1k" });
-        list.push(batch::workload(name, count, batch::Order::Lifo, size));
+
+    /// Whether the allocator differs here from what it is measured as under another name.
+    pub fn is_for(&self, allocator: &Allocator) -> bool {
+        self.in_loops || allocator.kind != Kind::Inlined
     }
-    list.push(sibling::workload("sibling free 64", 64));
-    list.push(sibling::workload("sibling free 1k", 1_000));
-    list.push(handover::workload("producer/consumer"));
-    list.push(two_threads::workload("two threads, 1k each", 1_000));
-    list.push(two_threads::workload("two threads, 100k each", 100_000));
-    for objects in [0, 3, 16, 64] {
-        list.push(child_life::workload(
-            format!("child of {objects}"),
-            objects,
-            child_life::Company::Another,
-        ));
+
+    pub fn session(&self, allocator: &Allocator) -> Box<dyn Session> {
+        (self.session)(allocator)
     }
-    for objects in [3, 16] {
-        list.push(child_life::workload(
-            format!("only child of {objects}"),
-            objects,
-            child_life::Company::Alone,
-        ));
-    }
-    for trace in Trace::all_in(traces)? {
-        list.push(replay::workload(Rc::new(trace)));
-    }
-    Ok(list)
 }

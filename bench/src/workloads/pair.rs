@@ -1,27 +1,24 @@
 //! Allocate an object, free it: the fast paths and nothing else.
 
-use super::{NUM_ITEMS, Session, Workload};
+use super::{NUM_ITEMS, Pass, Workload};
 use crate::pools::{Handle, Pools};
-use std::hint::black_box;
 
-const PAIRS: u64 = 1_000;
+const PAIRS: usize = 1_000;
 
 struct Pair {
     child: Handle,
     _pools: Pools,
 }
 
-impl Session for Pair {
+impl Pass for Pair {
     fn pass(&mut self) {
-        for _ in 0..PAIRS {
-            self.child.free(black_box(self.child.alloc()));
-        }
+        self.child.pairs(PAIRS);
     }
 }
 
 pub fn workload(name: impl Into<String>, item_size: u32) -> Workload {
-    Workload::new(name, "alloc + free", PAIRS, move |api| {
-        let mut pools = Pools::new(api, item_size, NUM_ITEMS, 1);
+    Workload::new(name, "alloc + free", PAIRS as u64, move |allocator| {
+        let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
         Pair { child: pools.child(0), _pools: pools }
     })
 }

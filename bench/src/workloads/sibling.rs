@@ -1,30 +1,27 @@
 //! One child allocates, another of the same parent frees, in batches, on one thread.
 
-use super::{ITEM_SIZE, NUM_ITEMS, Session, Workload};
-use crate::api::Object;
-use crate::pools::{Handle, Pools};
+use super::{ITEM_SIZE, NUM_ITEMS, Pass, Workload};
+use crate::pools::{Handle, Objects, Pools};
 
 struct Sibling {
-    objects: Box<[Object]>,
+    objects: Objects,
     allocating: Handle,
     freeing: Handle,
     _pools: Pools,
 }
 
-impl Session for Sibling {
+impl Pass for Sibling {
     fn pass(&mut self) {
-        for object in &mut self.objects {
-            *object = self.allocating.alloc();
-        }
-        self.objects.iter().rev().for_each(|&object| self.freeing.free(object));
+        self.allocating.alloc_all(&mut self.objects.0);
+        self.freeing.free_lifo(&self.objects.0);
     }
 }
 
-pub fn workload(name: &str, count: usize) -> Workload {
-    Workload::new(name, "alloc + free", count as u64, move |api| {
-        let mut pools = Pools::new(api, ITEM_SIZE, NUM_ITEMS, 2);
+pub fn workload(name: String, count: usize) -> Workload {
+    Workload::new(name, "alloc + free", count as u64, move |allocator| {
+        let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 2);
         Sibling {
-            objects: vec![std::ptr::null_mut(); count].into(),
+            objects: Objects::none(count),
             allocating: pools.child(0),
             freeing: pools.child(1),
             _pools: pools,

@@ -1,85 +1,106 @@
-//! Two threads, each with its own child of one parent, allocate batches and free them at the same time.
+//! Two threads, each with its own child of one parent, allocate batches, free them, or do both, at the same time;
+//! and one thread that does the same alone.
 //!
-//! Operations of both threads are counted: where they do not disturb each other, one takes half the
-//! time of one in a batch on a single thread.
+//! Operations of all threads are counted: where two do not disturb each other, one takes half of the
+//! time that it takes on one thread.
 
-use super::pinned::spawn_second;
+use super::crew::{Crew, Gate};
 use super::{ITEM_SIZE, NUM_ITEMS, Session, Workload};
-use crate::api::Object;
-use crate::pools::{Handle, Pools};
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use crate::allocators::Allocator;
+use crate::pools::{Handle, Objects, Pools};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Objects that each thread allocates in a pass: much work against two wake-ups.
+/// Objects that each thread allocates in a pass.
 const PASS: usize = 200_000;
 
-struct TwoThreads {
-    child: Handle,
-    objects: Box<[Object]>,
-    rounds: usize,
-    /// None while being dropped, which ends the thread.
-    start: Option<Sender<()>>,
-    done: Receiver<()>,
-    second: Option<JoinHandle<()>>,
-    _pools: Pools,
+/// What of the life of objects is timed. What is not is done between two gates, so that all threads allocate
+/// at a time, and all free.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Phases {
+    Both,
+    Alloc,
+    Free,
 }
 
-fn run(child: Handle, objects: &mut [Object], rounds: usize) {
-    for _ in 0..rounds {
-        objects.iter_mut().for_each(|object| *object = child.alloc());
-        objects.iter().rev().for_each(|&object| child.free(object));
+struct Part {
+    child: Handle,
+    objects: Objects,
+    phases: Phases,
+    gate: Arc<Gate>,
+}
+
+fn timed(run: impl FnOnce()) -> Duration {
+    let start = Instant::now();
+    run();
+    start.elapsed()
+}
+
+impl Part {
+    fn batches(&mut self, batches: u64) -> Duration {
+        let (child, objects) = (self.child, &mut self.objects.0);
+        if self.phases == Phases::Both {
+            return timed(|| {
+                for _ in 0..batches {
+                    child.alloc_all(objects);
+                    child.free_lifo(objects);
+                }
+            });
+        }
+        let mut taken = Duration::ZERO;
+        for _ in 0..batches {
+            self.gate.pass();
+            let allocating = timed(|| child.alloc_all(objects));
+            self.gate.pass();
+            let freeing = timed(|| child.free_lifo(objects));
+            taken += if self.phases == Phases::Alloc { allocating } else { freeing };
+        }
+        taken
     }
 }
 
+struct TwoThreads {
+    crew: Crew,
+    _pools: Pools,
+}
+
 impl TwoThreads {
-    fn new(mut pools: Pools, count: usize, rounds: usize) -> Self {
-        let (start, started) = channel();
-        let (finished, done) = channel();
-        let child = pools.child(1);
-        let second = spawn_second(move || {
-            let mut objects = vec![std::ptr::null_mut(); count];
-            while started.recv().is_ok() {
-                run(child, &mut objects, rounds);
-                if finished.send(()).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            child: pools.child(0),
-            objects: vec![std::ptr::null_mut(); count].into(),
-            rounds,
-            start: Some(start),
-            done,
-            second: Some(second),
-            _pools: pools,
-        }
+    fn new(allocator: &Allocator, phases: Phases, count: usize, threads: usize) -> Self {
+        let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, threads);
+        let gate = Arc::new(Gate::new(threads));
+        let batches = (PASS / count) as u64;
+        let part = |index| {
+            let gate = Arc::clone(&gate);
+            let mut part =
+                Part { child: pools.child(index), objects: Objects::none(count), phases, gate };
+            move |passes| part.batches(passes * batches)
+        };
+        Self { crew: Crew::new((0..threads).map(part).collect()), _pools: pools }
     }
 }
 
 impl Session for TwoThreads {
-    fn pass(&mut self) {
-        let start = self.start.as_ref().expect("it is taken by drop alone");
-        start.send(()).expect("the second thread lives as long as the session");
-        run(self.child, &mut self.objects, self.rounds);
-        self.done.recv().expect("the second thread lives as long as the session");
+    fn run(&mut self, passes: u64) -> Duration {
+        let taken = self.crew.run(passes);
+        // They begin together; how long each has to wait for the other's end says nothing.
+        taken.iter().sum::<Duration>() / taken.len() as u32
     }
 }
 
-impl Drop for TwoThreads {
-    fn drop(&mut self) {
-        // The thread uses a child of the pools, which are dropped after this.
-        self.start = None;
-        if let Some(second) = self.second.take() {
-            let _ = second.join();
-        }
-    }
-}
-
-pub fn workload(name: &str, count: usize) -> Workload {
-    let rounds = PASS / count;
-    Workload::new(name, "alloc + free", (2 * rounds * count) as u64, move |api| {
-        TwoThreads::new(Pools::new(api, ITEM_SIZE, NUM_ITEMS, 2), count, rounds)
-    })
-    .with_threads()
+pub fn workload(batch: &str, phases: Phases, count: usize, threads: usize) -> Workload {
+    let (what, operation) = match phases {
+        Phases::Both => ("alloc and free", "alloc + free"),
+        Phases::Alloc => ("alloc only", "alloc"),
+        Phases::Free => ("free only", "free"),
+    };
+    let name = |threads| match threads {
+        1 => format!("{what} {batch}, 1 thread"),
+        _ => format!("{what} {batch}, {threads} threads"),
+    };
+    let operations = (threads * PASS / count * count) as u64;
+    let workload = Workload::new(name(threads), operation, operations, move |allocator| {
+        TwoThreads::new(allocator, phases, count, threads)
+    });
+    let workload = workload.with_threads(threads);
+    if threads == 1 { workload } else { workload.compared_to(name(1)) }
 }

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+#include "loops.h"
+
+#ifdef SLAB_INLINE
+#include "slab.h"
+#define FUNCTION(name, api) slab_##name
+#else
+/* Read from the table once, before the loop. */
+#define FUNCTION(name, api) name##_function
+#endif
+
+#ifdef SLAB_INLINE
+#define TAKE(type, name, api, parameters) ((void)(api))
+#else
+#define TAKE(type, name, api, parameters) type(*const name##_function) parameters = (api)->name
+#endif
+#define TAKE_ALLOC(api) TAKE(void *, alloc, api, (struct slab_child_pool *))
+#define TAKE_FREE(api) TAKE(void, free, api, (struct slab_child_pool *, void *))
+#define ALLOC FUNCTION(alloc, api)
+#define FREE FUNCTION(free, api)
+
+static void
+pairs(const struct bench_api *api, struct slab_child_pool *child, size_t count)
+{
+   TAKE_ALLOC(api);
+   TAKE_FREE(api);
+
+   for (size_t i = 0; i < count; i++) {
+      void *object = ALLOC(child);
+      /* The object is used: the compiler may not know where it came from. */
+      __asm__ volatile("" : "+r"(object) : : "memory");
+      FREE(child, object);
+   }
+}
+
+static void
+alloc_all(const struct bench_api *api, struct slab_child_pool *child, void **objects, size_t count)
+{
+   TAKE_ALLOC(api);
+
+   for (size_t i = 0; i < count; i++)
+      objects[i] = ALLOC(child);
+}
+
+static void
+free_lifo(const struct bench_api *api, struct slab_child_pool *child, void *const *objects, size_t count)
+{
+   TAKE_FREE(api);
+
+   while (count > 0)
+      FREE(child, objects[--count]);
+}
+
+static void
+free_fifo(const struct bench_api *api, struct slab_child_pool *child, void *const *objects, size_t count)
+{
+   TAKE_FREE(api);
+
+   for (size_t i = 0; i < count; i++)
+      FREE(child, objects[i]);
+}
+
+static void
+churn(const struct bench_api *api, struct slab_child_pool *child, void **objects, const uint32_t *indices,
+      size_t count)
+{
+   TAKE_ALLOC(api);
+   TAKE_FREE(api);
+
+   for (size_t i = 0; i < count; i++) {
+      void **object = &objects[indices[i]];
+      FREE(child, *object);
+      *object = ALLOC(child);
+   }
+}
+
+static void
+lives(const struct bench_api *api, struct slab_child_pool *child, struct slab_parent_pool *parent,
+      void **objects, size_t objects_count, size_t count)
+{
+   TAKE(void, create_child, api, (struct slab_child_pool *, struct slab_parent_pool *));
+   TAKE(void, destroy_child, api, (struct slab_child_pool *));
+
+   for (size_t i = 0; i < count; i++) {
+      FUNCTION(create_child, api)(child, parent);
+      alloc_all(api, child, objects, objects_count);
+      free_lifo(api, child, objects, objects_count);
+      FUNCTION(destroy_child, api)(child);
+   }
+}
+
+const struct bench_loops bench_loops = {
+   .pairs = pairs,
+   .alloc = alloc_all,
+   .free_lifo = free_lifo,
+   .free_fifo = free_fifo,
+   .churn = churn,
+   .lives = lives,
+};

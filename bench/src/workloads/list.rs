@@ -1,0 +1,113 @@
+//! The list of all workloads.
+
+use super::batch::Order;
+use super::child_life::Company;
+use super::false_sharing::Origin;
+use super::two_threads::Phases;
+use super::{Group, ITEM_SIZE, Workload};
+use super::{
+    batch, child_life, churn, false_sharing, handover, pair, replay, ring, sibling, thousand,
+    two_threads,
+};
+use crate::trace::Trace;
+use std::rc::Rc;
+
+/// Object sizes beside the usual one, and how many of them at once: the largest are 65 MiB then.
+const OTHER_SIZES: [(u32, &[usize]); 4] = [
+    (16, &[64, 1_000, 100_000]),
+    (512, &[64, 1_000, 100_000]),
+    (4096, &[64, 1_000]),
+    (66_632, &[64, 1_000]),
+];
+
+fn short(count: usize) -> String {
+    match count {
+        1_000_000.. => format!("{}M", count / 1_000_000),
+        1_000.. => format!("{}k", count / 1_000),
+        _ => count.to_string(),
+    }
+}
+
+/// All workloads, with the traces.
+pub fn all(traces: &[Rc<Trace>]) -> Vec<Workload> {
+    let replays = traces.iter().map(replay::workload);
+    let groups: [(Group, Vec<Workload>); 5] = [
+        (Group::OneThread, one_thread()),
+        (Group::Sizes, sizes()),
+        (Group::Children, children()),
+        (Group::Threads, threads()),
+        (Group::Replays, replays.chain(traces.iter().filter_map(replay::threaded)).collect()),
+    ];
+    let set = |(group, list): (Group, Vec<Workload>)| {
+        list.into_iter().map(move |workload| Workload { group, ..workload })
+    };
+    groups.into_iter().flat_map(set).collect()
+}
+
+/// Churn over 10, 100, ... live objects, up to so many.
+pub fn scaling(most: usize) -> Vec<(usize, Workload)> {
+    std::iter::successors(Some(10), |live| Some(live * 10))
+        .take_while(|live| *live <= most)
+        .map(|live| (live, churn::workload(format!("scaling {}", short(live)), live, ITEM_SIZE)))
+        .collect()
+}
+
+fn one_thread() -> Vec<Workload> {
+    let mut list = vec![pair::workload("pair", ITEM_SIZE)];
+    for count in [64, 1_000, 100_000, 1_000_000] {
+        for order in [Order::Lifo, Order::Fifo] {
+            let name = format!("batch {} {order}", short(count));
+            list.push(batch::workload(name, count, order, ITEM_SIZE));
+        }
+    }
+    for live in [1_000, 100_000] {
+        list.push(churn::workload(format!("churn {}", short(live)), live, ITEM_SIZE));
+    }
+    for count in [64, 1_000] {
+        list.push(sibling::workload(format!("sibling free {}", short(count)), count));
+    }
+    list
+}
+
+fn sizes() -> Vec<Workload> {
+    let mut list = Vec::new();
+    for (size, counts) in OTHER_SIZES {
+        list.push(pair::workload(format!("pair, {size} B"), size));
+        for &count in counts {
+            for order in [Order::Lifo, Order::Fifo] {
+                let name = format!("batch {} {order}, {size} B", short(count));
+                list.push(batch::workload(name, count, order, size));
+            }
+        }
+        for &live in &counts[1..] {
+            list.push(churn::workload(format!("churn {}, {size} B", short(live)), live, size));
+        }
+    }
+    list
+}
+
+fn children() -> Vec<Workload> {
+    let life = |name: String, objects, company| child_life::workload(name, objects, company);
+    let beside = [0, 3, 16, 64]
+        .map(|objects| life(format!("child of {objects}"), objects, Company::Another));
+    let alone =
+        [3, 16].map(|objects| life(format!("only child of {objects}"), objects, Company::Alone));
+    let mut list: Vec<_> = beside.into_iter().chain(alone).collect();
+    list.push(thousand::workload("a thousand children"));
+    list
+}
+
+fn threads() -> Vec<Workload> {
+    let mut list = vec![handover::workload("producer/consumer")];
+    for phases in [Phases::Both, Phases::Alloc, Phases::Free] {
+        for count in [1_000, 100_000] {
+            for threads in [1, 2] {
+                list.push(two_threads::workload(&short(count), phases, count, threads));
+            }
+        }
+    }
+    list.extend([1, 2, 4, 8].map(ring::workload));
+    list.push(false_sharing::workload("false sharing, own objects", Origin::Own));
+    list.push(false_sharing::workload("false sharing, handed objects", Origin::Handed));
+    list
+}
