@@ -27,7 +27,6 @@ use crate::magazine::Magazine;
 use crate::parent::ParentPool;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
-use crate::validate;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -128,12 +127,7 @@ impl ChildPool {
             } else if child.is_stale(parent) {
                 child.abandon(FUNCTION);
             } else {
-                let mut surplus = Surplus::EMPTY;
-                let mut shared = parent.lock();
-                shared.retire(parent, child, FUNCTION, &mut surplus);
-                drop(shared);
-                HEAP.take_back(surplus);
-                validate::after_slow_path(parent);
+                parent.locked(|shared, surplus| shared.retire(parent, child, FUNCTION, surplus));
             }
             ChildPool::create(this, ptr::null());
         }
@@ -153,12 +147,8 @@ impl ChildPool {
             if child.mask == 0 || child.is_stale(parent) {
                 return 0;
             }
-            let mut surplus = Surplus::EMPTY;
-            let mut shared = parent.lock();
-            let objects = shared.strip(parent, child, FUNCTION, &mut surplus);
-            drop(shared);
-            HEAP.take_back(surplus);
-            validate::after_slow_path(parent);
+            let objects =
+                parent.locked(|shared, surplus| shared.strip(parent, child, FUNCTION, surplus));
             objects * parent.element_size as usize
         }
     }
@@ -199,7 +189,7 @@ impl ChildPool {
             // SAFETY: the magazine is the child's own, and given up here.
             unsafe { surplus.add_magazine(magazine, self.mask) }
         }
-        HEAP.take_back(surplus);
+        HEAP.take_back(&mut surplus);
     }
 
     /// The parent, if there is one and it is not destroyed.
@@ -232,25 +222,24 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
         let Some(parent) = parent else {
             return ptr::null_mut();
         };
-        let mut shared = parent.lock();
-        if !parent.modes.get().is_empty() {
-            // It got them just now.
-            drop(shared);
-            return alloc_slow(child);
-        }
-        let mut surplus = Surplus::EMPTY;
-        let object = if child.mask == 0 && !shared.equip(parent, child) {
-            shared.take_one(parent)
-        } else {
-            if child.loaded.is_empty(child.mask) {
-                shared.reload(parent, child, &mut surplus);
+        let object = parent.locked(|shared, surplus| {
+            if !parent.modes.get().is_empty() {
+                // It got them just now.
+                None
+            } else if child.mask == 0 && !shared.equip(parent, child) {
+                Some(shared.take_one(parent))
+            } else {
+                if child.loaded.is_empty(child.mask) {
+                    shared.reload(parent, child, surplus);
+                }
+                let empty = child.loaded.is_empty(child.mask);
+                Some(if empty { ptr::null_mut() } else { child.loaded.pop() })
             }
-            if child.loaded.is_empty(child.mask) { ptr::null_mut() } else { child.loaded.pop() }
-        };
-        drop(shared);
-        HEAP.take_back(surplus);
-        validate::after_slow_path(parent);
-        object.cast()
+        });
+        match object {
+            Some(object) => object.cast(),
+            None => alloc_slow(child),
+        }
     }
 }
 
@@ -281,19 +270,16 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
             child.loaded.push(object);
             return;
         }
-        let mut surplus = Surplus::EMPTY;
-        let mut shared = parent.lock();
-        let equipped = child.mask != 0 || shared.equip(parent, child);
-        let has_room = equipped
-            && (!child.loaded.is_full(child.mask) || shared.unload(parent, child, &mut surplus));
-        if has_room {
-            child.loaded.push(object);
-        } else {
-            shared.put(parent, FUNCTION, &[object], &mut surplus);
-        }
-        drop(shared);
-        HEAP.take_back(surplus);
-        validate::after_slow_path(parent);
+        parent.locked(|shared, surplus| {
+            let equipped = child.mask != 0 || shared.equip(parent, child);
+            let has_room = equipped
+                && (!child.loaded.is_full(child.mask) || shared.unload(parent, child, surplus));
+            if has_room {
+                child.loaded.push(object);
+            } else {
+                shared.put(parent, FUNCTION, &[object], surplus);
+            }
+        });
     }
 }
 
@@ -311,13 +297,10 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
                 if debug::instead_of_owner(function, parent, child, object) {
                     return;
                 }
-                let mut surplus = Surplus::EMPTY;
-                let mut shared = parent.lock();
-                shared.count_foreign_free();
-                shared.put(parent, function, &[object], &mut surplus);
-                drop(shared);
-                HEAP.take_back(surplus);
-                validate::after_slow_path(parent);
+                parent.locked(|shared, surplus| {
+                    shared.count_foreign_free();
+                    shared.put(parent, function, &[object], surplus);
+                });
                 Ok(())
             }
             Owner::Limbo => HEAP.free_in_limbo(object),

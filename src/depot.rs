@@ -33,6 +33,15 @@ impl Shelf {
     const EMPTY: Shelf = Shelf { full: MagazineList::EMPTY, empty: MagazineList::EMPTY };
 }
 
+/// Which magazines of a size.
+#[derive(Clone, Copy)]
+pub enum List {
+    /// The full ones.
+    Full,
+    /// The empty ones.
+    Empty,
+}
+
 /// See the head of this file.
 pub struct Depot {
     /// Those that a child starts with, and those of busy children.
@@ -156,7 +165,7 @@ impl Depot {
     ///
     /// # Safety
     /// It is none or one of this parent, and nobody else uses it.
-    #[inline]
+    #[inline(never)]
     pub unsafe fn keep(
         &mut self,
         magazine: Magazine,
@@ -242,19 +251,23 @@ impl Depot {
         self.half.is_none() && self.shelves.iter().all(none)
     }
 
-    /// Cuts each list of a size whose first magazine has an unsound link, and returns one such; see
+    /// If the first magazine of a list has an unsound link, cuts the list there, and returns it; see
     /// [`MagazineList::cut_unsound`].
     pub fn cut_unsound(
         &mut self,
+        list: List,
         mask: usize,
         geometry: &Geometry,
         sound: impl Fn(Magazine) -> bool,
     ) -> Option<Magazine> {
         let shelf = self.shelf(mask, geometry);
-        let full = shelf.full.cut_unsound(mask, &sound);
-        let empty = shelf.empty.cut_unsound(mask, &sound);
+        let list = match list {
+            List::Full => &mut shelf.full,
+            List::Empty => &mut shelf.empty,
+        };
+        let cut = list.cut_unsound(mask, &sound)?;
         self.least = self.least.min(self.full_rounds(geometry) as u32);
-        full.or(empty)
+        Some(cut)
     }
 
     /// How many full and empty magazines there are, not counting the half-filled one, and their bytes.

@@ -43,7 +43,7 @@ const FIRST_CLASS: usize = 2;
 const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
 
 /// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
-/// objects at most, or half of the objects that the pool was said to be used for at a time, if that is more.
+/// objects at most, or about as many objects as the pool was said to be used for at a time, if that is more.
 ///
 /// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
 /// takes from the depot may lie in another core's cache.
@@ -203,7 +203,7 @@ pub const fn class_of(mask: usize) -> u8 {
 
 /// The class of a busy child's magazines.
 fn busy_class(first: u8, stride: u32, num_items: u32) -> u8 {
-    let most = (BUSY_BYTES / stride as usize).max(num_items as usize / 2).min(MAGAZINE_WORDS[0]);
+    let most = (BUSY_BYTES / stride as usize).max(num_items as usize).min(MAGAZINE_WORDS[0]);
     let first_words = MAGAZINE_WORDS[first as usize];
     let class = MAGAZINE_WORDS.iter().position(|&words| words <= most);
     match class {
@@ -342,8 +342,9 @@ mod tests {
         assert_eq!(busy(16, 64), 511);
         assert_eq!(busy(96, 64), 511);
         assert_eq!(busy(512, 64), 255);
-        assert_eq!(busy(4096, 64), 31);
-        assert_eq!(busy(66_632, 64), 31, "half of those that are used at a time");
+        assert_eq!(busy(4096, 16), 31);
+        assert_eq!(busy(4096, 64), 63, "about those that are used at a time");
+        assert_eq!(busy(66_632, 64), 63);
         assert_eq!(busy(66_632, 4), 1);
         assert_eq!(busy(1 << 20, 64), 0);
         for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {

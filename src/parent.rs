@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 use crate::child::ChildPool;
 use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::debug::{self, Modes, ModesWord};
-use crate::depot::Depot;
+use crate::depot::{Depot, List};
 use crate::geometry::{Geometry, class_of, rounds};
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
@@ -32,6 +32,7 @@ use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex};
+use crate::validate;
 
 /// The owner of all objects of one size. Lies in memory of the caller's.
 #[repr(C)]
@@ -125,7 +126,7 @@ impl ParentPool {
                 let caching = if modes.is_empty() { shared.holders } else { 0 };
                 let objects_out = shared.slabs.out();
                 drop(shared);
-                HEAP.take_back(surplus);
+                HEAP.take_back(&mut surplus);
                 if objects_out != 0 {
                     report::leak(parent, objects_out, caching);
                 }
@@ -224,8 +225,20 @@ impl ParentPool {
         shared.drain_depot(self, "slab_trim_parent", &mut surplus);
         drop(shared);
         let bytes = surplus.bytes();
-        HEAP.take_back(surplus);
+        HEAP.take_back(&mut surplus);
         bytes
+    }
+
+    /// Calls `work` with the pool locked, and gives the heap what it leaves over.
+    #[inline(always)]
+    pub(crate) fn locked<T>(&self, work: impl FnOnce(&mut Shared, &mut Surplus) -> T) -> T {
+        let mut surplus = Surplus::EMPTY;
+        let mut shared = self.lock();
+        let result = work(&mut shared, &mut surplus);
+        drop(shared);
+        HEAP.take_back(&mut surplus);
+        validate::after_slow_path(self);
+        result
     }
 
     pub(crate) fn lock(&self) -> Guard<'_, Shared> {
@@ -377,7 +390,7 @@ impl Shared {
     }
 
     /// Drains `most` full magazines, or as many as the depot has above its limit.
-    #[inline]
+    #[inline(never)]
     fn drain_excess(
         &mut self,
         parent: &ParentPool,
@@ -395,7 +408,7 @@ impl Shared {
     }
 
     /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
-    #[inline]
+    #[inline(never)]
     fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
         if let Some(rounds) = self.depot.end_epoch(surplus.now(), &parent.geometry) {
             self.drain_unused(parent, rounds, surplus);
@@ -414,7 +427,7 @@ impl Shared {
         let geometry = &parent.geometry;
         for mask in geometry.masks() {
             while self.depot.has_excess_empty(mask, geometry, self.slabs.out()) {
-                self.check_links(parent, "slab_free");
+                self.check_link(parent, "slab_free", List::Empty, mask);
                 if let Some(empty) = self.depot.take_empty(mask, geometry) {
                     // SAFETY: it was the depot's.
                     unsafe { surplus.add_magazine(empty, mask) }
@@ -427,8 +440,7 @@ impl Shared {
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) -> usize {
         let geometry = &parent.geometry;
-        self.check_links(parent, function);
-        let Some((mut full, mask)) = self.depot.take_any_full(geometry) else { return 0 };
+        let Some((mut full, mask)) = self.take_any_full(parent, function) else { return 0 };
         // SAFETY: it was the depot's.
         unsafe {
             self.drain(parent, function, &mut full, mask, surplus);
@@ -437,15 +449,30 @@ impl Shared {
         rounds(mask)
     }
 
-    /// Reports a magazine of the depot whose link was overwritten, and leaves those behind it alone. Looks at the
-    /// first one of each list, before it is taken.
+    /// Takes any full magazine from the depot, and says of what size it is.
+    fn take_any_full(&mut self, parent: &ParentPool, function: &str) -> Option<(Magazine, usize)> {
+        for mask in parent.geometry.masks() {
+            self.check_link(parent, function, List::Full, mask);
+        }
+        self.depot.take_any_full(&parent.geometry)
+    }
+
+    /// Before a magazine is taken from a list of the depot: reports one whose link was overwritten, and leaves those
+    /// behind it alone.
+    #[inline(never)]
+    fn check_link(&mut self, parent: &ParentPool, function: &str, list: List, mask: usize) {
+        // SAFETY: a block that is on a list is not given back, so that its chunk stays.
+        let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
+        if let Some(magazine) = self.depot.cut_unsound(list, mask, &parent.geometry, sound) {
+            corrupted(function, parent, magazine, mask);
+        }
+    }
+
+    /// The same for all lists.
     fn check_links(&mut self, parent: &ParentPool, function: &str) {
         for mask in parent.geometry.masks() {
-            // SAFETY: a block that is on a list is not given back, so that its chunk stays.
-            let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
-            if let Some(magazine) = self.depot.cut_unsound(mask, &parent.geometry, sound) {
-                corrupted(function, parent, magazine, mask);
-            }
+            self.check_link(parent, function, List::Full, mask);
+            self.check_link(parent, function, List::Empty, mask);
         }
     }
 
@@ -507,6 +534,7 @@ impl Shared {
             }
             kit.magazine
         } else {
+            self.check_link(parent, "slab_alloc", List::Empty, mask);
             self.empty_magazine(parent, mask)
         };
         if !magazine.is_none() {
@@ -546,7 +574,6 @@ impl Shared {
     ///
     /// # Safety
     /// The child's magazines are of this parent, and not used any more.
-    #[inline]
     pub(crate) unsafe fn retire(
         &mut self,
         parent: &ParentPool,
@@ -630,6 +657,7 @@ impl Shared {
             if mask == busy_mask || quota < rounds(mask) + BUSY_VISITS {
                 return;
             }
+            self.check_link(parent, function, List::Empty, busy_mask);
             let mut larger = self.empty_magazine(parent, busy_mask);
             if larger.is_none() {
                 return;
@@ -657,7 +685,7 @@ impl Shared {
         surplus: &mut Surplus,
     ) {
         let geometry = &parent.geometry;
-        self.check_links(parent, "slab_alloc");
+        self.check_link(parent, "slab_alloc", List::Full, child.mask);
         self.reap(parent, surplus);
         self.promote(parent, child, "slab_alloc", surplus);
         // SAFETY: the child's magazines are its own.
@@ -668,7 +696,7 @@ impl Shared {
                 let empty = mem::replace(&mut child.loaded, full);
                 let spare = mem::replace(&mut child.previous, empty);
                 self.keep_empty(parent, spare, child.mask, surplus);
-            } else if let Some((full, mask)) = self.depot.take_any_full(geometry) {
+            } else if let Some((full, mask)) = self.take_any_full(parent, "slab_alloc") {
                 // Of the other size, as which the child goes on.
                 self.exchanges = self.exchanges.wrapping_add(1);
                 self.keep_empty(parent, child.loaded, child.mask, surplus);
@@ -711,7 +739,7 @@ impl Shared {
         surplus: &mut Surplus,
     ) -> bool {
         let geometry = &parent.geometry;
-        self.check_links(parent, "slab_free");
+        self.check_link(parent, "slab_free", List::Empty, child.mask);
         self.promote(parent, child, "slab_free", surplus);
         let mask = child.mask;
         if !child.loaded.is_full(mask) {

@@ -81,24 +81,20 @@ impl Slabs {
         while left != 0 {
             // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
             unsafe {
-                let slab = self.fullest();
-                if slab.is_null() {
-                    let slab = if self.spare.is_null() { make() } else { self.spare };
+                let mut slab = self.fullest();
+                if !slab.is_null() {
+                    self.unfile(slab);
+                } else if !self.spare.is_null() {
+                    slab = core::mem::replace(&mut self.spare, ptr::null_mut());
+                } else {
+                    slab = make();
                     if slab.is_null() {
                         break;
                     }
-                    if slab == self.spare {
-                        self.spare = ptr::null_mut();
-                    } else {
-                        self.slabs += 1;
-                    }
-                    left -= (*slab).take(&mut rounds[..left]);
-                    self.file(slab);
-                } else {
-                    left -= (*slab).take(&mut rounds[..left]);
-                    self.unfile(slab);
-                    self.file(slab);
+                    self.slabs += 1;
                 }
+                left -= (*slab).take(&mut rounds[..left]);
+                self.file(slab);
             }
         }
         let taken = rounds.len() - left;

@@ -112,7 +112,7 @@ pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut Ch
             let mut shared = parent.lock();
             shared.remove_holder(parent, FUNCTION, &mut surplus);
             drop(shared);
-            HEAP.take_back(surplus);
+            HEAP.take_back(&mut surplus);
         }
         ChildPool::create(child, ptr::null());
         *fate(child) = GONE;
@@ -165,12 +165,12 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
         let _entry = Entry::new(parent, child, "slab_alloc");
-        let surplus = Surplus::EMPTY;
+        let mut surplus = Surplus::EMPTY;
         let mut shared = parent.lock();
         count(&mut shared, child);
         let slot = shared.take_one(parent);
         drop(shared);
-        HEAP.take_back(surplus);
+        HEAP.take_back(&mut surplus);
         validate::after_slow_path(parent);
         if slot.is_null() { slot } else { slot.add(lead_of(parent)) }
     }
@@ -229,7 +229,7 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
             None => report::misuse(function, Some(parent), object, Misuse::NotAnObject),
         }
         drop(shared);
-        HEAP.take_back(surplus);
+        HEAP.take_back(&mut surplus);
         validate::after_slow_path(parent);
     }
 }

@@ -124,17 +124,14 @@ impl Heap {
     }
 
     /// Takes back what a parent has no use for, and looks for what is due if time has passed.
-    #[inline]
-    pub fn take_back(&self, surplus: Surplus) {
-        if !surplus.is_empty() {
-            self.take_back_all(surplus);
-        } else if let Some(now) = surplus.known_now() {
-            self.tick(now);
-        }
-    }
-
     #[inline(never)]
-    fn take_back_all(&self, mut surplus: Surplus) {
+    pub fn take_back(&self, surplus: &mut Surplus) {
+        if surplus.is_empty() {
+            if let Some(now) = surplus.known_now() {
+                self.tick(now);
+            }
+            return;
+        }
         let now = surplus.now();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
@@ -177,7 +174,7 @@ impl Heap {
             if !KNOWN.nothing_of(parent) {
                 state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
             }
-            state.absorb(empty, now, &mut unused);
+            state.absorb(&mut empty, now, &mut unused);
         }
         self.decay(state, now, unused);
     }
@@ -259,28 +256,35 @@ impl Heap {
         self.with_state(State::numbers)
     }
 
-    /// Runs `request`, and again with a further chunk if it finds no memory.
+    /// Runs `request`, and again for as long as it finds no memory and there is more to be had.
     fn with_memory<T>(&self, mut request: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
         let mut state = self.lock();
         loop {
             if let Some(answer) = request(&mut state) {
                 return Some(answer);
             }
-            let mut unused = Unused::NONE;
-            if state.unpark(os::coarse_seconds(), &mut unused) {
-                // It was no large object, so that no chunk is to be released.
-                continue;
-            }
-            let huge_pages = state.mapped >= SMALL_HEAP;
-            drop(state);
-            let chunk = Chunk::reserve(huge_pages);
-            if chunk.is_null() {
-                return None;
-            }
-            state = self.lock();
-            // SAFETY: the chunk is new and whole, and on no list.
-            unsafe { state.adopt(chunk) }
+            state = self.grow(state)?;
         }
+    }
+
+    /// Frees the kit, or adds a chunk, for which the lock is dropped and taken again. None if there is no memory.
+    #[inline(never)]
+    fn grow<'a>(&'a self, mut state: HeapGuard<'a>) -> Option<HeapGuard<'a>> {
+        let mut unused = Unused::NONE;
+        if state.unpark(os::coarse_seconds(), &mut unused) {
+            // It was no large object, so that no chunk is to be released.
+            return Some(state);
+        }
+        let huge_pages = state.mapped >= SMALL_HEAP;
+        drop(state);
+        let chunk = Chunk::reserve(huge_pages);
+        if chunk.is_null() {
+            return None;
+        }
+        state = self.lock();
+        // SAFETY: the chunk is new and whole, and on no list.
+        unsafe { state.adopt(chunk) }
+        Some(state)
     }
 
     fn make_large(&self, owner: usize, geometry: &Geometry) -> *mut Slab {

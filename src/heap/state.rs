@@ -63,7 +63,7 @@ impl State {
 
     /// # Safety
     /// What is in the surplus is nobody else's.
-    pub(super) unsafe fn absorb(&mut self, mut surplus: Surplus, now: u32, unused: &mut Unused) {
+    pub(super) unsafe fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise.
         unsafe {
             while let Some(slab) = surplus.take_slab() {

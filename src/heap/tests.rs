@@ -25,7 +25,7 @@ impl Heap {
         let mut surplus = Surplus::EMPTY;
         // SAFETY: the slab is the test's, and empty.
         unsafe { surplus.add_slab(slab) };
-        self.take_back(surplus);
+        self.take_back(&mut surplus);
     }
 }
 
@@ -187,13 +187,13 @@ fn magazine_blocks_are_aligned_to_their_size_and_reused() {
             // SAFETY: the magazine is the test's.
             unsafe { surplus.add_magazine(magazine, mask) };
         }
-        heap.take_back(surplus);
+        heap.take_back(&mut surplus);
         let again = heap.make_magazine(class);
         assert!(seen.contains(&again.block(mask).addr()));
         let mut surplus = Surplus::EMPTY;
         // SAFETY: the magazine is the test's.
         unsafe { surplus.add_magazine(again, mask) };
-        heap.take_back(surplus);
+        heap.take_back(&mut surplus);
     }
     assert_eq!(heap.chunks(), 1);
     heap.release_free_memory();
