@@ -20,7 +20,7 @@ use core::ffi::c_void;
 use core::mem;
 use core::ptr;
 
-use crate::chunk::owner_of;
+use crate::chunk::{owner_if_any, owner_of};
 use crate::debug;
 use crate::guard;
 use crate::heap::{HEAP, Owner, owner};
@@ -174,8 +174,8 @@ impl ChildPool {
             if magazine.is_empty(self.mask) {
                 return false;
             }
-            // SAFETY: a round is in a chunk, as its slab is not free while it is out.
-            unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
+            // SAFETY: a round is in a chunk, as its slab is not free while it is out; it may have been overwritten.
+            unsafe { owner_if_any(magazine.last()) != (&raw const *parent).addr() }
         };
         parent.num_elements == 0
             || parent.geometry.magazine_mask() != self.mask
@@ -263,7 +263,8 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
     }
 }
 
-/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.
+/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent. The address may
+/// be any: it is not followed unless it is in a chunk.
 ///
 /// # Safety
 /// As for [`ChildPool::free`].
@@ -281,7 +282,7 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
             return;
         }
         let parent = match parent {
-            Some(parent) if owner_of(object) == child.parent.addr() => parent,
+            Some(parent) if owner_if_any(object) == child.parent.addr() => parent,
             _ => return free_to_owner(FUNCTION, child, object),
         };
         if !child.previous.is_none() && child.previous.is_empty(child.mask) {
@@ -311,7 +312,7 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
 /// or null, for what is reported of it.
 ///
 /// # Safety
-/// The address is in a chunk; its owner, if it is a parent, exists.
+/// The owner of the address, if it is a parent, exists.
 pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise.
     let result = unsafe {
@@ -339,6 +340,8 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
         }
     };
     if let Err(misuse) = result {
-        report::misuse(function, None, object, misuse);
+        // SAFETY: the caller's promise.
+        let parent = unsafe { child.as_ref().and_then(|child| child.live_parent()) };
+        report::misuse(function, parent, object, misuse);
     }
 }

@@ -15,7 +15,7 @@
 //! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
 //! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
-//! | [`chunk`] | from an address to its owner and its slab |
+//! | [`chunk`], [`registry`] | from an address to its owner and its slab; whether it is in a chunk at all |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | [`geometry`] | sizes: how objects are laid out |
 //! | [`sync`], [`os`] | the doors to locks and to the system |
@@ -70,6 +70,7 @@ pub mod os;
 pub mod parent;
 pub mod partial;
 pub mod print;
+pub mod registry;
 pub mod report;
 pub mod slab;
 pub mod stats;

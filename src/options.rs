@@ -4,6 +4,8 @@
 //! the pools that its pattern matches, or for all if it has none. A pattern is matched against the name of a
 //! pool, its size and its size and hint (`96` and `96x64`); in it `*` stands for any characters and `?` for
 //! one. `abort` and `help` hold for the program, whatever the pattern.
+//!
+//! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches.
 
 use crate::debug::Modes;
 use crate::line::Line;
@@ -40,6 +42,7 @@ pub struct Word {
 
 enum Effect {
     Abort,
+    #[cfg(feature = "debug")]
     Help,
     Modes(Modes),
 }
@@ -84,13 +87,14 @@ pub const WORDS: &[Word] = &[
         "objects that are out when their pool or the program ends",
     ),
     word("abort", Effect::Abort, "the process ends after a report"),
+    #[cfg(feature = "debug")]
     word("help", Effect::Help, "lists the words"),
 ];
 
 impl Options {
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches. Calls
     /// `unknown` with each word that is not known.
-    pub fn parse(text: &[u8], pool: Option<&Pool<'_>>, mut unknown: impl FnMut(&[u8])) -> Options {
+    pub fn parse(text: &[u8], pool: Option<&Pool<'_>>, unknown: &mut dyn FnMut(&[u8])) -> Options {
         let mut options = Options::default();
         for group in text.split(|byte| *byte == b';') {
             let mut parts = group.splitn(2, |byte| *byte == b':');
@@ -98,7 +102,7 @@ impl Options {
             let pattern = parts.next().map(<[u8]>::trim_ascii);
             let matched = match (pattern, pool) {
                 (None, _) => true,
-                (Some(pattern), Some(pool)) => pool.is_meant_by(pattern),
+                (Some(pattern), Some(pool)) => cfg!(feature = "debug") && pool.is_meant_by(pattern),
                 (Some(_), None) => false,
             };
             for name in words.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
@@ -111,6 +115,7 @@ impl Options {
                     .map(|word| &word.effect)
                 {
                     Some(Effect::Abort) => options.abort = true,
+                    #[cfg(feature = "debug")]
                     Some(Effect::Help) => options.help = true,
                     Some(Effect::Modes(modes)) if matched => {
                         options.modes = options.modes.with(*modes)
@@ -162,11 +167,12 @@ fn matches(pattern: &[u8], text: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "debug")]
     const QUERIES: Pool<'_> = Pool { name: b"zink queries", item_size: 96, num_items: 64 };
 
     fn parse_for(words: &str, pool: Option<&Pool<'_>>) -> (Options, Vec<String>) {
         let mut unknown = Vec::new();
-        let options = Options::parse(words.as_bytes(), pool, |word| {
+        let options = Options::parse(words.as_bytes(), pool, &mut |word| {
             unknown.push(String::from_utf8(word.to_vec()).unwrap());
         });
         (options, unknown)
@@ -203,6 +209,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "debug")]
     fn words_with_a_pattern_hold_for_the_pools_that_it_matches() {
         let modes = |words: &str| parse_for(words, Some(&QUERIES)).0.modes;
         for pattern in ["zink queries", "zink*", "*q?eries", "96", "96x64", "96x*", "*", " 9? "] {
@@ -215,6 +222,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "debug")]
     fn groups_add_up_and_abort_holds_for_all() {
         let (options, unknown) = parse_for("abort:97;leaks:96;abort:1", Some(&QUERIES));
         assert_eq!(options, Options { abort: true, help: false, modes: Modes::LEAKS });

@@ -21,7 +21,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
-use crate::chunk::{owner_of, slab_of};
+use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
@@ -252,6 +252,14 @@ pub struct ParentNumbers {
     pub foreign_frees: usize,
 }
 
+/// Reports a magazine whose word 0 is not what it should be.
+#[cold]
+#[inline(never)]
+fn corrupted(function: &str, parent: &ParentPool, magazine: Magazine) {
+    let block = magazine.block(parent.geometry.magazine_mask());
+    report::problem(function, Some(parent), block.addr(), "corrupted magazine");
+}
+
 impl Shared {
     /// The magazines that no child has.
     pub(crate) fn depot(&self) -> &Depot {
@@ -387,12 +395,19 @@ impl Shared {
         for _ in 0..magazines {
             self.drain_one(parent, "slab_free", surplus);
         }
-        self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
+        while self.depot.has_excess_empty(&parent.geometry, self.slabs.out()) {
+            self.check_links(parent, "slab_free");
+            if let Some(empty) = self.depot.take_empty(&parent.geometry) {
+                // SAFETY: it was the depot's.
+                unsafe { surplus.add_magazine(empty) }
+            }
+        }
     }
 
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
+        self.check_links(parent, function);
         if let Some(mut full) = self.depot.take_full(geometry) {
             // SAFETY: it was the depot's.
             unsafe {
@@ -402,17 +417,32 @@ impl Shared {
         }
     }
 
+    /// Reports a magazine of the depot whose link was overwritten, and leaves those behind it alone. Looks at the
+    /// first one of each list, before it is taken.
+    fn check_links(&mut self, parent: &ParentPool, function: &str) {
+        let mask = parent.geometry.magazine_mask();
+        // SAFETY: a block that is on a list is not given back, so that its chunk stays.
+        let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
+        if let Some(magazine) = self.depot.cut_unsound(mask, sound) {
+            corrupted(function, parent, magazine);
+        }
+    }
+
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
+        while !self.depot.is_empty() {
+            self.check_links(parent, function);
             // SAFETY: it was the depot's.
             unsafe {
-                self.drain(parent, function, &mut magazine, surplus);
-                surplus.add_magazine(magazine);
+                if let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
+                    self.drain(parent, function, &mut magazine, surplus);
+                    surplus.add_magazine(magazine);
+                } else if let Some(magazine) = self.depot.take_empty(&parent.geometry) {
+                    surplus.add_magazine(magazine);
+                }
             }
         }
-        self.depot.drop_empty(&parent.geometry, surplus);
         self.slabs.drop_spare(surplus);
     }
 
@@ -474,10 +504,13 @@ impl Shared {
         }
         // SAFETY: the half-filled magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
-            let slab = slab_of(half.last());
             let address = (&raw const *parent).addr();
+            if owner_if_any(half.last()) != address {
+                return;
+            }
+            let slab = slab_of(half.last());
             // Not so if an object was freed twice, which draining will see.
-            if owner_of(half.last()) == address && (*slab).out_are(half.contents(mask)) {
+            if (*slab).out_are(half.contents(mask)) {
                 self.slabs.abandon(slab);
                 self.depot.take_half();
                 surplus.set_kit(Kit { slab, magazine: half, mask, parent: address });
@@ -568,6 +601,7 @@ impl Shared {
     ) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
+        self.check_links(parent, "slab_alloc");
         self.reap(parent, surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
@@ -579,7 +613,11 @@ impl Shared {
                     self.depot.keep_empty(spare, geometry, self.slabs.out(), surplus);
                 }
             } else {
-                let quota = child.loaded.quota(mask);
+                let mut quota = child.loaded.quota(mask);
+                if quota.wrapping_sub(1) >= geometry.rounds() {
+                    corrupted("slab_alloc", parent, child.loaded);
+                    quota = 1;
+                }
                 child.loaded.set_quota(mask, (2 * quota).min(geometry.rounds()));
                 child.loaded.fill(quota, |rounds| self.take(parent, rounds));
             }
@@ -595,6 +633,7 @@ impl Shared {
         surplus: &mut Surplus,
     ) -> bool {
         let geometry = &parent.geometry;
+        self.check_links(parent, "slab_free");
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
             let wanted = self.depot.wants_full(geometry, self.slabs.out());

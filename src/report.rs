@@ -158,7 +158,7 @@ impl Report {
 /// unknown word is named, once.
 pub fn options(pool: Option<&Pool<'_>>) -> Options {
     let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
-    Options::parse(words, pool, |word| {
+    Options::parse(words, pool, &mut |word| {
         if !UNKNOWN_NAMED.swap(true, Relaxed) {
             let mut line = Text::EMPTY;
             line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known: ");

@@ -77,7 +77,7 @@ pub fn set_default(words: &[u8]) -> bool {
 /// The modes that words say; none if there is something else in them.
 fn read(words: &[u8]) -> Option<Modes> {
     let mut known = !words.contains(&b':') && !words.contains(&b';');
-    let options = Options::parse(words, None, |_| known = false);
+    let options = Options::parse(words, None, &mut |_| known = false);
     known &= !options.abort && !options.help;
     known.then_some(options.modes)
 }

@@ -33,6 +33,7 @@ use super::record::Record;
 use crate::chunk::{GUARDED, chunk_of};
 use crate::geometry::{CHUNK, PAGE, PAGES};
 use crate::os;
+use crate::registry;
 
 /// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever written.
 const HEADER: usize = CHUNK / 8;
@@ -127,7 +128,12 @@ impl GuardChunk {
         // SAFETY: a new reservation is writable and zeroed, all zeroes is a chunk without slots, and nobody else
         // knows it. What is behind the header is not in use.
         unsafe {
+            if !registry::add(chunk.addr()) {
+                os::release(chunk.cast(), bytes);
+                return ptr::null_mut();
+            }
             if !os::protect(chunk.cast::<u8>().add(header), bytes - header, os::Access::None) {
+                registry::remove(chunk.addr());
                 os::release(chunk.cast(), bytes);
                 return ptr::null_mut();
             }
@@ -146,6 +152,7 @@ impl GuardChunk {
     /// # Safety
     /// Nobody uses it or an object of it.
     pub unsafe fn release(chunk: *mut GuardChunk) {
+        registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe { os::release(chunk.cast(), (*chunk).bytes) }
     }
