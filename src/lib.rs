@@ -25,6 +25,7 @@
 //! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
 //! | [`guard`] | objects against protected pages, and what is said when an access to one faults |
 //! | [`tools`] | what AddressSanitizer, valgrind and the like are told of objects |
+//! | [`trace`] | a record of all calls, for a replay |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -82,5 +83,10 @@ pub mod tools;
 #[cfg(not(feature = "debug"))]
 #[path = "tools/off.rs"]
 pub mod tools;
+#[cfg(all(feature = "debug", unix))]
+pub mod trace;
+#[cfg(not(all(feature = "debug", unix)))]
+#[path = "trace/off.rs"]
+pub mod trace;
 mod unload;
 pub mod validate;

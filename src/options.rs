@@ -81,6 +81,8 @@ pub const WORDS: &[Word] = &[
         Effect::Modes(Modes::GUARD),
         "objects end at a protected page, and are protected when they are freed",
     ),
+    #[cfg(all(feature = "debug", unix))]
+    word("trace", Effect::Modes(Modes::TRACE), "all calls are written to the file SLAB_TRACE"),
     word(
         "leaks",
         Effect::Modes(Modes::LEAKS),

@@ -70,6 +70,7 @@ impl ParentPool {
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
+            debug::before_parent_goes(this);
             HEAP.disown(this.addr());
             guard::forget(this.addr());
             guard::sample::choose();
@@ -101,6 +102,7 @@ impl ParentPool {
             if (*this).num_elements == 0 {
                 return;
             }
+            debug::before_parent_goes(this);
             let parent = &*this;
             let modes = parent.modes.get();
             let mut surplus = parent.surplus();

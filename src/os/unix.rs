@@ -232,7 +232,8 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
     }
 }
 
-fn is_privileged() -> bool {
+/// Whether the program has more rights than its user.
+pub fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe {
         #[cfg(any(target_os = "linux", target_os = "android"))]
