@@ -22,6 +22,7 @@ use core::ptr;
 
 use crate::chunk::{owner_if_any, owner_of};
 use crate::debug;
+use crate::guard;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
 use crate::parent::ParentPool;
@@ -51,6 +52,7 @@ impl ChildPool {
                 previous: Magazine::NONE,
                 mask: 0,
             });
+            debug::after_create_child(this, parent);
         }
     }
 
@@ -78,7 +80,12 @@ impl ChildPool {
     pub unsafe fn zalloc(this: *mut ChildPool) -> *mut c_void {
         // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
         unsafe {
-            let object = ChildPool::alloc(this);
+            let child = &mut *this;
+            let object = if child.loaded.is_empty(child.mask) {
+                alloc_slow_for(child, true)
+            } else {
+                child.loaded.pop().cast()
+            };
             if !object.is_null() {
                 let bytes = (*(*this).parent).item_size.max(1) as usize;
                 ptr::write_bytes(object.cast::<u8>(), 0, bytes);
@@ -119,6 +126,7 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else {
                 return;
             };
+            debug::before_destroy_child(child);
             if debug::instead_of_destroy_child(parent, child) {
                 return;
             }
@@ -209,14 +217,26 @@ impl ChildPool {
 #[cold]
 #[inline(never)]
 pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { alloc_slow_for(child, false) }
+}
+
+/// The same, for a caller that will zero the object or not.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cold]
+#[inline(never)]
+unsafe fn alloc_slow_for(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         if !child.previous.is_empty(child.mask) {
             mem::swap(&mut child.loaded, &mut child.previous);
-            return child.loaded.pop().cast();
+            let drawn = guard::sample::count(&*child.parent, child.loaded.rounds(child.mask));
+            return if drawn.is_null() { child.loaded.pop().cast() } else { drawn.cast() };
         }
         let parent = child.live_parent();
-        if let Some(object) = debug::instead_of_alloc(parent, child) {
+        if let Some(object) = debug::instead_of_alloc(parent, child, zeroed) {
             return object.cast();
         }
         let Some(parent) = parent else {
@@ -236,10 +256,17 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
                 Some(if empty { ptr::null_mut() } else { child.loaded.pop() })
             }
         });
-        match object {
-            Some(object) => object.cast(),
-            None => alloc_slow(child),
+        let Some(object) = object else {
+            return alloc_slow_for(child, zeroed);
+        };
+        if !object.is_null() && child.mask != 0 {
+            let drawn = guard::sample::count(parent, 1 + child.loaded.rounds(child.mask));
+            if !drawn.is_null() {
+                child.loaded.push(object);
+                return drawn.cast();
+            }
         }
+        object.cast()
     }
 }
 
@@ -255,6 +282,7 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
     if object.is_null() {
         return;
     }
+    debug::before_free(child, object);
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         let parent = child.live_parent();
@@ -304,6 +332,10 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
                 Ok(())
             }
             Owner::Limbo => HEAP.free_in_limbo(object),
+            Owner::Guards => {
+                guard::free(function, object);
+                Ok(())
+            }
             Owner::None => Err(Misuse::NotAnObject),
         }
     };

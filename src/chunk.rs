@@ -34,6 +34,7 @@ use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PA
 use crate::os;
 use crate::registry;
 use crate::slab::Slab;
+use crate::tools;
 
 /// The owner word of a page that is in no slab.
 pub const FREE: usize = 0;
@@ -43,6 +44,8 @@ pub const LIMBO: usize = 1;
 pub const MAGAZINES: usize = 2;
 /// The owner word of the slab of a kit that the heap keeps for its pool's next child.
 pub const PARKED: usize = 3;
+/// The owner word of the pages of guarded objects, whose chunks are not the heap's ([`crate::guard`]).
+pub const GUARDED: usize = 4;
 
 /// The least distance of objects at which not every page of their slab is looked up.
 const SPARSE: usize = 4 * PAGE;
@@ -74,6 +77,9 @@ pub struct Chunk {
     pub buddy: Buddy,
     slabs: [Slab; SLOTS],
 }
+
+/// Where in every kind of chunk the owner words are.
+pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
 
 const HEADER: usize = HEADER_PAGES * PAGE;
 const _: () = assert!(size_of::<Chunk>() <= HEADER);
@@ -231,6 +237,7 @@ impl Chunk {
                 }
                 (*chunk).bytes = bytes;
                 (*chunk).large = large;
+                tools::chunk_reserved(chunk.cast(), bytes);
             }
         }
         chunk
@@ -243,7 +250,10 @@ impl Chunk {
     pub unsafe fn release(chunk: *mut Chunk) {
         registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
-        unsafe { os::release(chunk.cast(), (*chunk).bytes) }
+        unsafe {
+            tools::chunk_released(chunk.cast(), (*chunk).bytes);
+            os::release(chunk.cast(), (*chunk).bytes);
+        }
     }
 
     /// Makes a slab of the run that starts at `page`.
@@ -281,6 +291,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE);
+            tools::slab_gone((*slab).base(), (*slab).bytes());
             let chunk = chunk_of(slab.cast());
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
@@ -312,6 +323,7 @@ impl Chunk {
         };
         if order == LARGE {
             each(first);
+            each(first + 1);
         } else if stride < SPARSE {
             (first..first + (1 << order)).for_each(each);
         } else {

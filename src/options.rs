@@ -75,6 +75,14 @@ pub const WORDS: &[Word] = &[
         Effect::Modes(Modes::QUARANTINE),
         "freed objects wait before they are used again",
     ),
+    #[cfg(all(feature = "debug", unix))]
+    word(
+        "guard",
+        Effect::Modes(Modes::GUARD),
+        "objects end at a protected page, and are protected when they are freed",
+    ),
+    #[cfg(all(feature = "debug", unix))]
+    word("trace", Effect::Modes(Modes::TRACE), "all calls are written to the file SLAB_TRACE"),
     word(
         "leaks",
         Effect::Modes(Modes::LEAKS),

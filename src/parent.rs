@@ -25,6 +25,7 @@ use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, List};
 use crate::geometry::{Geometry, class_of, rounds};
+use crate::guard;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
@@ -85,7 +86,10 @@ impl ParentPool {
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
+            debug::before_parent_goes(this);
             HEAP.disown(this.addr());
+            guard::forget(this.addr());
+            guard::sample::choose();
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
@@ -114,24 +118,27 @@ impl ParentPool {
             if (*this).num_elements == 0 {
                 return;
             }
+            debug::before_parent_goes(this);
             let parent = &*this;
             let modes = parent.modes.get();
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let shared = parent.shared.get();
+            let (mut objects_out, mut caching) = (guard::count_live(this.addr()), 0);
             if (*shared).holders != 0 || (*shared).slabs.count() != 0 {
                 let mut surplus = Surplus::EMPTY;
                 let mut shared = parent.lock();
                 shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
                 // Children of a pool with modes cache nothing.
-                let caching = if modes.is_empty() { shared.holders } else { 0 };
-                let objects_out = shared.slabs.out();
+                caching = if modes.is_empty() { shared.holders } else { 0 };
+                objects_out += shared.slabs.out();
                 drop(shared);
                 HEAP.take_back(&mut surplus);
-                if objects_out != 0 {
-                    report::leak(parent, objects_out, caching);
-                }
+            }
+            if objects_out != 0 {
+                report::leak(parent, objects_out, caching);
             }
             HEAP.disown(this.addr());
+            guard::forget(this.addr());
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
             debug::after_destroy_parent(this, modes);
@@ -203,7 +210,7 @@ impl ParentPool {
             slabs_full,
             slabs_partial,
             slabs_empty,
-            objects_out: shared.slabs.out(),
+            objects_out: shared.slabs.out() + guard::count_live((&raw const *self).addr()),
             objects_in_depot: shared.depot.objects(&self.geometry),
             peak_objects_out: shared.slabs.peak(),
             children: shared.holders as usize,
@@ -636,7 +643,8 @@ impl Shared {
     }
 
     /// Gives a busy child one magazine of the larger size for those it has, with all their rounds in it: it is not
-    /// full. Reports a quota that was overwritten, and starts again with the least one. Nothing changes if the child is not busy, or has the larger size already, or there is no memory.
+    /// full. Reports a quota that was overwritten, and starts again with the least one. Nothing changes if the child is not busy, or has the larger size already, or objects are
+    /// sampled, or there is no memory.
     fn promote(
         &mut self,
         parent: &ParentPool,
@@ -654,7 +662,8 @@ impl Shared {
                 child.loaded.set_quota(mask, 1);
                 return;
             }
-            if mask == busy_mask || quota < rounds(mask) + BUSY_VISITS {
+            let busy = quota >= rounds(mask) + BUSY_VISITS && !guard::sample::is_on();
+            if mask == busy_mask || !busy {
                 return;
             }
             self.check_link(parent, function, List::Empty, busy_mask);

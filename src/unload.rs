@@ -7,10 +7,12 @@
 //! A process may end anywhere, even in a signal handler within the library: if the heap is locked, nothing
 //! happens.
 
+use crate::guard;
 use crate::heap::HEAP;
 use crate::os;
 use crate::print::{Format, print};
 use crate::report;
+use crate::trace;
 
 #[cfg(unix)]
 #[used]
@@ -35,6 +37,8 @@ extern "C" fn at_unload() {
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }
+    trace::at_unload();
+    guard::at_unload();
     HEAP.release_free_memory();
 }
 

@@ -17,13 +17,16 @@ use super::Modes;
 use super::choice::given_any;
 use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
 use super::layout::lead;
+use super::recorded::after_alloc;
 use crate::child::{self, ChildPool};
 use crate::chunk::slab_of;
+use crate::guard::{self, Purpose};
 use crate::heap::{HEAP, Owner, owner};
 use crate::parent::{ParentPool, Shared};
 use crate::report::{self, Misuse, Report};
 use crate::slab::Slab;
 use crate::surplus::Surplus;
+use crate::tools;
 use crate::validate;
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
@@ -34,12 +37,17 @@ use crate::validate;
 pub unsafe fn instead_of_alloc(
     parent: Option<&ParentPool>,
     child: *mut ChildPool,
+    zeroed: bool,
 ) -> Option<*mut u8> {
     // SAFETY: the caller's promise.
     unsafe {
         match parent {
             Some(parent) if parent.modes.get().is_empty() => None,
-            Some(parent) => Some(alloc(parent, child)),
+            Some(parent) => {
+                let object = alloc(parent, child);
+                after_alloc(parent, child, object, zeroed);
+                Some(object)
+            }
             None => {
                 report_no_pool("slab_alloc", child);
                 None
@@ -153,7 +161,12 @@ pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes) {
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub unsafe fn new_slab(_parent: &ParentPool, _slab: *mut Slab) {}
+pub unsafe fn new_slab(parent: &ParentPool, slab: *mut Slab) {
+    if parent.modes.get().has(Modes::TOOLS) {
+        // SAFETY: the caller's promise.
+        unsafe { tools::slab_made((*slab).base(), (*slab).bytes()) }
+    }
+}
 
 /// Allocates an object, or returns null.
 ///
@@ -165,6 +178,12 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
         let _entry = Entry::new(parent, child, "slab_alloc");
+        if parent.modes.get().has(Modes::GUARD) {
+            let object = guard::alloc(parent, Purpose::Mode);
+            if !object.is_null() {
+                return object;
+            }
+        }
         let mut surplus = Surplus::EMPTY;
         let mut shared = parent.lock();
         count(&mut shared, child);
@@ -172,7 +191,14 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
         drop(shared);
         HEAP.take_back(&mut surplus);
         validate::after_slow_path(parent);
-        if slot.is_null() { slot } else { slot.add(lead_of(parent)) }
+        if slot.is_null() {
+            return slot;
+        }
+        let object = slot.add(lead_of(parent));
+        if parent.modes.get().has(Modes::TOOLS) {
+            tools::allocated(object, parent.item_size);
+        }
+        object
     }
 }
 
@@ -196,7 +222,7 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
                     let words = match other {
                         Owner::Parent(_) => Some("object of another pool"),
                         Owner::Limbo => Some("object of a pool that is destroyed"),
-                        Owner::None => None,
+                        Owner::Guards | Owner::None => None,
                     };
                     if let Some(words) = words {
                         report::problem(FUNCTION, Some(parent), object.addr(), words);
@@ -223,6 +249,9 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
         }
         match (*slab_of(object)).is_out(slot) {
             Some(true) => {
+                if parent.modes.get().has(Modes::TOOLS) {
+                    tools::freed(object, parent.item_size);
+                }
                 shared.put(parent, function, &[slot], &mut surplus);
             }
             Some(false) => report::misuse(function, Some(parent), object, Misuse::DoubleFree),

@@ -25,7 +25,9 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
+use crate::chunk::{
+    self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
+};
 use crate::debug;
 use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
@@ -37,6 +39,7 @@ use crate::slab::Slab;
 use crate::stats::{self, HeapNumbers, PoolNumbers};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
+use crate::tools;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
 use known::KNOWN;
@@ -193,6 +196,9 @@ impl Heap {
                 let slab = slab_of(object);
                 let lead = debug::lead((*slab).item().0, (*slab).stride());
                 let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
+                if result.is_ok() && tools::watch_objects() {
+                    tools::freed(object, (*slab).item().0);
+                }
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, now, &mut unused);
                 }
@@ -239,6 +245,14 @@ impl Heap {
         // SAFETY: the caller's promise for the pool's side, and the heap's lock for all others.
         unsafe { names::set(name, text) };
         name
+    }
+
+    /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the heap.
+    #[cfg(feature = "debug")]
+    pub fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
+        if let Some(state) = self.try_lock() {
+            look(state.name(parent));
+        }
     }
 
     /// Calls `look` with the heap locked.
@@ -332,6 +346,8 @@ pub enum Owner {
     Parent(usize),
     /// None any more.
     Limbo,
+    /// The guards, whatever pool it is of.
+    Guards,
     /// The page has no objects.
     None,
 }
@@ -345,6 +361,7 @@ pub unsafe fn owner(object: *mut u8) -> Owner {
     match unsafe { owner_if_any(object) } {
         chunk::FREE | MAGAZINES | PARKED => Owner::None,
         LIMBO => Owner::Limbo,
+        GUARDED => Owner::Guards,
         parent => Owner::Parent(parent),
     }
 }

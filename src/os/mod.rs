@@ -8,3 +8,14 @@
 mod family;
 
 pub use family::*;
+
+#[cfg(all(unix, feature = "debug"))]
+#[path = "unix_faults.rs"]
+mod faults;
+#[cfg(all(unix, feature = "debug"))]
+pub use faults::*;
+#[cfg(all(unix, feature = "debug"))]
+#[path = "unix_trace.rs"]
+mod trace;
+#[cfg(all(unix, feature = "debug"))]
+pub use trace::*;

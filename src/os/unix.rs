@@ -53,8 +53,8 @@ mod word_mutex;
 #[cfg(target_vendor = "apple")]
 pub use system::unlock_mutex_in_forked_child;
 pub use system::{
-    RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, lock_mutex, purge, try_lock_mutex,
-    unlock_mutex, without_huge_pages,
+    RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, is_privileged, lock_mutex, purge,
+    try_lock_mutex, unlock_mutex, without_huge_pages,
 };
 
 /// The file descriptor of stderr.
