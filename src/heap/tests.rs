@@ -261,3 +261,28 @@ fn every_broken_invariant_is_seen() {
         seen("a large object's chunk has not one slab", &|_, _, large| Chunk::close(large));
     }
 }
+
+#[test]
+fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let mask = page.magazine_mask();
+    let kit = Kit {
+        slab: heap.make_slab(PARENT, &page),
+        magazine: heap.make_magazine(page.class),
+        mask,
+        parent: PARENT,
+    };
+    let mut surplus = Surplus::new(mask);
+    // SAFETY: nobody else has what is in the kit.
+    unsafe { surplus.set_kit(kit) };
+    heap.take_back(surplus);
+
+    // The slab of magazine blocks is kept, the kit's is not.
+    for _ in 0..PAGES_OF_ONE_CHUNK - 1 {
+        assert!(!heap.make_slab(PARENT, &page).is_null());
+        assert_eq!(heap.chunks(), 1);
+    }
+    assert!(!heap.make_slab(PARENT, &page).is_null());
+    assert_eq!(heap.chunks(), 2);
+}
