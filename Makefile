@@ -13,7 +13,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
 
 .PHONY: help build header demo measure install clean
 .PHONY: bench bench-quick bench-test
-.PHONY: fuzz soak abi
+.PHONY: fuzz soak coverage abi
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
 help: ## Lists the targets
@@ -90,6 +90,11 @@ fuzz: ## Looks for new sequences of calls for MINUTES, guided by coverage, with 
 soak: ## Runs everything at once for MINUTES, in THREADS threads, and watches the memory
 	scripts/setup soak
 	scripts/soak $(MINUTES) $(THREADS)
+
+# COVERAGE_FLAGS=--show lists the lines that are not reached.
+coverage: ## Measures which lines and branches of src/ the tests reach
+	scripts/setup coverage
+	scripts/coverage $(COVERAGE_FLAGS)
 
 abi: ## Describes the ABI anew, below abi/
 	scripts/setup test

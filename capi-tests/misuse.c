@@ -9,6 +9,7 @@
 #include "live_objects.h"
 #include "must.h"
 #include "slab.h"
+#include "slab_ext.h"
 
 #include <string.h>
 
@@ -252,6 +253,51 @@ pointer_into_an_object_is_reported(void **state)
    assert_reported(off_by_half_through_destroyed_child_body, "not an object of a pool", 1);
 }
 
+/* The bytes behind the last object of a slab are no object's, and lead to its slab all the same. */
+static void
+free_behind_the_last_object(bool through_zeroed)
+{
+   struct slab_parent_stats stats;
+   struct live_objects live;
+   struct pools pools;
+   uintptr_t object, first;
+
+   live_create(&live, many);
+   pools_create(&pools);
+   live_add(&live, slab_alloc(&pools.child), item_size);
+   stats.struct_size = sizeof(stats);
+   MUST(slab_get_parent_stats(&pools.parent, &stats) == 0);
+   MUST(stats.objects_per_slab * stats.element_size < stats.slab_bytes);
+   object = (uintptr_t)live.objects[0].ptr;
+   first = object / stats.slab_bytes * stats.slab_bytes;
+   slab_free(through_zeroed ? &pools.zeroed : &pools.child,
+             (void *)(first + stats.objects_per_slab * stats.element_size));
+   pools_hand_back(&pools);
+   pools_work(&pools, &live);
+}
+
+static void
+behind_the_last_object_body(void *arg)
+{
+   (void)arg;
+   free_behind_the_last_object(false);
+}
+
+static void
+behind_the_last_object_through_destroyed_child_body(void *arg)
+{
+   (void)arg;
+   free_behind_the_last_object(true);
+}
+
+static void
+address_behind_the_last_object_is_reported(void **state)
+{
+   (void)state;
+   assert_reported(behind_the_last_object_body, "not an object of a pool", 1);
+   assert_reported(behind_the_last_object_through_destroyed_child_body, "not an object of a pool", 1);
+}
+
 static void
 proper_use_body(void *arg)
 {
@@ -289,6 +335,7 @@ main(void)
       cmocka_unit_test(double_free_through_destroyed_child_is_reported),
       cmocka_unit_test(double_frees_en_masse_are_reported),
       cmocka_unit_test(pointer_into_an_object_is_reported),
+      cmocka_unit_test(address_behind_the_last_object_is_reported),
       cmocka_unit_test(proper_use_reports_nothing),
    };
 

@@ -420,4 +420,43 @@ mod tests {
         assert_eq!(buddy.dirty_pages(), 0);
         validate(&buddy);
     }
+
+    /// What is found in a chunk of which one page is handed out, with more of it changed by `damage`.
+    fn problems(damage: impl FnOnce(&mut Buddy)) -> Vec<&'static str> {
+        let mut buddy = seeded();
+        assert_eq!(buddy.alloc(0), Some(HEADER_PAGES));
+        validate(&buddy);
+        damage(&mut buddy);
+        let mut problems = Vec::new();
+        buddy.validate(|problem| problems.push(problem));
+        problems
+    }
+
+    #[test]
+    fn every_broken_invariant_is_seen() {
+        // The first free run of order 0 is the twin of the page that is handed out.
+        let first = HEADER_PAGES + 1;
+        let seen = |words, damage: &dyn Fn(&mut Buddy)| {
+            let problems = problems(damage);
+            assert!(problems.contains(&words), "not seen, but {problems:?}: {words}");
+        };
+        seen("the set of orders is not that of the lists", &|buddy| buddy.orders[0] ^= 1);
+        seen("a free run is not linked as it should be", &|buddy| buddy.nodes[first].previous = 1);
+        seen("a free run is out of place", &|buddy| {
+            buddy.heads[0][0] = 1;
+            buddy.nodes[1] = buddy.nodes[first];
+        });
+        seen("a free run is not merged with its buddy", &|buddy| {
+            buddy.nodes[HEADER_PAGES].order_plus_1 = 1;
+        });
+        seen("a page is in two free runs", &|buddy| {
+            // The run of order 1 starts with the one of order 0.
+            buddy.heads[0][1] = HEADER_PAGES as u16;
+            buddy.nodes[HEADER_PAGES] = Node { order_plus_1: 2, ..buddy.nodes[first] };
+        });
+        seen("a free run is on the list of the wrong state", &|buddy| {
+            buddy.dirty[first / 64] |= 1 << (first % 64);
+        });
+        seen("free pages are not counted as they should be", &|buddy| buddy.free_pages -= 1);
+    }
 }

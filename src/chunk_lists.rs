@@ -165,3 +165,16 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_noted_and_empty_is_seen() {
+        let lists = ChunkLists { occupied: 1 << 3, ..ChunkLists::EMPTY };
+        let mut problems = Vec::new();
+        lists.validate(|list, words| problems.push((list, words)));
+        assert_eq!(problems, [(3, "a list of chunks is not noted as it is")]);
+    }
+}

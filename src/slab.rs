@@ -186,7 +186,7 @@ impl Slab {
 
     /// Takes objects back from the end of `rounds`, for as long as they lie in this slab and are out.
     /// Returns how many of `rounds` are left, and what is wrong with the last of these if it is in this
-    /// slab.
+    /// slab. The last of `rounds` is.
     pub fn put(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         let base = self.base().addr();
         let (stride, reciprocal) = (self.stride as usize, self.reciprocal);
@@ -197,6 +197,10 @@ impl Slab {
             // An address below the base comes out as a huge offset.
             let offset = rounds[left - 1].addr().wrapping_sub(base);
             if offset >= end {
+                if left == rounds.len() {
+                    // The caller found this slab by it, so that it is behind the last object.
+                    result = Err(Misuse::NotAnObject);
+                }
                 break;
             }
             let index = divide(offset as u32, reciprocal) as usize % MAX_OBJECTS;
@@ -393,10 +397,21 @@ pub(crate) mod tests {
         let far = isize::try_from(1i64 << 32).unwrap_or(1 << 30);
         for elsewhere in [-96isize, 85 * 96, 8191, far] {
             let elsewhere = slab.base().wrapping_offset(elsewhere);
-            assert_eq!(slab.put(&[rounds[0], elsewhere]), (2, Ok(())));
+            assert_eq!(slab.put(&[elsewhere, rounds[0]]), (1, Ok(())));
+            assert_eq!(slab.take(&mut rounds[..1]), 1);
         }
         assert_eq!(slab.put(&[ptr::null_mut(), rounds[0], rounds[1]]), (1, Ok(())));
         assert_eq!(slab.put(&[rounds[2], rounds[1]]), (2, Err(Misuse::DoubleFree)));
+        assert_eq!(slab.used(), 1);
+    }
+
+    #[test]
+    fn an_address_behind_the_last_object_is_no_object() {
+        let mut slab = slab(96, 64);
+        let mut rounds = [ptr::null_mut(); 1];
+        slab.take(&mut rounds);
+        let behind = slab.base().wrapping_add(85 * 96);
+        assert_eq!(slab.put(&[rounds[0], behind]), (2, Err(Misuse::NotAnObject)));
         assert_eq!(slab.used(), 1);
     }
 

@@ -267,4 +267,15 @@ mod tests {
             |parent, _, _| rounds(parent)[0] = replaced.get(),
         );
     }
+
+    #[test]
+    fn an_object_in_the_depot_whose_slab_is_another_pools_is_seen() {
+        use crate::chunk::{Chunk, LIMBO};
+        // SAFETY: the slab is the test's alone.
+        let give_to = |object, owner| unsafe { Chunk::set_owner(slab_of(object), owner) };
+        must_be_seen(
+            |_, _, in_depot| give_to(in_depot, LIMBO),
+            |parent, _, in_depot| give_to(in_depot, (&raw const *parent).addr()),
+        );
+    }
 }

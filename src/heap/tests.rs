@@ -218,3 +218,73 @@ fn requests_fill_chunks_in_use_before_others() {
     heap.trim();
     assert_eq!(heap.chunks(), 0);
 }
+
+/// What is found in a heap with a slab of two pages and one of a large object, after `damage` to them.
+fn problems(damage: impl FnOnce(&mut State, *mut Slab, *mut Slab)) -> Vec<&'static str> {
+    let heap = Heap::new();
+    let slab = heap.make_slab(PARENT, &Geometry::new(2 * PAGE as u32, 1));
+    let large = heap.make_slab(PARENT, &Geometry::new(CHUNK as u32, 1));
+    let mut state = heap.lock();
+    state.validate(|_, words| panic!("{words}"));
+    damage(&mut state, slab, large);
+    let mut problems = Vec::new();
+    state.validate(|_, words| problems.push(words));
+    // What is broken stays as it is.
+    problems
+}
+
+#[test]
+fn every_broken_invariant_is_seen() {
+    type Damage<'a> = &'a dyn Fn(&mut State, *mut Slab, *mut Slab);
+    let seen = |words, damage: Damage<'_>| {
+        let problems = problems(damage);
+        assert!(problems.contains(&words), "not seen, but {problems:?}: {words}");
+    };
+    seen("the heap's pages are miscounted", &|state, _, _| state.mapped += CHUNK);
+    seen("the heap's slabs are miscounted", &|state, _, _| state.object_slabs += 1);
+    // SAFETY: the chunks and slabs are the test's.
+    unsafe {
+        seen("a chunk is on the wrong list", &|_, slab, _| (*chunk_of(slab.cast())).list += 1);
+        seen("a page is neither in a slab nor free", &|_, slab, _| {
+            (*chunk_of(slab.cast())).purging += 1;
+        });
+        seen("a page does not lead to its slab", &|_, slab, _| {
+            let page = (*slab).first_page();
+            (*slab).init(page, &Geometry::new(4 * PAGE as u32, 1));
+        });
+        seen("a slab is out of place", &|_, slab, _| {
+            (*slab).init(1, &Geometry::new(PAGE as u32, 1));
+            Chunk::set_owner(slab, PARENT);
+        });
+        seen("a page has an owner and is in no slab", &|_, slab, _| {
+            Chunk::close(slab);
+            Chunk::set_owner(slab, PARENT);
+        });
+        seen("a large object's chunk has not one slab", &|_, _, large| Chunk::close(large));
+    }
+}
+
+#[test]
+fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let mask = page.magazine_mask();
+    let kit = Kit {
+        slab: heap.make_slab(PARENT, &page),
+        magazine: heap.make_magazine(page.class),
+        mask,
+        parent: PARENT,
+    };
+    let mut surplus = Surplus::new(mask);
+    // SAFETY: nobody else has what is in the kit.
+    unsafe { surplus.set_kit(kit) };
+    heap.take_back(surplus);
+
+    // The slab of magazine blocks is kept, the kit's is not.
+    for _ in 0..PAGES_OF_ONE_CHUNK - 1 {
+        assert!(!heap.make_slab(PARENT, &page).is_null());
+        assert_eq!(heap.chunks(), 1);
+    }
+    assert!(!heap.make_slab(PARENT, &page).is_null());
+    assert_eq!(heap.chunks(), 2);
+}

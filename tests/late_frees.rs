@@ -1,0 +1,89 @@
+//! Frees that come when what they belong to is gone: reported, or put right, and never followed by a crash.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::mem::MaybeUninit;
+use core::ptr;
+use std::sync::Mutex;
+
+use mesa_slab_core::capi::*;
+use mesa_slab_core::capi_ext::*;
+
+static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
+/// One test at a time has the reports.
+static ALONE: Mutex<()> = Mutex::new(());
+
+unsafe extern "C" fn note(_: *mut c_void, report: *const c_char) {
+    // SAFETY: the library passes a string.
+    let report = unsafe { CStr::from_ptr(report) };
+    REPORTS.lock().unwrap().push(report.to_string_lossy().into_owned());
+}
+
+fn reports_of(body: impl FnOnce()) -> Vec<String> {
+    let _alone = ALONE.lock().unwrap();
+    slab_set_report_handler(Some(note), ptr::null_mut());
+    body();
+    slab_set_report_handler(None, ptr::null_mut());
+    std::mem::take(&mut REPORTS.lock().unwrap())
+}
+
+fn zeroed<T>() -> T {
+    // SAFETY: zeroes are a pool or a child that was never created.
+    unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+#[test]
+fn a_second_free_is_reported_when_the_slab_is_gone_too() {
+    let reports = reports_of(|| {
+        let (mut parent, mut child): (slab_parent_pool, slab_child_pool) = (zeroed(), zeroed());
+        // A pool of the other size keeps the chunk.
+        let mut other: slab_mempool = zeroed();
+        // SAFETY: the pools are this function's. The second free is the error that is to be seen: its address
+        // is in a chunk.
+        unsafe {
+            slab_create(&mut other, 40_000, 4);
+            let kept = slab_alloc_st(&mut other);
+            slab_create_parent(&mut parent, 96, 16);
+            slab_create_child(&mut child, &mut parent);
+            let object = slab_alloc(&mut child);
+            slab_free(&mut child, object);
+            slab_destroy_child(&mut child);
+            slab_destroy_parent(&mut parent);
+            slab_free(&mut child, object);
+            slab_free_st(&mut other, kept);
+            assert_eq!(slab_validate(&mut other.parent), 0);
+            slab_destroy(&mut other);
+        }
+    });
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("not an object of a pool"), "{reports:?}");
+}
+
+#[test]
+fn a_child_that_outlives_its_pool_and_is_used_with_the_next_one_loses_no_object() {
+    let reports = reports_of(|| {
+        let (mut parent, mut old): (slab_parent_pool, slab_child_pool) = (zeroed(), zeroed());
+        let mut new: slab_child_pool = zeroed();
+        // SAFETY: the pools are this function's. That `old` is used after its pool is against the rules, and yet
+        // nothing may be lost.
+        unsafe {
+            slab_create_parent(&mut parent, 96, 16);
+            slab_create_child(&mut old, &mut parent);
+            let first = slab_alloc(&mut old);
+            slab_free(&mut old, first);
+            slab_create_parent(&mut parent, 96, 16);
+            slab_create_child(&mut new, &mut parent);
+            let second = slab_alloc(&mut new);
+            slab_free(&mut old, second);
+            slab_destroy_child(&mut old);
+            slab_destroy_child(&mut new);
+            assert_eq!(slab_validate(&mut parent), 0);
+            slab_destroy_parent(&mut parent);
+            slab_trim_heap();
+            let mut heap: slab_heap_stats = zeroed();
+            heap.struct_size = size_of::<slab_heap_stats>();
+            slab_get_heap_stats(&mut heap);
+            assert_eq!((heap.object_slabs, heap.mapped), (0, 0));
+        }
+    });
+    assert_eq!(reports, Vec::<String>::new());
+}
