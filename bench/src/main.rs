@@ -2,16 +2,25 @@
 //!
 //! | file | what it is |
 //! |---|---|
+//! | `arguments.rs` | the command line |
 //! | `api.rs` | the functions of `slab.h` as a table |
 //! | `allocators/` | what is measured: shared objects, general allocators, and one that does nothing |
 //! | `workloads/` | what is timed, over `pools.rs` and `trace/`; the loops are C, in `loops/` |
 //! | `rounds.rs`, `clock.rs`, `statistics.rs` | how it is timed, and what becomes of the samples |
-//! | `results.rs`, `table.rs`, `page.rs`, `chart.rs` | JSON, the terminal, a page with charts |
+//! | `memory/`, `instructions.rs` | what is held, and what is executed, in processes of their own (`own_process.rs`) |
+//! | `results.rs`, `ahead.rs` | what was found |
+//! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
 
+mod ahead;
 mod allocators;
 mod api;
-mod chart;
+mod arguments;
+mod charts;
 mod clock;
+mod instructions;
+mod markdown;
+mod memory;
+mod own_process;
 mod page;
 mod pools;
 mod results;
@@ -21,157 +30,147 @@ mod table;
 mod trace;
 mod workloads;
 
-use allocators::{Allocator, CLASSIC, Kind, NULL, NamedLibrary};
-use anyhow::{Result, ensure};
+use allocators::{Allocator, Kind};
+use anyhow::{Context, Result, ensure};
+use arguments::Arguments;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use results::{Measured, Results};
-use std::path::PathBuf;
+use results::Results;
 use std::time::Duration;
-
-/// Times the functions of slab.h, as several allocators have them.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// Fewer and shorter rounds
-    #[arg(long)]
-    quick: bool,
-
-    /// Only workloads whose names contain this; may be given more than once
-    #[arg(long, value_name = "TEXT")]
-    only: Vec<String>,
-
-    /// Rounds for each workload, instead of what --quick and its absence mean
-    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
-    rounds: Option<u16>,
-
-    /// The shared library that is measured
-    #[arg(long, value_name = "PATH",
-          default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/release/libmesa_slab.so"))]
-    library: PathBuf,
-
-    /// Another shared object with the functions of slab.h; may be given more than once
-    #[arg(long = "lib", value_name = "NAME=PATH")]
-    libraries: Vec<NamedLibrary>,
-
-    /// Only these allocators, beside null and the baseline; may be given more than once
-    #[arg(long = "allocator", value_name = "NAME")]
-    allocators: Vec<String>,
-
-    /// The allocator that the others are compared to
-    #[arg(long, value_name = "NAME", default_value = CLASSIC)]
-    baseline: String,
-
-    /// The folder of the recorded traces
-    #[arg(long, value_name = "FOLDER",
-          default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../capi-tests/driver/traces"))]
-    traces: PathBuf,
-
-    /// Where the results go
-    #[arg(long, value_name = "FILE",
-          default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.json"))]
-    json: PathBuf,
-
-    /// Where the page with the charts goes
-    #[arg(long, value_name = "FILE",
-          default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/../target/bench/results.html"))]
-    page: PathBuf,
-
-    /// Also say what changed against the results of an earlier run
-    #[arg(long, value_name = "FILE")]
-    compare: Option<PathBuf>,
-
-    /// List the workloads and do nothing else
-    #[arg(long)]
-    list: bool,
-}
-
-impl Arguments {
-    fn effort(&self) -> rounds::Effort {
-        let (rounds, turn) = if self.quick { (3, 3) } else { (11, 20) };
-        rounds::Effort {
-            rounds: self.rounds.map_or(rounds, usize::from),
-            turn: Duration::from_millis(turn),
-        }
-    }
-
-    fn workloads(&self) -> Result<Vec<workloads::Workload>> {
-        let mut list = workloads::all(&self.traces)?;
-        list.retain(|workload| {
-            self.only.is_empty() || self.only.iter().any(|text| workload.name.contains(text))
-        });
-        ensure!(!list.is_empty(), "no workload has such a name; --list shows them");
-        Ok(list)
-    }
-
-    fn allocators(&self) -> Result<Vec<Allocator>> {
-        let mut list = allocators::all(&self.library, &self.libraries)?;
-        for name in self.allocators.iter().chain([&self.baseline]) {
-            ensure!(
-                list.iter().any(|of| of.name == *name && of.kind != Kind::Null),
-                "there is no allocator {name}; there are {}",
-                list.iter().map(|of| of.name.as_str()).collect::<Vec<_>>().join(", ")
-            );
-        }
-        ensure!(
-            list.iter().all(|of| of.name != self.baseline || of.kind != Kind::Inlined),
-            "the inlined calls are measured in some workloads only, and cannot be the baseline"
-        );
-        let wanted = |name: &String| {
-            self.allocators.is_empty()
-                || self.allocators.contains(name)
-                || self.libraries.iter().any(|library| library.name == *name)
-        };
-        list.retain(|of| of.name == NULL || of.name == self.baseline || wanted(&of.name));
-        Ok(list)
-    }
-}
 
 fn machine() -> String {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    format!("{} {}, {cores} cores", std::env::consts::ARCH, std::env::consts::OS)
+    let processor = std::fs::read_to_string("/proc/cpuinfo").ok().and_then(|text| {
+        let line = text.lines().find_map(|line| line.strip_prefix("model name"))?;
+        Some(line.trim_start_matches([' ', '\t', ':']).to_owned())
+    });
+    let processor = processor.unwrap_or_else(|| std::env::consts::ARCH.into());
+    format!("{processor}, {cores} cores, {}", std::env::consts::OS)
+}
+
+fn progress(steps: usize) -> Result<ProgressBar> {
+    let style = ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?;
+    Ok(ProgressBar::new(steps as u64).with_style(style))
+}
+
+/// Times, scaling and memory.
+fn measure(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
+    let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
+    let scaling = arguments.scaling();
+    let time_after_freeing = arguments.time_after_freeing();
+    let holding: Vec<_> = allocators.iter().filter(|of| memory::is_for(of)).collect();
+    let steps = workloads.len() + scaling.len() + cases.len();
+    let steps = steps + usize::from(time_after_freeing.is_some());
+    ensure!(steps > 0, "nothing has such a name; --list shows the names");
+
+    let (effort, scaling_effort) = (arguments.effort(), arguments.scaling_effort());
+    let baseline = &arguments.baseline;
+    let own = arguments.own_process();
+    let bar = progress(steps)?;
+
+    let mut results = Results::new(machine(), baseline, effort.rounds, allocators);
+    for workload in &workloads {
+        bar.set_message(workload.name.clone());
+        results.workloads.push(rounds::measure(workload, allocators, baseline, effort));
+        bar.inc(1);
+    }
+    for (live, workload) in &scaling {
+        bar.set_message(workload.name.clone());
+        let result = rounds::measure(workload, allocators, baseline, scaling_effort);
+        results.scaling.push((*live, result));
+        bar.inc(1);
+    }
+    for case in &cases {
+        bar.set_message(case.name.clone());
+        for allocator in &holding {
+            results.memory.push(memory::measure(case, allocator, &own)?);
+        }
+        bar.inc(1);
+    }
+    if let Some(time) = time_after_freeing {
+        bar.set_message("memory, after freeing");
+        results.after_freeing = memory::after_freeing(&holding, time, &own)?;
+    }
+    bar.finish_and_clear();
+    Ok(results)
+}
+
+/// The results that are there, with instructions.
+fn count(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
+    let mut workloads = arguments.workloads()?;
+    workloads.retain(instructions::is_for);
+    ensure!(!workloads.is_empty(), "no workload of one thread has such a name");
+    let allocators: Vec<_> = allocators.iter().filter(|of| of.kind != Kind::General).collect();
+    let bar = progress(allocators.len())?;
+    bar.enable_steady_tick(Duration::from_secs(1));
+    let own = arguments.own_process();
+    let instructions = instructions::measure(&workloads, &allocators, &own, |allocator| {
+        bar.inc(1);
+        bar.set_message(allocator.name.clone());
+    })?;
+    bar.finish_and_clear();
+    let mut results = if arguments.json.exists() {
+        Results::read(&arguments.json)?
+    } else {
+        Results::new(machine(), &arguments.baseline, 0, &[])
+    };
+    results.instructions = instructions;
+    Ok(results)
 }
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
-    let machine = machine();
     workloads::pin_main();
-    let workloads = arguments.workloads()?;
     if arguments.list {
+        let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
+        let scaling = arguments.scaling();
         workloads.iter().for_each(|workload| println!("{}", workload.name));
+        scaling.iter().for_each(|(_, workload)| println!("{}", workload.name));
+        cases.iter().for_each(|case| println!("{}", case.name));
+        println!("memory, after freeing");
         return Ok(());
     }
+    if let Some(name) = &arguments.here.memory_case {
+        let cases = arguments.cases()?;
+        let case = cases.iter().find(|case| case.name == *name);
+        return memory::measure_here(case.context("no such case")?, &arguments.allocator()?);
+    }
+    if let Some(seconds) = arguments.here.after_freeing {
+        let time = Duration::from_secs_f64(seconds);
+        return memory::after_freeing_here(&arguments.allocator()?, time, arguments.quick);
+    }
+    if arguments.here.count_here {
+        let mut workloads = arguments.workloads()?;
+        workloads.retain(instructions::is_for);
+        instructions::count_here(&workloads, &arguments.allocator()?);
+        return Ok(());
+    }
+
     // Before anything is measured, so that a wrong path does not show at the end.
     let old = arguments.compare.as_deref().map(Results::read).transpose()?;
-    let allocators = arguments.allocators()?;
-
-    let effort = arguments.effort();
-    let progress = ProgressBar::new(workloads.len() as u64)
-        .with_style(ProgressStyle::with_template("{bar:30} {pos}/{len} {elapsed_precise} {msg}")?);
-    let mut results = Results {
-        machine,
-        baseline: arguments.baseline.clone(),
-        rounds: effort.rounds,
-        allocators: allocators
-            .iter()
-            .map(|of| Measured { name: of.name.clone(), kind: of.kind })
-            .collect(),
-        workloads: Vec::new(),
+    let results = if arguments.show {
+        Results::read(&arguments.json)?
+    } else if arguments.instructions {
+        count(&arguments, &arguments.allocators()?)?
+    } else {
+        measure(&arguments, &arguments.allocators()?)?
     };
-    for workload in &workloads {
-        progress.set_message(workload.name.clone());
-        results.workloads.push(rounds::measure(workload, &allocators, &arguments.baseline, effort));
-        progress.inc(1);
+    if !arguments.show {
+        results.write(&arguments.json)?;
     }
-    progress.finish_and_clear();
-
-    table::print(&results);
-    results.write(&arguments.json)?;
     page::write(&results, &arguments.page)?;
 
-    println!("\n{}\n{}", arguments.json.display(), arguments.page.display());
+    if arguments.instructions {
+        table::print_instructions(&results);
+    } else {
+        table::print(&results);
+    }
     if let Some((old, path)) = old.as_ref().zip(arguments.compare.as_deref()) {
         table::print_changes(&results, old, path);
     }
+    if arguments.markdown {
+        println!("\n{}", markdown::tables(&results));
+    }
+    println!("\n{}\n{}", arguments.json.display(), arguments.page.display());
     Ok(())
 }

@@ -104,6 +104,18 @@ impl Pools {
         Handle { api: self.api, loops: self.loops, child: &raw mut self.children[index] }
     }
 
+    /// Creates a further child, which is there until [`Pools::destroy`].
+    pub fn create(&mut self, child: &mut Child) -> Handle {
+        // SAFETY: the parent exists; the child is nobody else's.
+        unsafe { (self.api.create_child)(child, &raw mut *self.parent) };
+        Handle { api: self.api, loops: self.loops, child }
+    }
+
+    pub fn destroy(&mut self, child: &mut Child) {
+        // SAFETY: zeroed memory and a destroyed child may be destroyed; this one is nobody else's.
+        unsafe { (self.api.destroy_child)(child) }
+    }
+
     /// The whole life of a child, so many times: it is created, allocates the objects, frees them, and is
     /// destroyed.
     pub fn lives(&mut self, child: &mut Child, objects: &mut [Object], count: usize) {

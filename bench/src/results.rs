@@ -1,6 +1,7 @@
 //! What was measured, as it is written to JSON.
 
-use crate::allocators::Kind;
+use crate::allocators::{Allocator, Kind};
+use crate::workloads::Group;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -14,6 +15,12 @@ pub struct Results {
     pub rounds: usize,
     pub allocators: Vec<Measured>,
     pub workloads: Vec<WorkloadResult>,
+    /// The same churn over more and more live objects, by their number.
+    pub scaling: Vec<(usize, WorkloadResult)>,
+    pub memory: Vec<Memory>,
+    /// What is resident after a million objects were freed, by seconds.
+    pub after_freeing: Vec<Timeline>,
+    pub instructions: Vec<Instructions>,
 }
 
 /// An allocator, in the order in which they are shown.
@@ -26,6 +33,7 @@ pub struct Measured {
 #[derive(Serialize, Deserialize)]
 pub struct WorkloadResult {
     pub name: String,
+    pub group: Group,
     /// What the times are of.
     pub operation: String,
     pub threads: usize,
@@ -50,7 +58,82 @@ pub struct Measurement {
     pub samples: Vec<f64>,
 }
 
+/// What an allocator held in one case. All in bytes of anonymous resident memory, beyond what was there before.
+#[derive(Serialize, Deserialize)]
+pub struct Memory {
+    pub case: String,
+    pub allocator: String,
+    pub object_bytes: u32,
+    /// Objects in use at the point that the case is about, ...
+    pub live: usize,
+    /// ... and what was resident then.
+    pub resident: u64,
+    /// The most there ever was.
+    pub peak: u64,
+    /// With all objects freed and the pools alive.
+    pub held: u64,
+    /// With the pools destroyed as well.
+    pub left: u64,
+    /// Calls made, and bytes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub samples: Vec<(f64, f64)>,
+}
+
+/// Bytes by seconds.
+#[derive(Serialize, Deserialize)]
+pub struct Timeline {
+    pub allocator: String,
+    pub samples: Vec<(f64, f64)>,
+}
+
+/// What valgrind counts, for each operation.
+#[derive(Serialize, Deserialize)]
+pub struct Instructions {
+    pub workload: String,
+    pub operation: String,
+    /// By allocator, the harness's own included.
+    pub counts: Vec<(String, f64)>,
+}
+
+fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+    let mut list = Vec::new();
+    names.for_each(|name| {
+        if !list.contains(&name) {
+            list.push(name);
+        }
+    });
+    list
+}
+
+impl Instructions {
+    pub fn of(&self, allocator: &str) -> Option<f64> {
+        self.counts.iter().find(|(name, _)| name == allocator).map(|(_, count)| *count)
+    }
+}
+
+impl Memory {
+    pub fn bytes_per_object(&self) -> f64 {
+        self.resident as f64 / self.live as f64
+    }
+}
+
 impl Results {
+    /// Nothing measured yet.
+    pub fn new(machine: String, baseline: &str, rounds: usize, allocators: &[Allocator]) -> Self {
+        let measured = |of: &Allocator| Measured { name: of.name.clone(), kind: of.kind };
+        Self {
+            machine,
+            baseline: baseline.into(),
+            rounds,
+            allocators: allocators.iter().map(measured).collect(),
+            workloads: Vec::new(),
+            scaling: Vec::new(),
+            memory: Vec::new(),
+            after_freeing: Vec::new(),
+            instructions: Vec::new(),
+        }
+    }
+
     pub fn write(&self, path: &Path) -> Result<()> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -82,6 +165,24 @@ impl Results {
     /// tell what the loop costs then, net otherwise.
     pub fn ratio(&self, of: &Measurement) -> Option<f64> {
         if self.kind(&of.allocator) == Some(Kind::Inlined) { Some(of.gross) } else { of.ratio }
+    }
+
+    /// The cases, and the allocators, of which there are figures of memory.
+    pub fn memory_cases(&self) -> Vec<&str> {
+        distinct(self.memory.iter().map(|of| of.case.as_str()))
+    }
+
+    pub fn memory_allocators(&self) -> Vec<&str> {
+        distinct(self.memory.iter().map(|of| of.allocator.as_str()))
+    }
+
+    pub fn memory(&self, case: &str, allocator: &str) -> Option<&Memory> {
+        self.memory.iter().find(|of| of.case == case && of.allocator == allocator)
+    }
+
+    /// The allocators whose instructions were counted.
+    pub fn counted(&self) -> Vec<&str> {
+        distinct(self.instructions.iter().flat_map(|of| &of.counts).map(|(name, _)| name.as_str()))
     }
 
     /// How much more two threads do than one, by the medians.

@@ -1,5 +1,7 @@
 //! The results as tables on the terminal.
 
+use crate::ahead;
+use crate::markdown::MEMORY_FIGURES;
 use crate::results::{Measurement, Results};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
@@ -27,8 +29,21 @@ fn nanoseconds(of: Option<&Measurement>) -> String {
     of.map_or("-".into(), |of| format!("{:.2} ± {:.0} %", of.nanoseconds, of.spread * 100.0))
 }
 
-/// Times and ratios of every allocator.
+/// All that was measured, but for instructions.
 pub fn print(results: &Results) {
+    if !results.workloads.is_empty() {
+        print_times(results);
+        print_speed_ups(results);
+    }
+    print_scaling(results);
+    print_memory(results);
+    print_bounds(results);
+    for ahead in ahead::of_time(results) {
+        println!("ahead: {}", ahead.text());
+    }
+}
+
+fn print_times(results: &Results) {
     let names = || results.allocators.iter().map(|of| of.name.as_str());
     println!("Nanoseconds for each operation, the harness (null) included; median ± quartiles");
     let mut times = table(header(&["workload", "operation"], names()));
@@ -49,7 +64,64 @@ pub fn print(results: &Results) {
         ratios.add_row(std::iter::once(workload.name.clone()).chain(cells));
     }
     println!("{ratios}");
-    print_speed_ups(results);
+}
+
+fn print_scaling(results: &Results) {
+    if results.scaling.is_empty() {
+        return;
+    }
+    println!("\nNanoseconds for each alloc + free of random ones of so many live objects");
+    let names = || results.allocators.iter().map(|of| of.name.as_str());
+    let mut scaling = table(header(&["live objects"], names()));
+    for (live, workload) in &results.scaling {
+        let cells = names().map(|name| nanoseconds(workload.of(name)));
+        scaling.add_row(std::iter::once(live.to_string()).chain(cells));
+    }
+    println!("{scaling}");
+}
+
+fn print_memory(results: &Results) {
+    let names = results.memory_allocators();
+    for (title, cell) in MEMORY_FIGURES.iter().filter(|_| !results.memory.is_empty()) {
+        let mut rows = table(header(&["case"], names.iter().copied()));
+        for case in results.memory_cases() {
+            let cells =
+                names.iter().map(|name| results.memory(case, name).map_or("-".into(), cell));
+            rows.add_row(std::iter::once(case.to_owned()).chain(cells));
+        }
+        println!("\n{title}\n{rows}");
+    }
+}
+
+pub fn print_instructions(results: &Results) {
+    println!("Instructions for each operation, the harness (null) included");
+    let names = results.counted();
+    let mut rows = table(header(&["workload", "operation"], names.iter().copied()));
+    for of in &results.instructions {
+        let cells = names.iter().map(|name| of.of(name).map_or("-".into(), |n| format!("{n:.2}")));
+        rows.add_row([of.workload.clone(), of.operation.clone()].into_iter().chain(cells));
+    }
+    println!("{rows}");
+}
+
+fn print_bounds(results: &Results) {
+    let bounds = ahead::bounds(results);
+    let broken: Vec<_> = bounds.iter().filter(|bound| !bound.holds).collect();
+    if !bounds.is_empty() {
+        println!("\n{} of {} bounds hold", bounds.len() - broken.len(), bounds.len());
+    }
+    if bounds.iter().any(|bound| bound.measured.is_none()) {
+        println!("hidden: the baseline's own time cannot be told from the harness's");
+    }
+    for bound in broken {
+        println!(
+            "not held: {} ({}) is {}, bound {:.2}",
+            bound.workload,
+            bound.what,
+            bound.text(),
+            bound.bound
+        );
+    }
 }
 
 fn print_speed_ups(results: &Results) {

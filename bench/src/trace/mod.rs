@@ -9,7 +9,7 @@ mod walk;
 
 use anyhow::{Context, Result, ensure};
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use walk::{Record, Walk};
 
 /// A call, with the ids that the file gives to pools and objects.
@@ -39,28 +39,44 @@ pub struct Trace {
     pub objects: usize,
 }
 
+/// A trace that was not read yet.
+pub struct TraceFile {
+    pub name: String,
+    path: PathBuf,
+}
+
+/// The traces of a folder, by name.
+pub fn files(folder: &Path) -> Result<Vec<TraceFile>> {
+    let mut list = Vec::new();
+    for entry in
+        std::fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?
+    {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if let Some(name) = name.strip_suffix(".bin.xz") {
+            list.push(TraceFile { name: name.into(), path: path.clone() });
+        }
+    }
+    list.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(list)
+}
+
+impl TraceFile {
+    pub fn read(&self) -> Result<Trace> {
+        let read = || {
+            let mut bytes = Vec::new();
+            liblzma::read::XzDecoder::new(std::fs::File::open(&self.path)?)
+                .read_to_end(&mut bytes)?;
+            Trace::parse(&self.name, &bytes)
+        };
+        read().with_context(|| self.path.display().to_string())
+    }
+}
+
 impl Trace {
     /// The traces of a folder, by name.
     pub fn all_in(folder: &Path) -> Result<Vec<Self>> {
-        let mut paths: Vec<_> = std::fs::read_dir(folder)
-            .with_context(|| format!("cannot list {}", folder.display()))?
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter()
-            .map(|entry| entry.path())
-            .filter(|path| path.to_string_lossy().ends_with(".bin.xz"))
-            .collect();
-        paths.sort();
-        paths
-            .iter()
-            .map(|path| Self::read(path).with_context(|| path.display().to_string()))
-            .collect()
-    }
-
-    fn read(path: &Path) -> Result<Self> {
-        let mut bytes = Vec::new();
-        liblzma::read::XzDecoder::new(std::fs::File::open(path)?).read_to_end(&mut bytes)?;
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        Self::parse(name.trim_end_matches(".bin.xz"), &bytes)
+        files(folder)?.iter().map(|file| file.read()).collect()
     }
 
     fn parse(name: &str, bytes: &[u8]) -> Result<Self> {

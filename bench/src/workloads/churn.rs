@@ -6,6 +6,8 @@ use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
 const STEPS: usize = 16_384;
+/// Of more than a million objects, no more than these are replaced in a pass.
+const MOST_STEPS: usize = 1_000_000;
 const SEED: u64 = 0x5eed;
 
 struct Churn {
@@ -29,11 +31,13 @@ impl Drop for Churn {
 }
 
 pub fn workload(name: String, live: usize, item_size: u32) -> Workload {
-    Workload::new(name, "alloc + free", STEPS as u64, move |allocator| {
+    // All that are live are met, wherever there are enough of them that it shows.
+    let steps = if live > 100_000 { live.min(MOST_STEPS) } else { STEPS };
+    Workload::new(name, "alloc + free", steps as u64, move |allocator| {
         let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
         let child = pools.child(0);
         let mut random = SmallRng::seed_from_u64(SEED);
-        let indices = (0..STEPS).map(|_| random.random_range(0..live as u32)).collect();
+        let indices = (0..steps).map(|_| random.random_range(0..live as u32)).collect();
         let mut live = Objects::none(live);
         child.alloc_all(&mut live.0);
         Churn { live, indices, child, _pools: pools }

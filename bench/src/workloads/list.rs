@@ -4,14 +4,12 @@ use super::batch::Order;
 use super::child_life::Company;
 use super::false_sharing::Origin;
 use super::two_threads::Phases;
-use super::{ITEM_SIZE, Workload};
+use super::{Group, ITEM_SIZE, Workload};
 use super::{
     batch, child_life, churn, false_sharing, handover, pair, replay, ring, sibling, thousand,
     two_threads,
 };
 use crate::trace::Trace;
-use anyhow::Result;
-use std::path::Path;
 use std::rc::Rc;
 
 /// Object sizes beside the usual one, and how many of them at once: the largest are 65 MiB then.
@@ -30,16 +28,28 @@ fn short(count: usize) -> String {
     }
 }
 
-/// All workloads, with the traces that are in the folder.
-pub fn all(traces: &Path) -> Result<Vec<Workload>> {
-    let mut list = one_thread();
-    list.extend(sizes());
-    list.extend(children());
-    list.extend(threads());
-    let traces: Vec<Rc<Trace>> = Trace::all_in(traces)?.into_iter().map(Rc::new).collect();
-    list.extend(traces.iter().map(replay::workload));
-    list.extend(traces.iter().filter_map(replay::threaded));
-    Ok(list)
+/// All workloads, with the traces.
+pub fn all(traces: &[Rc<Trace>]) -> Vec<Workload> {
+    let replays = traces.iter().map(replay::workload);
+    let groups: [(Group, Vec<Workload>); 5] = [
+        (Group::OneThread, one_thread()),
+        (Group::Sizes, sizes()),
+        (Group::Children, children()),
+        (Group::Threads, threads()),
+        (Group::Replays, replays.chain(traces.iter().filter_map(replay::threaded)).collect()),
+    ];
+    let set = |(group, list): (Group, Vec<Workload>)| {
+        list.into_iter().map(move |workload| Workload { group, ..workload })
+    };
+    groups.into_iter().flat_map(set).collect()
+}
+
+/// Churn over 10, 100, ... live objects, up to so many.
+pub fn scaling(most: usize) -> Vec<(usize, Workload)> {
+    std::iter::successors(Some(10), |live| Some(live * 10))
+        .take_while(|live| *live <= most)
+        .map(|live| (live, churn::workload(format!("scaling {}", short(live)), live, ITEM_SIZE)))
+        .collect()
 }
 
 fn one_thread() -> Vec<Workload> {

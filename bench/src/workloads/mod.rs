@@ -8,7 +8,7 @@ mod false_sharing;
 mod handover;
 mod list;
 mod pair;
-mod replay;
+pub mod replay;
 mod ring;
 mod sibling;
 mod thousand;
@@ -16,10 +16,11 @@ mod two_threads;
 
 use crate::allocators::{Allocator, Kind};
 use crate::clock::thread_time;
+use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
 pub use crew::pin_main;
-pub use list::all;
+pub use list::{all, scaling};
 
 /// The item of a driver's transfer, and the number of them it asks for.
 pub const ITEM_SIZE: u32 = 96;
@@ -43,15 +44,43 @@ impl<P: Pass> Session for P {
     }
 }
 
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum Group {
+    OneThread,
+    Sizes,
+    Children,
+    Threads,
+    Replays,
+}
+
+impl Group {
+    pub const ALL: [Self; 5] =
+        [Self::OneThread, Self::Sizes, Self::Children, Self::Threads, Self::Replays];
+
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::OneThread => "One thread, objects of 96 bytes",
+            Self::Sizes => "One thread, objects of other sizes",
+            Self::Children => "Children that come and go",
+            Self::Threads => "Several threads",
+            Self::Replays => "Recorded drivers",
+        }
+    }
+}
+
 type NewSession = dyn Fn(&Allocator) -> Box<dyn Session>;
 
 pub struct Workload {
     pub name: String,
+    /// Under which heading it is shown.
+    pub group: Group,
     /// What is counted: "alloc + free", "child", "call".
     pub operation: &'static str,
     /// How many of them a pass makes.
     pub operations: u64,
     pub threads: usize,
+    /// Whether it is run by the caller's thread.
+    pub in_this_thread: bool,
     /// The workload that does the same on one thread, for those of which both are timed.
     pub one_thread: Option<String>,
     /// Whether its calls are made by the loops, and so can be inlined.
@@ -68,9 +97,11 @@ impl Workload {
     ) -> Self {
         Self {
             name: name.into(),
+            group: Group::OneThread,
             operation,
             operations,
             threads: 1,
+            in_this_thread: true,
             one_thread: None,
             in_loops: true,
             session: Box::new(move |allocator| Box::new(session(allocator))),
@@ -78,7 +109,7 @@ impl Workload {
     }
 
     fn with_threads(self, threads: usize) -> Self {
-        Self { threads, ..self }
+        Self { threads, in_this_thread: false, ..self }
     }
 
     fn compared_to(self, one_thread: String) -> Self {

@@ -82,6 +82,25 @@ impl Stage {
     }
 }
 
+impl Stage {
+    /// Writes the object that a call has allocated, as its user does.
+    ///
+    /// # Safety
+    /// The call was made last on this object, which has so many bytes.
+    pub unsafe fn write(&self, call: Call, item_size: u32) {
+        if let Call::Alloc { object, .. }
+        | Call::Zalloc { object, .. }
+        | Call::AllocSt { object, .. } = call
+        {
+            // SAFETY: the caller's.
+            unsafe {
+                let object = *self.objects[object].get();
+                object.cast::<u8>().write_bytes(0x5a, item_size as usize);
+            }
+        }
+    }
+}
+
 struct Replay {
     stage: Stage,
     trace: Rc<Trace>,

@@ -1,0 +1,127 @@
+//! Lines over a number of objects, calls or seconds.
+
+use super::{Drawn, svg};
+use anyhow::Result;
+use plotters::coord::Shift;
+use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
+use plotters::prelude::*;
+
+const WIDTH: u32 = 1100;
+const HEIGHT: u32 = 420;
+
+pub struct Axis {
+    /// With its unit.
+    pub title: String,
+    pub logarithmic: bool,
+}
+
+pub struct Series {
+    pub colour: RGBColor,
+    pub points: Vec<(f64, f64)>,
+}
+
+pub struct LineChart {
+    pub x: Axis,
+    pub y: Axis,
+    pub series: Vec<Series>,
+}
+
+/// "1k", "10M"; plain below a thousand.
+fn short(number: f64) -> String {
+    let (scaled, unit) = match number.abs() {
+        1e6.. => (number / 1e6, "M"),
+        1e3.. => (number / 1e3, "k"),
+        _ => (number, ""),
+    };
+    let digits = if scaled.fract().abs() < 1e-6 { 0 } else { 1 };
+    format!("{scaled:.digits$}{unit}")
+}
+
+impl LineChart {
+    fn limits(&self, of: impl Fn(&(f64, f64)) -> f64) -> (f64, f64) {
+        let points = self.series.iter().flat_map(|series| &series.points);
+        points
+            .map(of)
+            .fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(value), most.max(value)))
+    }
+
+    /// None if there is nothing to draw.
+    pub fn draw(&self) -> Result<Option<String>> {
+        let (left, right) = self.limits(|point| point.0);
+        let (least, most) = self.limits(|point| point.1);
+        if left >= right {
+            return Ok(None);
+        }
+        let (x, y) = (left..right, 0.0..most * 1.05);
+        let log_y = least.max(most / 1e6) * 0.8..most * 1.3;
+        let draw = |text: &mut String| -> Drawn {
+            let root = SVGBackend::with_string(text, (WIDTH, HEIGHT)).into_drawing_area();
+            root.fill(&WHITE)?;
+            match (self.x.logarithmic, self.y.logarithmic) {
+                (false, false) => self.lines(&root, x, y)?,
+                (false, true) => self.lines(&root, x, log_y.log_scale())?,
+                (true, false) => self.lines(&root, x.log_scale(), y)?,
+                (true, true) => self.lines(&root, x.log_scale(), log_y.log_scale())?,
+            }
+            root.present()?;
+            Ok(())
+        };
+        svg(draw).map(Some)
+    }
+
+    fn lines<X, Y>(
+        &self,
+        root: &DrawingArea<SVGBackend, Shift>,
+        x: impl AsRangedCoord<Value = f64, CoordDescType = X>,
+        y: impl AsRangedCoord<Value = f64, CoordDescType = Y>,
+    ) -> Drawn
+    where
+        X: Ranged<ValueType = f64> + ValueFormatter<f64>,
+        Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    {
+        let mut chart = ChartBuilder::on(root)
+            .margin(12)
+            .margin_right(30)
+            .set_label_area_size(LabelAreaPosition::Left, 75)
+            .set_label_area_size(LabelAreaPosition::Bottom, 50)
+            .build_cartesian_2d(x, y)?;
+        chart
+            .configure_mesh()
+            .x_labels(10)
+            .y_labels(8)
+            .x_label_formatter(&|number| short(*number))
+            .y_label_formatter(&|number| short(*number))
+            .x_desc(self.x.title.clone())
+            .y_desc(self.y.title.clone())
+            .label_style(("sans-serif", 13))
+            .axis_desc_style(("sans-serif", 14))
+            .light_line_style(RGBColor(248, 248, 248))
+            .bold_line_style(RGBColor(225, 225, 225))
+            .draw()?;
+        for series in &self.series {
+            chart.draw_series(LineSeries::new(
+                series.points.iter().copied(),
+                series.colour.stroke_width(2),
+            ))?;
+            // Where there are few points, they are shown.
+            if series.points.len() <= 12 {
+                let points = series.points.iter();
+                chart.draw_series(
+                    points.map(|point| Circle::new(*point, 3, series.colour.filled())),
+                )?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        let texts = [0.0, 12.0, 0.5, 1500.0, 10_000_000.0].map(short);
+        assert_eq!(texts, ["0", "12", "0.5", "1.5k", "10M"]);
+    }
+}

@@ -1,0 +1,58 @@
+//! Charts, as `svg` elements.
+
+mod lines;
+mod ratios;
+
+use crate::results::Results;
+use anyhow::{Result, anyhow};
+use plotters::prelude::*;
+
+pub use lines::{Axis, LineChart, Series};
+pub use ratios::ratios;
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of them.
+const COLOURS: [RGBColor; 11] = [
+    RGBColor(90, 90, 90),
+    RGBColor(0, 114, 178),
+    RGBColor(86, 180, 233),
+    RGBColor(0, 40, 90),
+    RGBColor(230, 159, 0),
+    RGBColor(0, 158, 115),
+    RGBColor(204, 121, 167),
+    RGBColor(213, 94, 0),
+    RGBColor(120, 60, 160),
+    RGBColor(150, 130, 0),
+    RGBColor(0, 90, 60),
+];
+const NAMES: [&str; 9] = [
+    "classic",
+    "mesa-slab",
+    "static",
+    "inlined",
+    "malloc",
+    "mimalloc",
+    "jemalloc",
+    "snmalloc",
+    "tcmalloc",
+];
+
+/// The same for an allocator in all charts.
+pub fn colour(results: &Results, name: &str) -> RGBColor {
+    let known = NAMES.iter().position(|known| *known == name);
+    let others = || results.allocators.iter().filter(|of| !NAMES.contains(&of.name.as_str()));
+    let other = || others().position(|of| of.name == name).unwrap_or(0);
+    let index = known.unwrap_or_else(|| NAMES.len() + other() % (COLOURS.len() - NAMES.len()));
+    COLOURS[index]
+}
+
+fn svg(draw: impl FnOnce(&mut String) -> Drawn) -> Result<String> {
+    let mut text = String::new();
+    draw(&mut text).map_err(|error| anyhow!("a chart: {error}"))?;
+    Ok(text)
+}
+
+fn text(size: u32) -> TextStyle<'static> {
+    ("sans-serif", size).into_font().color(&BLACK)
+}

@@ -1,0 +1,121 @@
+//! The results as Markdown, for `docs/`.
+
+use crate::ahead;
+use crate::allocators::NULL;
+use crate::results::{Memory, Results};
+use std::fmt::Write;
+
+fn row(out: &mut String, cells: impl IntoIterator<Item = String>) {
+    out.push('|');
+    for cell in cells {
+        let _ = write!(out, " {cell} |");
+    }
+    out.push('\n');
+}
+
+fn head(out: &mut String, first: &str, names: &[&str]) {
+    row(out, std::iter::once(first).chain(names.iter().copied()).map(String::from));
+    out.push_str("|---|");
+    out.push_str(&"---:|".repeat(names.len()));
+    out.push('\n');
+}
+
+pub fn tables(results: &Results) -> String {
+    let mut out = format!("{}; medians of {} rounds.\n", results.machine, results.rounds);
+    if !results.workloads.is_empty() {
+        times(results, &mut out);
+    }
+    if !results.memory.is_empty() {
+        memory(results, &mut out);
+    }
+    if !results.instructions.is_empty() {
+        instructions(results, &mut out);
+    }
+    let ahead = ahead::of_time(results);
+    if !ahead.is_empty() {
+        out.push_str("\nAhead of this library:\n\n");
+        ahead.iter().for_each(|ahead| out += &format!("- {}\n", ahead.text()));
+    }
+    out
+}
+
+fn times(results: &Results, out: &mut String) {
+    let compared: Vec<_> = results.compared().map(|of| of.name.as_str()).collect();
+    let baseline = format!("{}, ns", results.baseline);
+    let names: Vec<_> = [NULL_TITLE, &baseline].into_iter().chain(compared.clone()).collect();
+    out.push('\n');
+    head(out, "workload", &names);
+    for workload in &results.workloads {
+        let time = |name: &str| {
+            workload.of(name).map_or("-".into(), |of| format!("{:.2}", of.nanoseconds))
+        };
+        let ratio = |name: &&str| {
+            let ratio = workload.of(name).and_then(|of| results.ratio(of));
+            ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+        };
+        let cells = [workload.name.clone(), time(NULL), time(&results.baseline)];
+        row(out, cells.into_iter().chain(compared.iter().map(ratio)));
+    }
+    let with_one: Vec<_> = results.workloads.iter().filter(|of| of.one_thread.is_some()).collect();
+    if with_one.is_empty() {
+        return;
+    }
+    let all: Vec<_> = results.allocators.iter().map(|of| of.name.as_str()).collect();
+    out.push_str("\nThroughput as a multiple of one thread's:\n\n");
+    head(out, "workload", &all);
+    for workload in with_one {
+        let cell = |name: &&str| {
+            let speed_up = results.speed_up(workload, name);
+            speed_up.map_or("-".into(), |speed_up| format!("{speed_up:.2}"))
+        };
+        row(out, std::iter::once(workload.name.clone()).chain(all.iter().map(cell)));
+    }
+}
+
+const NULL_TITLE: &str = "harness, ns";
+
+/// "123", "4.5": three digits.
+pub fn digits(number: f64) -> String {
+    match number.abs() {
+        100.0.. => format!("{number:.0}"),
+        10.0.. => format!("{number:.1}"),
+        _ => format!("{number:.2}"),
+    }
+}
+
+fn mebibytes(bytes: u64) -> String {
+    digits(bytes as f64 / f64::from(1 << 20))
+}
+
+type MemoryFigure = (&'static str, fn(&Memory) -> String);
+
+/// What is said of each case, with its unit.
+pub const MEMORY_FIGURES: [MemoryFigure; 4] = [
+    ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
+    ("Peak of resident memory, MiB", |of| mebibytes(of.peak)),
+    ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
+    ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
+];
+
+fn memory(results: &Results, out: &mut String) {
+    let names = results.memory_allocators();
+    for (title, cell) in MEMORY_FIGURES {
+        let _ = write!(out, "\n{title}.\n\n");
+        head(out, "case", &names);
+        for case in results.memory_cases() {
+            let cells =
+                names.iter().map(|name| results.memory(case, name).map_or("-".into(), cell));
+            row(out, std::iter::once(case.to_owned()).chain(cells));
+        }
+    }
+}
+
+fn instructions(results: &Results, out: &mut String) {
+    let names = results.counted();
+    out.push_str("\nInstructions for each operation, the harness's included.\n\n");
+    head(out, "workload", &names);
+    for of in &results.instructions {
+        let cells = names.iter().map(|name| of.of(name).map_or("-".into(), digits));
+        row(out, std::iter::once(of.workload.clone()).chain(cells));
+    }
+}
