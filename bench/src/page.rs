@@ -12,11 +12,11 @@ use plotters::style::RGBColor;
 use std::path::Path;
 
 const STYLE: &str =
-    "body { font: 15px/1.45 sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
+    "body { font: 15px/1.45 sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
 h2 { margin: 2.2em 0 .4em; border-bottom: 1px solid #ccc }
 h3 { margin: 1.6em 0 .2em }
-table { border-collapse: collapse; font-size: 12.5px; font-variant-numeric: tabular-nums }
-th, td { padding: 2px 8px; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
+table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums }
+th, td { padding: 2px 7px; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 thead th { position: sticky; top: 0; background: #fff }
 tr.best td.us { font-weight: bold }
@@ -165,11 +165,15 @@ fn replays(results: &Results) -> Result<Markup> {
         }
         let series = of_case.iter().map(|of| Series {
             colour: charts::colour(results, &of.allocator),
-            points: of.samples.iter().map(|&(calls, bytes)| (calls, bytes / 1024.0)).collect(),
+            points: of
+                .samples
+                .iter()
+                .map(|&(calls, bytes)| (calls, (bytes / 1024.0).max(1.0)))
+                .collect(),
         });
         let chart = LineChart {
             x: Axis { title: "calls made".into(), logarithmic: false },
-            y: Axis { title: "resident, KiB".into(), logarithmic: false },
+            y: Axis { title: "resident, KiB (1 and less at the bottom)".into(), logarithmic: true },
             series: series.collect(),
         };
         let names: Vec<_> = of_case.iter().map(|of| of.allocator.clone()).collect();
@@ -177,7 +181,7 @@ fn replays(results: &Results) -> Result<Markup> {
     }
     Ok(html! {
         @for (case, live, names, svg) in parts {
-            h3 { (case) }
+            h3 { (case.trim_start_matches("memory, ")) }
             p { "At most " (live) " objects are live." }
             (legend(results, names.iter().map(String::as_str)))
             (figure(svg))
