@@ -10,6 +10,7 @@
 //! | `memory/`, `instructions.rs` | what is held, and what is executed, in processes of their own (`own_process.rs`) |
 //! | `results.rs`, `ahead.rs` | what was found |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
+//! | `curve.rs` | the same as a function of a constant, for `curves` |
 
 mod ahead;
 mod allocators;
@@ -17,6 +18,7 @@ mod api;
 mod arguments;
 mod charts;
 mod clock;
+mod curve;
 mod instructions;
 mod markdown;
 mod memory;
@@ -169,6 +171,9 @@ fn main() -> Result<()> {
     }
     if let Some((old, path)) = old.as_ref().zip(arguments.compare.as_deref()) {
         table::print_changes(&results, old, path);
+    }
+    if let Some(path) = &arguments.curve {
+        curve::write(&results, path)?;
     }
     if arguments.markdown {
         println!("\n{}", markdown::tables(&results));

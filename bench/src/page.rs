@@ -107,6 +107,7 @@ fn scaling(results: &Results) -> Result<Markup> {
     let names: Vec<_> = results.allocators.iter().filter(|of| of.kind != Kind::Null).collect();
     let series = |name: &str| Series {
         colour: charts::colour(results, name),
+        label: None,
         points: results
             .scaling
             .iter()
@@ -134,6 +135,7 @@ const MIB: f64 = (1 << 20) as f64;
 fn after_freeing(results: &Results) -> Result<Markup> {
     let series = results.after_freeing.iter().map(|of| Series {
         colour: charts::colour(results, &of.allocator),
+        label: None,
         points: of.samples.iter().map(|&(time, bytes)| (time, bytes / MIB)).collect(),
     });
     let chart = LineChart {
@@ -165,6 +167,7 @@ fn replays(results: &Results) -> Result<Markup> {
         }
         let series = of_case.iter().map(|of| Series {
             colour: charts::colour(results, &of.allocator),
+            label: None,
             points: of
                 .samples
                 .iter()
