@@ -12,7 +12,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
 .PHONY: help build header demo measure install clean
-.PHONY: bench bench-quick bench-test
+.PHONY: bench bench-quick bench-instructions bench-test
 .PHONY: fuzz soak coverage abi
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
@@ -48,6 +48,10 @@ bench: $(library) ## Times the library against the 2016 design and general alloc
 bench-quick: $(library) ## The same in fewer and shorter rounds
 	scripts/setup bench
 	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- --quick $(BENCH_FLAGS)
+
+bench-instructions: $(library) ## Counts the instructions of each operation with valgrind
+	scripts/setup bench bench-instructions
+	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- --instructions $(BENCH_FLAGS)
 
 bench-test: $(library) ## Formatting, lints and tests of the benchmark; the C tests on its baseline
 	scripts/setup test bench

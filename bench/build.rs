@@ -8,6 +8,8 @@ use std::process::Command;
 fn compiler(shared: bool) -> Command {
     let mut build = cc::Build::new();
     build.opt_level(2).std("c11").define("_GNU_SOURCE", None).debug(true).pic(true).warnings(true);
+    // As drivers are built: with the option, gcc saves registers on the fast paths.
+    build.force_frame_pointer(false);
     if shared {
         // The last two let it call its own functions directly, as where it is linked into a driver.
         build.flag("-shared").flag("-Wl,-Bsymbolic").flag("-fno-semantic-interposition");
@@ -38,5 +40,6 @@ fn main() {
     shared_object("INLINED_LIBRARY", "libinlined_slab.so", &[&inlined[..], &whole].concat());
 
     let mut loops = cc::Build::new();
+    loops.force_frame_pointer(false);
     loops.opt_level(2).std("c11").warnings(true).file("loops/loops.c").compile("bench_loops");
 }

@@ -77,6 +77,10 @@ pub struct Arguments {
     #[arg(long)]
     pub markdown: bool,
 
+    /// Also write what was measured as a function of the numbers that are the names of libraries
+    #[arg(long, value_name = "PATH")]
+    pub curve: Option<PathBuf>,
+
     /// List the workloads and do nothing else
     #[arg(long)]
     pub list: bool,

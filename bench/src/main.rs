@@ -10,6 +10,7 @@
 //! | `memory/`, `instructions.rs` | what is held, and what is executed, in processes of their own (`own_process.rs`) |
 //! | `results.rs`, `ahead.rs` | what was found |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
+//! | `curve.rs` | the same as a function of a constant, for `curves` |
 
 mod ahead;
 mod allocators;
@@ -17,6 +18,7 @@ mod api;
 mod arguments;
 mod charts;
 mod clock;
+mod curve;
 mod instructions;
 mod markdown;
 mod memory;
@@ -54,7 +56,7 @@ fn progress(steps: usize) -> Result<ProgressBar> {
 }
 
 /// Times, scaling and memory.
-fn measure(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
+fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Result<Results> {
     let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
     let scaling = arguments.scaling();
     let time_after_freeing = arguments.time_after_freeing();
@@ -68,7 +70,7 @@ fn measure(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
     let own = arguments.own_process();
     let bar = progress(steps)?;
 
-    let mut results = Results::new(machine(), baseline, effort.rounds, allocators);
+    let mut results = Results::new(machine, baseline, effort.rounds, allocators);
     for workload in &workloads {
         bar.set_message(workload.name.clone());
         results.workloads.push(rounds::measure(workload, allocators, baseline, effort));
@@ -96,7 +98,7 @@ fn measure(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
 }
 
 /// The results that are there, with instructions.
-fn count(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
+fn count(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Result<Results> {
     let mut workloads = arguments.workloads()?;
     workloads.retain(instructions::is_for);
     ensure!(!workloads.is_empty(), "no workload of one thread has such a name");
@@ -112,7 +114,7 @@ fn count(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
     let mut results = if arguments.json.exists() {
         Results::read(&arguments.json)?
     } else {
-        Results::new(machine(), &arguments.baseline, 0, &[])
+        Results::new(machine, &arguments.baseline, 0, &[])
     };
     results.instructions = instructions;
     Ok(results)
@@ -120,6 +122,8 @@ fn count(arguments: &Arguments, allocators: &[Allocator]) -> Result<Results> {
 
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    // Before this thread is confined to one core.
+    let machine = machine();
     workloads::pin_main();
     if arguments.list {
         let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
@@ -151,9 +155,9 @@ fn main() -> Result<()> {
     let results = if arguments.show {
         Results::read(&arguments.json)?
     } else if arguments.instructions {
-        count(&arguments, &arguments.allocators()?)?
+        count(&arguments, machine, &arguments.allocators()?)?
     } else {
-        measure(&arguments, &arguments.allocators()?)?
+        measure(&arguments, machine, &arguments.allocators()?)?
     };
     if !arguments.show {
         results.write(&arguments.json)?;
@@ -167,6 +171,9 @@ fn main() -> Result<()> {
     }
     if let Some((old, path)) = old.as_ref().zip(arguments.compare.as_deref()) {
         table::print_changes(&results, old, path);
+    }
+    if let Some(path) = &arguments.curve {
+        curve::write(&results, path)?;
     }
     if arguments.markdown {
         println!("\n{}", markdown::tables(&results));

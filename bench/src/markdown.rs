@@ -2,7 +2,7 @@
 
 use crate::ahead;
 use crate::allocators::NULL;
-use crate::results::Results;
+use crate::results::{Memory, Results};
 use std::fmt::Write;
 
 fn row(out: &mut String, cells: impl IntoIterator<Item = String>) {
@@ -83,19 +83,24 @@ pub fn digits(number: f64) -> String {
     }
 }
 
-pub fn mebibytes(bytes: u64) -> String {
+fn mebibytes(bytes: u64) -> String {
     digits(bytes as f64 / f64::from(1 << 20))
 }
 
+type MemoryFigure = (&'static str, fn(&Memory) -> String);
+
+/// What is said of each case, with its unit.
+pub const MEMORY_FIGURES: [MemoryFigure; 4] = [
+    ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
+    ("Peak of resident memory, MiB", |of| mebibytes(of.peak)),
+    ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
+    ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
+];
+
 fn memory(results: &Results, out: &mut String) {
     let names = results.memory_allocators();
-    let tables: [(&str, fn(&crate::results::Memory) -> String); 3] = [
-        ("resident bytes for each live object", |of| digits(of.bytes_per_object())),
-        ("peak, MiB", |of| mebibytes(of.peak)),
-        ("held with all objects freed, MiB", |of| mebibytes(of.held)),
-    ];
-    for (title, cell) in tables {
-        let _ = write!(out, "\nMemory: {title}.\n\n");
+    for (title, cell) in MEMORY_FIGURES {
+        let _ = write!(out, "\n{title}.\n\n");
         head(out, "case", &names);
         for case in results.memory_cases() {
             let cells =

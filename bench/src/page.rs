@@ -3,8 +3,8 @@
 use crate::ahead;
 use crate::allocators::{Kind, MESA_SLAB};
 use crate::charts::{self, Axis, LineChart, Series};
-use crate::markdown::{digits, mebibytes};
-use crate::results::{Memory, Results};
+use crate::markdown::{MEMORY_FIGURES, digits};
+use crate::results::Results;
 use crate::workloads::Group;
 use anyhow::{Context, Result};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -12,11 +12,11 @@ use plotters::style::RGBColor;
 use std::path::Path;
 
 const STYLE: &str =
-    "body { font: 15px/1.45 sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222 }
+    "body { font: 15px/1.45 sans-serif; max-width: 1180px; margin: 2em auto; padding: 0 1em; color: #222 }
 h2 { margin: 2.2em 0 .4em; border-bottom: 1px solid #ccc }
 h3 { margin: 1.6em 0 .2em }
-table { border-collapse: collapse; font-size: 12.5px; font-variant-numeric: tabular-nums }
-th, td { padding: 2px 8px; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
+table { border-collapse: collapse; font-size: 12px; font-variant-numeric: tabular-nums }
+th, td { padding: 2px 7px; text-align: right; border-bottom: 1px solid #e4e4e4; white-space: nowrap }
 th:first-child, td:first-child { text-align: left }
 thead th { position: sticky; top: 0; background: #fff }
 tr.best td.us { font-weight: bold }
@@ -81,13 +81,14 @@ fn findings(results: &Results) -> Markup {
             p { (bounds.len() - broken.len()) " of " (bounds.len()) " bounds against " (results.baseline) " hold." }
         }
         @if !broken.is_empty() {
+            p { "\"Hidden\" is where the baseline's own time cannot be told from the harness's." }
             table {
                 thead { tr { th { "not held" } th { "of" } th { "measured" } th { "bound" } } }
                 @for bound in broken {
                     tr {
                         td { (bound.workload) }
                         td { (bound.what) }
-                        td.bad { (format!("{:.2}", bound.measured)) }
+                        td.bad { (bound.text()) }
                         td { (format!("{:.2}", bound.bound)) }
                     }
                 }
@@ -106,6 +107,7 @@ fn scaling(results: &Results) -> Result<Markup> {
     let names: Vec<_> = results.allocators.iter().filter(|of| of.kind != Kind::Null).collect();
     let series = |name: &str| Series {
         colour: charts::colour(results, name),
+        label: None,
         points: results
             .scaling
             .iter()
@@ -133,6 +135,7 @@ const MIB: f64 = (1 << 20) as f64;
 fn after_freeing(results: &Results) -> Result<Markup> {
     let series = results.after_freeing.iter().map(|of| Series {
         colour: charts::colour(results, &of.allocator),
+        label: None,
         points: of.samples.iter().map(|&(time, bytes)| (time, bytes / MIB)).collect(),
     });
     let chart = LineChart {
@@ -164,11 +167,16 @@ fn replays(results: &Results) -> Result<Markup> {
         }
         let series = of_case.iter().map(|of| Series {
             colour: charts::colour(results, &of.allocator),
-            points: of.samples.iter().map(|&(calls, bytes)| (calls, bytes / 1024.0)).collect(),
+            label: None,
+            points: of
+                .samples
+                .iter()
+                .map(|&(calls, bytes)| (calls, (bytes / 1024.0).max(1.0)))
+                .collect(),
         });
         let chart = LineChart {
             x: Axis { title: "calls made".into(), logarithmic: false },
-            y: Axis { title: "resident, KiB".into(), logarithmic: false },
+            y: Axis { title: "resident, KiB (1 and less at the bottom)".into(), logarithmic: true },
             series: series.collect(),
         };
         let names: Vec<_> = of_case.iter().map(|of| of.allocator.clone()).collect();
@@ -176,7 +184,7 @@ fn replays(results: &Results) -> Result<Markup> {
     }
     Ok(html! {
         @for (case, live, names, svg) in parts {
-            h3 { (case) }
+            h3 { (case.trim_start_matches("memory, ")) }
             p { "At most " (live) " objects are live." }
             (legend(results, names.iter().map(String::as_str)))
             (figure(svg))
@@ -186,12 +194,6 @@ fn replays(results: &Results) -> Result<Markup> {
 
 fn memory(results: &Results) -> Result<Markup> {
     let names = results.memory_allocators();
-    let tables: [(&str, fn(&Memory) -> String); 4] = [
-        ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
-        ("Peak, MiB", |of| mebibytes(of.peak)),
-        ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
-        ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
-    ];
     Ok(html! {
         @if !results.memory.is_empty() || !results.after_freeing.is_empty() {
             h2 { "Memory" }
@@ -201,7 +203,7 @@ fn memory(results: &Results) -> Result<Markup> {
             }
         }
         @if !results.memory.is_empty() {
-            @for (title, cell) in tables {
+            @for (title, cell) in MEMORY_FIGURES {
                 h3 { (title) }
                 div.scroll { table {
                     thead { tr { th { "case" } th { "live objects" } @for name in &names { th { (name) } } } }

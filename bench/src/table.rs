@@ -1,8 +1,8 @@
 //! The results as tables on the terminal.
 
 use crate::ahead;
-use crate::markdown::{digits, mebibytes};
-use crate::results::{Measurement, Memory, Results};
+use crate::markdown::MEMORY_FIGURES;
+use crate::results::{Measurement, Results};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
 
@@ -81,14 +81,8 @@ fn print_scaling(results: &Results) {
 }
 
 fn print_memory(results: &Results) {
-    let tables: [(&str, fn(&Memory) -> String); 4] = [
-        ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
-        ("Peak of resident memory, MiB", |of| mebibytes(of.peak)),
-        ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
-        ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
-    ];
     let names = results.memory_allocators();
-    for (title, cell) in tables.iter().filter(|_| !results.memory.is_empty()) {
+    for (title, cell) in MEMORY_FIGURES.iter().filter(|_| !results.memory.is_empty()) {
         let mut rows = table(header(&["case"], names.iter().copied()));
         for case in results.memory_cases() {
             let cells =
@@ -116,10 +110,16 @@ fn print_bounds(results: &Results) {
     if !bounds.is_empty() {
         println!("\n{} of {} bounds hold", bounds.len() - broken.len(), bounds.len());
     }
+    if bounds.iter().any(|bound| bound.measured.is_none()) {
+        println!("hidden: the baseline's own time cannot be told from the harness's");
+    }
     for bound in broken {
         println!(
-            "not held: {} ({}) is {:.2}, bound {:.2}",
-            bound.workload, bound.what, bound.measured, bound.bound
+            "not held: {} ({}) is {}, bound {:.2}",
+            bound.workload,
+            bound.what,
+            bound.text(),
+            bound.bound
         );
     }
 }

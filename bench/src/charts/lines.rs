@@ -8,6 +8,8 @@ use plotters::prelude::*;
 
 const WIDTH: u32 = 1100;
 const HEIGHT: u32 = 420;
+/// Where labels begin, right of the lines.
+const PLOT: u32 = 780;
 
 pub struct Axis {
     /// With its unit.
@@ -17,6 +19,8 @@ pub struct Axis {
 
 pub struct Series {
     pub colour: RGBColor,
+    /// For charts that have no legend beside them.
+    pub label: Option<String>,
     pub points: Vec<(f64, f64)>,
 }
 
@@ -81,7 +85,11 @@ impl LineChart {
     {
         let mut chart = ChartBuilder::on(root)
             .margin(12)
-            .margin_right(30)
+            .margin_right(if self.series.iter().any(|series| series.label.is_some()) {
+                WIDTH - PLOT
+            } else {
+                30
+            })
             .set_label_area_size(LabelAreaPosition::Left, 75)
             .set_label_area_size(LabelAreaPosition::Bottom, 50)
             .build_cartesian_2d(x, y)?;
@@ -99,10 +107,15 @@ impl LineChart {
             .bold_line_style(RGBColor(225, 225, 225))
             .draw()?;
         for series in &self.series {
-            chart.draw_series(LineSeries::new(
+            let line = chart.draw_series(LineSeries::new(
                 series.points.iter().copied(),
                 series.colour.stroke_width(2),
             ))?;
+            if let Some(label) = &series.label {
+                let style = series.colour.stroke_width(3);
+                line.label(label)
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
+            }
             // Where there are few points, they are shown.
             if series.points.len() <= 12 {
                 let points = series.points.iter();
@@ -110,6 +123,14 @@ impl LineChart {
                     points.map(|point| Circle::new(*point, 3, series.colour.filled())),
                 )?;
             }
+        }
+        if self.series.iter().any(|series| series.label.is_some()) {
+            chart
+                .configure_series_labels()
+                .position(SeriesLabelPosition::Coordinate(PLOT as i32 - 70, 10))
+                .background_style(WHITE)
+                .label_font(("sans-serif", 13))
+                .draw()?;
         }
         Ok(())
     }

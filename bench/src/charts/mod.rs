@@ -47,6 +47,11 @@ pub fn colour(results: &Results, name: &str) -> RGBColor {
     COLOURS[index]
 }
 
+/// One for each line of a chart.
+pub fn colour_of(index: usize) -> RGBColor {
+    COLOURS[index % COLOURS.len()]
+}
+
 fn svg(draw: impl FnOnce(&mut String) -> Drawn) -> Result<String> {
     let mut text = String::new();
     draw(&mut text).map_err(|error| anyhow!("a chart: {error}"))?;

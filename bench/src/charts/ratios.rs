@@ -100,6 +100,17 @@ impl Chart<'_> {
             let ratio = |of: &Measured| {
                 workload.of(&of.name).and_then(|measurement| self.results.ratio(measurement))
             };
+            if !self
+                .bars
+                .iter()
+                .chain(&self.marks)
+                .any(|of| of.kind != Kind::Inlined && ratio(of).is_some())
+            {
+                let (x, y) = chart.backend_coord(&(1.0, middle));
+                let style = text(11).color(&RGBColor(130, 130, 130));
+                let style = style.pos(Pos::new(HPos::Left, VPos::Center));
+                root.draw(&Text::new("hidden behind the harness", (x + 6, y), style))?;
+            }
             let first = middle - f64::from(BAR * self.bars.len() as u32) / 2.0;
             for (index, of) in self.bars.iter().enumerate() {
                 let number = text(12).pos(Pos::new(HPos::Right, VPos::Center));
