@@ -250,7 +250,7 @@ fn every_broken_invariant_is_seen() {
         });
         seen("a page does not lead to its slab", &|_, slab, _| {
             let page = (*slab).first_page();
-            (*slab).init(page, &Geometry::new(4 * PAGE as u32, 1));
+            (*slab).init(page, &Geometry::new(3 * PAGE as u32, 1));
         });
         seen("a slab is out of place", &|_, slab, _| {
             (*slab).init(1, &Geometry::new(PAGE as u32, 1));
@@ -269,16 +269,12 @@ fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved(
     let heap = Heap::new();
     let page = Geometry::new(PAGE as u32, 1);
     let mask = page.magazine_mask();
-    let kit = Kit {
-        slab: heap.make_slab(PARENT, &page),
-        magazine: heap.make_magazine(page.class),
-        mask,
-        parent: PARENT,
-    };
-    let mut surplus = Surplus::new(mask);
+    let kit =
+        Kit { slab: heap.make_slab(PARENT, &page), magazine: heap.make_magazine(page.class), mask };
+    let mut surplus = Surplus::EMPTY;
     // SAFETY: nobody else has what is in the kit.
     unsafe { surplus.set_kit(kit) };
-    heap.take_back(surplus);
+    heap.take_back(&mut surplus);
 
     // The slab of magazine blocks is kept, the kit's is not.
     for _ in 0..PAGES_OF_ONE_CHUNK - 1 {
