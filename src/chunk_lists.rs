@@ -115,7 +115,7 @@ impl ChunkLists {
     }
 
     /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
-    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         for (list, &first) in self.first.iter().enumerate() {
             if first.is_null() == (self.occupied & (1 << list) != 0) {
                 problem(list, "a list of chunks is not noted as it is");
@@ -174,7 +174,7 @@ mod tests {
     fn a_list_that_is_noted_and_empty_is_seen() {
         let lists = ChunkLists { occupied: 1 << 3, ..ChunkLists::EMPTY };
         let mut problems = Vec::new();
-        lists.validate(|list, words| problems.push((list, words)));
+        lists.validate(&mut |list, words| problems.push((list, words)));
         assert_eq!(problems, [(3, "a list of chunks is not noted as it is")]);
     }
 }

@@ -241,7 +241,7 @@ impl Depot {
 
     /// Whether there are more empty magazines of a size than could be filled.
     pub fn has_excess_empty(&self, mask: usize, geometry: &Geometry, out: usize) -> bool {
-        let [_, empty] = self.lists(mask, geometry);
+        let empty = &self.shelves[usize::from(geometry.is_busy(mask))].empty;
         empty.count() as usize * rounds(mask) > self.limit(geometry, out)
     }
 
@@ -270,27 +270,33 @@ impl Depot {
         Some(cut)
     }
 
-    /// How many full and empty magazines there are, not counting the half-filled one, and their bytes.
-    pub fn magazines(&self, geometry: &Geometry) -> (usize, usize) {
-        let mut sum = (0, 0);
-        for (shelf, mask) in
-            self.shelves.iter().zip([geometry.magazine_mask(), geometry.busy_mask()])
-        {
-            let count = (shelf.full.count() + shelf.empty.count()) as usize;
-            sum = (sum.0 + count, sum.1 + count * (mask + 1));
-        }
-        sum
-    }
-
     /// How many objects there are in all magazines.
     pub fn objects(&self, geometry: &Geometry) -> usize {
         self.full_rounds(geometry) + self.half.rounds(self.half_mask as usize)
     }
 
-    /// The full magazines of a size and the empty ones.
-    pub(crate) fn lists(&self, mask: usize, geometry: &Geometry) -> [&MagazineList; 2] {
-        let shelf = &self.shelves[usize::from(geometry.is_busy(mask))];
-        [&shelf.full, &shelf.empty]
+    /// How many full and empty magazines there are, by size, not counting the half-filled one.
+    pub fn counts(&self) -> [u32; 2] {
+        [0, 1].map(|size| {
+            let shelf: &Shelf = &self.shelves[size];
+            shelf.full.count() + shelf.empty.count()
+        })
+    }
+
+    /// Calls `each` with every magazine, its mask, and the list that it is on: none for the half-filled one.
+    pub(crate) fn for_each(
+        &self,
+        geometry: &Geometry,
+        each: &mut dyn FnMut(Magazine, usize, Option<List>),
+    ) {
+        for mask in geometry.masks() {
+            let shelf = &self.shelves[usize::from(geometry.is_busy(mask))];
+            shelf.full.iter(mask).for_each(|full| each(full, mask, Some(List::Full)));
+            shelf.empty.iter(mask).for_each(|empty| each(empty, mask, Some(List::Empty)));
+        }
+        if !self.half.is_none() {
+            each(self.half, self.half_mask as usize, None);
+        }
     }
 
     /// The half-filled magazine, or none, and its mask.
@@ -300,14 +306,11 @@ impl Depot {
 
     /// The magazine that has rounds, and its mask, if there is only one; else none.
     pub(crate) fn only_filled(&self, geometry: &Geometry) -> (Magazine, usize) {
-        let full = || {
-            let of = |mask| self.lists(mask, geometry)[0].iter(mask).map(move |full| (full, mask));
-            geometry.masks().into_iter().flat_map(of)
-        };
-        let mut filled =
-            Some(self.half()).filter(|(half, _)| !half.is_none()).into_iter().chain(full());
-        match (filled.next(), filled.next()) {
-            (Some(only), None) => only,
+        let [first, busy] = &self.shelves;
+        match (self.half.is_none(), first.full.count(), busy.full.count()) {
+            (false, 0, 0) => self.half(),
+            (true, 1, 0) => (first.full.first(), geometry.magazine_mask()),
+            (true, 0, 1) => (busy.full.first(), geometry.busy_mask()),
             _ => (Magazine::NONE, 0),
         }
     }

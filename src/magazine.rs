@@ -190,6 +190,11 @@ impl MagazineList {
         self.count
     }
 
+    /// The magazine that was added last, or none.
+    pub fn first(&self) -> Magazine {
+        self.first
+    }
+
     /// The magazines, last added first.
     pub fn iter(&self, mask: usize) -> impl Iterator<Item = Magazine> + use<> {
         let mut next = self.first;

@@ -203,7 +203,7 @@ impl ParentPool {
     /// What the pool holds.
     pub fn numbers(&self) -> ParentNumbers {
         let shared = self.lock();
-        let (depot_magazines, depot_bytes) = shared.depot.magazines(&self.geometry);
+        let [first, busy] = shared.depot.counts().map(|count| count as usize);
         let [slabs_full, slabs_partial, slabs_empty] = shared.slabs.by_state();
         ParentNumbers {
             geometry: self.geometry,
@@ -214,8 +214,8 @@ impl ParentPool {
             objects_in_depot: shared.depot.objects(&self.geometry),
             peak_objects_out: shared.slabs.peak(),
             children: shared.holders as usize,
-            depot_magazines,
-            depot_bytes,
+            depot_bytes: first * (self.geometry.magazine_mask() + 1)
+                + busy * (self.geometry.busy_mask() + 1),
             exchanges: shared.exchanges as usize,
             foreign_frees: shared.foreign_frees as usize,
         }
@@ -273,9 +273,7 @@ pub struct ParentNumbers {
     pub peak_objects_out: usize,
     /// Children that have magazines.
     pub children: usize,
-    /// Magazines in the depot.
-    pub depot_magazines: usize,
-    /// Their bytes.
+    /// Bytes of the magazines in the depot.
     pub depot_bytes: usize,
     /// Exchanges of magazines between a child and the depot.
     pub exchanges: usize,

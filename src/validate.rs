@@ -5,9 +5,9 @@
 //! takes the pool's lock, and then the heap's.
 
 use crate::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
-use crate::geometry::{MAX_OBJECTS, rounds};
+use crate::depot::List;
+use crate::geometry::MAX_OBJECTS;
 use crate::heap::{HEAP, State};
-use crate::magazine::Magazine;
 use crate::parent::{ParentPool, Shared};
 use crate::report;
 use crate::slab::Slab;
@@ -21,6 +21,7 @@ struct Problems<'a> {
 }
 
 impl Problems<'_> {
+    #[inline(never)]
     fn add(&mut self, address: usize, words: &str) {
         self.count += 1;
         report::problem(FUNCTION, self.parent, address, words);
@@ -61,63 +62,51 @@ pub fn parent(parent: &ParentPool) -> u32 {
     problems.count
 }
 
-/// Which of the depot's lists.
-const FULL: usize = 0;
-const EMPTY: usize = 1;
-
 /// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
 fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>) {
     let address = (&raw const *parent).addr();
     let geometry = &parent.geometry;
     let depot = shared.depot();
-    let (half, half_mask) = depot.half();
-    let half = Some((half, half_mask)).filter(|(half, _)| !half.is_none());
-    let lists = |which: usize| {
-        geometry.masks().into_iter().flat_map(move |mask| {
-            depot.lists(mask, geometry)[which].iter(mask).map(move |magazine| (magazine, mask))
-        })
-    };
-    let magazines = || lists(FULL).chain(lists(EMPTY)).chain(half);
-
-    let mut check_fill = |(magazine, mask): (Magazine, usize), right: bool| {
-        problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
-    };
-    lists(FULL).for_each(|full| check_fill(full, full.0.rounds(full.1) == rounds(full.1)));
-    lists(EMPTY).for_each(|empty| check_fill(empty, empty.0.is_empty(empty.1)));
-    half.iter().for_each(|&half| {
-        check_fill(half, !half.0.is_empty(half.1) && !half.0.is_full(half.1));
-    });
-    for mask in geometry.masks() {
-        for list in depot.lists(mask, geometry) {
-            let right = list.iter(mask).count() == list.count() as usize;
-            problems.check(right, address, "depot miscounted");
+    let mut counted = [0; 2];
+    depot.for_each(geometry, &mut |magazine, mask, list| {
+        let (empty, full) = (magazine.is_empty(mask), magazine.is_full(mask));
+        let right = match list {
+            Some(List::Full) => full,
+            Some(List::Empty) => empty,
+            None => !empty && !full,
+        };
+        if list.is_some() {
+            counted[usize::from(geometry.is_busy(mask))] += 1;
         }
-    }
+        problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
+    });
+    problems.check(depot.counts() == counted, address, "depot miscounted");
 
+    let mut cleared = 0;
     // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
     // that is held. An object is in a chunk, as its slab is not free while it is out.
-    unsafe {
-        let mut cleared = 0;
-        for (magazine, mask) in magazines() {
-            for &object in magazine.contents(mask) {
-                if owner_if_any(object) != address {
-                    problems.add(object.addr(), "foreign object in the depot");
-                } else if (*slab_of(object)).clear_out(object) {
-                    cleared += 1;
-                } else {
-                    problems.add(object.addr(), "free object in the depot, or there twice");
-                }
-            }
+    let mut clear = |object: *mut u8| unsafe {
+        if owner_if_any(object) != address {
+            problems.add(object.addr(), "foreign object in the depot");
+        } else if (*slab_of(object)).clear_out(object) {
+            cleared += 1;
+        } else {
+            problems.add(object.addr(), "free object in the depot, or there twice");
         }
-        for (magazine, mask) in magazines() {
-            for &object in magazine.contents(mask) {
-                if owner_if_any(object) == address {
-                    (*slab_of(object)).set_out(object);
-                }
-            }
+    };
+    // SAFETY: as above.
+    let mut set = |object: *mut u8| unsafe {
+        if owner_if_any(object) == address {
+            (*slab_of(object)).set_out(object);
         }
-        problems.check(cleared <= shared.slabs().out(), address, "more in the depot than is out");
+    };
+    for each in [&mut clear as &mut dyn FnMut(*mut u8), &mut set] {
+        depot.for_each(geometry, &mut |magazine, mask, _| {
+            // SAFETY: the magazine is the depot's, whose lock is held.
+            unsafe { magazine.contents(mask) }.iter().for_each(|&object| each(object));
+        });
     }
+    problems.check(cleared <= shared.slabs().out(), address, "more in the depot than is out");
 }
 
 /// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
@@ -144,7 +133,7 @@ fn check_slabs(
 ) {
     let address = (&raw const *parent).addr();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
-    state.for_each_slab(|slab, owner| {
+    state.for_each_slab(&mut |slab, owner| {
         if owner != address {
             return;
         }
@@ -170,13 +159,13 @@ fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
 
 /// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
 fn check_heap(state: &State, problems: &mut Problems<'_>) {
-    state.for_each_slab(|slab, owner| {
+    state.for_each_slab(&mut |slab, owner| {
         if owner == MAGAZINES {
             // SAFETY: slabs of magazine blocks belong to the heap's lock.
             check_bitmap(unsafe { &*slab }, problems);
         }
     });
-    state.validate(|address, words| problems.add(address, words));
+    state.validate(&mut |address, words| problems.add(address, words));
 }
 
 #[cfg(test)]

@@ -225,10 +225,10 @@ fn problems(damage: impl FnOnce(&mut State, *mut Slab, *mut Slab)) -> Vec<&'stat
     let slab = heap.make_slab(PARENT, &Geometry::new(2 * PAGE as u32, 1));
     let large = heap.make_slab(PARENT, &Geometry::new(CHUNK as u32, 1));
     let mut state = heap.lock();
-    state.validate(|_, words| panic!("{words}"));
+    state.validate(&mut |_, words| panic!("{words}"));
     damage(&mut state, slab, large);
     let mut problems = Vec::new();
-    state.validate(|_, words| problems.push(words));
+    state.validate(&mut |_, words| problems.push(words));
     // What is broken stays as it is.
     problems
 }
