@@ -64,8 +64,12 @@ fn functions_take_what_those_of_the_crate_take() {
         mmap(*mut c_void, usize, c_int, c_int, c_int, c_long) -> *mut c_void;
         munmap(*mut c_void, usize) -> c_int;
         pthread_atfork(Hook, Hook, Hook) -> c_int;
-        pthread_self() -> c_ulong;
         sysconf(c_int) -> c_long;
         write(c_int, *const c_void, usize) -> isize;
+    }
+    // A pointer in musl, which is passed in the same way.
+    #[cfg(not(target_env = "musl"))]
+    same! {
+        pthread_self() -> c_ulong;
     }
 }
