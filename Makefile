@@ -80,7 +80,7 @@ test-sanitizers: ## The C tests under valgrind, ASan and TSan
 	scripts/setup test
 	scripts/test sanitizers
 
-test-targets: ## The tests with the oldest rustc, on 32-bit x86, on aarch64, and with musl
+test-targets: ## The tests with the oldest rustc: on i686, aarch64, musl, Windows; builds for other systems
 	scripts/setup targets
 	scripts/test-targets
 

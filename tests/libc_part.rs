@@ -90,9 +90,13 @@ fn functions_take_what_those_of_the_crate_take() {
         mprotect(*mut c_void, usize, c_int) -> c_int;
         munmap(*mut c_void, usize) -> c_int;
         pthread_atfork(Hook, Hook, Hook) -> c_int;
-        pthread_self() -> c_ulong;
         raise(c_int) -> c_int;
         sysconf(c_int) -> c_long;
         write(c_int, *const c_void, usize) -> isize;
+    }
+    // A pointer in musl, which is passed in the same way.
+    #[cfg(not(target_env = "musl"))]
+    same! {
+        pthread_self() -> c_ulong;
     }
 }
