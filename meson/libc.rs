@@ -101,6 +101,7 @@ pub const SIG_IGN: size_t = 1;
 pub const STDERR_FILENO: c_int = 2;
 pub const _SC_PAGESIZE: c_int = 30;
 pub const AT_SECURE: c_ulong = 23;
+pub const AT_RANDOM: c_ulong = 25;
 pub const EINTR: c_int = 4;
 pub const O_WRONLY: c_int = 1;
 pub const O_CREAT: c_int = 0o100;
@@ -110,6 +111,8 @@ pub const O_CLOEXEC: c_int = 0o2000000;
 unsafe extern "C" {
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
+    #[cfg(target_env = "gnu")]
+    pub fn backtrace(frames: *mut *mut c_void, most: c_int) -> c_int;
     pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
     pub fn close(fd: c_int) -> c_int;
     pub fn getpid() -> c_int;

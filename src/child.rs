@@ -23,11 +23,13 @@ use core::ptr;
 use crate::chunk::{owner_if_any, owner_of};
 use crate::debug;
 use crate::guard;
+use crate::harden::HARDENED;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
 use crate::parent::ParentPool;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
+use crate::tools;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -52,6 +54,7 @@ impl ChildPool {
                 previous: Magazine::NONE,
                 mask: 0,
             });
+            tools::initialised(this.cast(), size_of::<ChildPool>());
             debug::after_create_child(this, parent);
         }
     }
@@ -106,7 +109,7 @@ impl ChildPool {
             let object = object.cast::<u8>();
             if object.is_null()
                 || child.loaded.is_full(child.mask)
-                || owner_of(object) != child.parent.addr()
+                || owner_on_free(object) != child.parent.addr()
             {
                 return free_slow(child, object);
             }
@@ -208,6 +211,16 @@ impl ChildPool {
         // SAFETY: the caller's promise.
         unsafe { self.parent.as_ref().filter(|parent| parent.num_elements != 0) }
     }
+}
+
+/// The owner word of what is freed, on the fast path.
+///
+/// # Safety
+/// The address is in a chunk, unless this is the hardened build.
+#[inline(always)]
+unsafe fn owner_on_free(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    if HARDENED { unsafe { owner_if_any(object) } } else { unsafe { owner_of(object) } }
 }
 
 /// Allocation when the loaded magazine is empty, or there is none.

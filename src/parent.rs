@@ -26,6 +26,7 @@ use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, List};
 use crate::geometry::{Geometry, class_of, rounds};
 use crate::guard;
+use crate::harden;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
@@ -33,6 +34,7 @@ use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex};
+use crate::tools;
 use crate::validate;
 
 /// The owner of all objects of one size. Lies in memory of the caller's.
@@ -90,6 +92,7 @@ impl ParentPool {
             HEAP.disown(this.addr());
             guard::forget(this.addr());
             guard::sample::choose();
+            harden::prepare();
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
@@ -104,6 +107,7 @@ impl ParentPool {
                 exchanges: 0,
                 foreign_frees: 0,
             }));
+            tools::initialised(this.cast(), size_of::<ParentPool>());
         }
     }
 
@@ -566,7 +570,7 @@ impl Shared {
             }
             let slab = slab_of(only.last());
             // Not so if an object was freed twice, which draining will see.
-            if (*slab).out_are(only.contents(mask)) {
+            if (*slab).out_are(&only.contents(mask)) {
                 self.slabs.abandon(slab);
                 self.depot.take_filled(geometry);
                 only.set_quota(mask, only.rounds(mask));
