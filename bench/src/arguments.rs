@@ -103,7 +103,7 @@ pub struct Here {
 
 impl Arguments {
     pub fn effort(&self) -> Effort {
-        let (rounds, turn) = if self.quick { (3, 3) } else { (11, 20) };
+        let (rounds, turn) = if self.quick { (3, 3) } else { (9, 15) };
         Effort {
             rounds: self.rounds.map_or(rounds, usize::from),
             turn: Duration::from_millis(turn),

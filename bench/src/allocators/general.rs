@@ -79,12 +79,14 @@ macro_rules! pools_over {
 }
 
 pools_over!(libc_malloc, libc::malloc, libc::calloc, libc::free);
+#[cfg(feature = "allocators")]
 pools_over!(
     mimalloc,
     libmimalloc_sys::mi_malloc,
     libmimalloc_sys::mi_calloc,
     libmimalloc_sys::mi_free
 );
+#[cfg(feature = "allocators")]
 pools_over!(
     jemalloc,
     tikv_jemalloc_sys::malloc,
@@ -92,6 +94,7 @@ pools_over!(
     tikv_jemalloc_sys::free
 );
 
+#[cfg(feature = "allocators")]
 pools_over!(snmalloc, snmalloc_sys::sn_malloc, snmalloc_sys::sn_calloc, snmalloc_sys::sn_free);
 pools_over!(
     tcmalloc,
@@ -104,8 +107,11 @@ pub fn all() -> Result<Vec<(&'static str, Api)>> {
     super::tcmalloc::load()?;
     Ok(vec![
         ("malloc", libc_malloc::API),
+        #[cfg(feature = "allocators")]
         ("mimalloc", mimalloc::API),
+        #[cfg(feature = "allocators")]
         ("jemalloc", jemalloc::API),
+        #[cfg(feature = "allocators")]
         ("snmalloc", snmalloc::API),
         ("tcmalloc", tcmalloc::API),
     ])

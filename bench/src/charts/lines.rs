@@ -1,10 +1,11 @@
 //! Lines over a number of objects, calls or seconds.
 
-use super::{Drawn, svg};
+use super::{Drawn, svg, text};
 use anyhow::Result;
 use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 const WIDTH: u32 = 1100;
 const HEIGHT: u32 = 420;
@@ -107,15 +108,10 @@ impl LineChart {
             .bold_line_style(RGBColor(225, 225, 225))
             .draw()?;
         for series in &self.series {
-            let line = chart.draw_series(LineSeries::new(
+            chart.draw_series(LineSeries::new(
                 series.points.iter().copied(),
                 series.colour.stroke_width(2),
             ))?;
-            if let Some(label) = &series.label {
-                let style = series.colour.stroke_width(3);
-                line.label(label)
-                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], style));
-            }
             // Where there are few points, they are shown.
             if series.points.len() <= 12 {
                 let points = series.points.iter();
@@ -124,13 +120,13 @@ impl LineChart {
                 )?;
             }
         }
-        if self.series.iter().any(|series| series.label.is_some()) {
-            chart
-                .configure_series_labels()
-                .position(SeriesLabelPosition::Coordinate(PLOT as i32 - 70, 10))
-                .background_style(WHITE)
-                .label_font(("sans-serif", 13))
-                .draw()?;
+        for (index, series) in self.series.iter().enumerate() {
+            let (x, y) = (PLOT as i32 + 20, 30 + 20 * index as i32);
+            if let Some(label) = &series.label {
+                root.draw(&Rectangle::new([(x, y - 6), (x + 12, y + 6)], series.colour.filled()))?;
+                let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
+                root.draw(&Text::new(label.clone(), (x + 20, y), style))?;
+            }
         }
         Ok(())
     }
