@@ -133,7 +133,7 @@ unknown_words_in_slab_debug_are_named_once(void **state)
 
    (void)state;
    assert_true(child_run(&child, with_debug_body, words));
-   said = strstr(child.said, "SLAB_DEBUG: unknown word abrot; known: abort, leaks");
+   said = strstr(child.said, "SLAB_DEBUG: unknown word abrot; known: ");
    assert_non_null(said);
    assert_null(strstr(said + 1, "SLAB_DEBUG"));
 }
@@ -179,7 +179,8 @@ slab_debug_leaks_reports_objects_that_are_out_at_destroy(void **state)
    assert_true(child_run(&child, leak_body, words));
    assert_non_null(strstr(child.said, "slab_destroy_parent: pool queries 96x64 at 0x"));
    assert_non_null(strstr(child.said, ": 3 objects are still out\n"));
-   assert_non_null(strstr(child.said, "cached by 1 child that is not destroyed\n"));
+   assert_non_null(strstr(child.said, "slab_destroy_parent: pool 40x16 at 0x"));
+   assert_non_null(strstr(child.said, ": 1 object is still out\n"));
    assert_null(strstr(child.said, "48x16"));
 }
 

@@ -270,8 +270,8 @@ unsigned int slab_validate(struct slab_parent_pool *parent);
  * a double free, or an address that is not an object of a pool. After 100 reports further ones are only
  * counted.
  *
- * The environment variable SLAB_DEBUG takes words, separated by commas. "abort": the process ends after a report.
- * "leaks": slab_destroy_parent() reports objects that are still out. It is ignored in setuid programs.
+ * What is looked for beyond that, see slab_set_debug(). With the word "abort" in the environment variable
+ * SLAB_DEBUG the process ends after a report.
  *
  * The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
  * the library, nor leave by longjmp() or an exception.
@@ -280,6 +280,29 @@ unsigned int slab_validate(struct slab_parent_pool *parent);
  */
 void slab_set_report_handler(void (*handler)(void *data, const char *report),
                              void *data);
+
+/**
+ * Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place of those that
+ * it has. If `parent` is NULL: for all pools that are created from now on, besides what SLAB_DEBUG says.
+ *
+ * "checks": double free at once, a free into the wrong pool or of a wrong address, the use of destroyed pools, two
+ * threads in one child. "redzone": writes before and behind an object. "poison": writes into free objects.
+ * "users": reports name thread and call stack of the allocation and of the free. "quarantine": freed objects wait
+ * before they are used again. "leaks": objects that are out when the pool is destroyed, or the program ends.
+ * Pools with such words are slower and take more memory; docs/debugging.md tells how much. An empty string is an
+ * ordinary pool.
+ *
+ * The environment variable SLAB_DEBUG takes the same words, and "abort" and "help". `words:pattern` holds for pools
+ * whose name, size ("96") or size and hint ("96x64") the pattern matches; there may be several, separated by
+ * semicolons. A pool is to be named before its first allocation for a pattern to match its name. The variable is
+ * ignored in setuid programs.
+ *
+ * Returns 0, or -1 if a word is not known, if the pool has been used, or if the library was built without this.
+ *
+ * Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
+ */
+int slab_set_debug(struct slab_parent_pool *parent,
+                   const char *words);
 
 #ifdef __cplusplus
 }  // extern "C"

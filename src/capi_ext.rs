@@ -12,6 +12,7 @@ use core::mem::size_of;
 
 use crate::capi::{slab_child_pool, slab_parent_pool};
 use crate::child::ChildPool;
+use crate::debug;
 use crate::heap::HEAP;
 use crate::os;
 use crate::parent::ParentPool;
@@ -158,10 +159,7 @@ pub unsafe extern "C" fn slab_set_name(
     // SAFETY: the caller passes a created, destroyed or zeroed pool, and NULL or a string.
     unsafe {
         let name: &[u8] = if name.is_null() { &[] } else { CStr::from_ptr(name).to_bytes() };
-        match existing(parent) {
-            Some(parent) if parent.set_name(name) => 0,
-            _ => -1,
-        }
+        if existing(parent).is_some() && ParentPool::set_name(parent.cast(), name) { 0 } else { -1 }
     }
 }
 
@@ -293,8 +291,8 @@ pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint 
 /// a double free, or an address that is not an object of a pool. After 100 reports further ones are only
 /// counted.
 ///
-/// The environment variable SLAB_DEBUG takes words, separated by commas. "abort": the process ends after a report.
-/// "leaks": slab_destroy_parent() reports objects that are still out. It is ignored in setuid programs.
+/// What is looked for beyond that, see slab_set_debug(). With the word "abort" in the environment variable
+/// SLAB_DEBUG the process ends after a report.
 ///
 /// The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
 /// the library, nor leave by longjmp() or an exception.
@@ -306,6 +304,41 @@ pub extern "C" fn slab_set_report_handler(
     data: *mut c_void,
 ) {
     report::set_handler(handler, data);
+}
+
+/// Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place of those that
+/// it has. If `parent` is NULL: for all pools that are created from now on, besides what SLAB_DEBUG says.
+///
+/// "checks": double free at once, a free into the wrong pool or of a wrong address, the use of destroyed pools, two
+/// threads in one child. "redzone": writes before and behind an object. "poison": writes into free objects.
+/// "users": reports name thread and call stack of the allocation and of the free. "quarantine": freed objects wait
+/// before they are used again. "leaks": objects that are out when the pool is destroyed, or the program ends.
+/// Pools with such words are slower and take more memory; docs/debugging.md tells how much. An empty string is an
+/// ordinary pool.
+///
+/// The environment variable SLAB_DEBUG takes the same words, and "abort" and "help". `words:pattern` holds for pools
+/// whose name, size ("96") or size and hint ("96x64") the pattern matches; there may be several, separated by
+/// semicolons. A pool is to be named before its first allocation for a pattern to match its name. The variable is
+/// ignored in setuid programs.
+///
+/// Returns 0, or -1 if a word is not known, if the pool has been used, or if the library was built without this.
+///
+/// Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_set_debug(
+    parent: *mut slab_parent_pool,
+    words: *const c_char,
+) -> c_int {
+    // SAFETY: the caller passes NULL or a created, destroyed or zeroed pool, and a string.
+    unsafe {
+        let words = CStr::from_ptr(words).to_bytes();
+        let done = if parent.is_null() {
+            debug::set_default(words)
+        } else {
+            existing(parent).is_some() && debug::set(parent.cast(), words)
+        };
+        if done { 0 } else { -1 }
+    }
 }
 
 /// The pool, unless it is null, destroyed or zeroed.

@@ -20,7 +20,8 @@ use core::ffi::c_void;
 use core::mem;
 use core::ptr;
 
-use crate::chunk::owner_of;
+use crate::chunk::{owner_if_any, owner_of};
+use crate::debug;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
 use crate::parent::ParentPool;
@@ -119,6 +120,9 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else {
                 return;
             };
+            if debug::instead_of_destroy_child(parent, child) {
+                return;
+            }
             if child.mask == 0 {
                 // It never had a magazine, so that the parent knows nothing of it.
             } else if child.is_stale(parent) {
@@ -169,8 +173,8 @@ impl ChildPool {
             if magazine.is_empty(self.mask) {
                 return false;
             }
-            // SAFETY: a round is in a chunk, as its slab is not free while it is out.
-            unsafe { owner_of(magazine.last()) != (&raw const *parent).addr() }
+            // SAFETY: a round is in a chunk, as its slab is not free while it is out; it may have been overwritten.
+            unsafe { owner_if_any(magazine.last()) != (&raw const *parent).addr() }
         };
         parent.num_elements == 0
             || parent.geometry.magazine_mask() != self.mask
@@ -190,7 +194,7 @@ impl ChildPool {
             }
             while !magazine.is_empty(self.mask) {
                 // SAFETY: it is not empty; a round is in a chunk, as its slab is not free while it is out.
-                unsafe { free_to_owner(function, magazine.pop()) }
+                unsafe { free_to_owner(function, ptr::null_mut(), magazine.pop()) }
             }
             // SAFETY: the magazine is the child's own, and given up here.
             unsafe { surplus.add_magazine(magazine) }
@@ -221,11 +225,20 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
             mem::swap(&mut child.loaded, &mut child.previous);
             return child.loaded.pop().cast();
         }
-        let Some(parent) = child.live_parent() else {
+        let parent = child.live_parent();
+        if let Some(object) = debug::instead_of_alloc(parent, child) {
+            return object.cast();
+        }
+        let Some(parent) = parent else {
             return ptr::null_mut();
         };
-        let mut surplus = parent.surplus();
         let mut shared = parent.lock();
+        if !parent.modes.get().is_empty() {
+            // It got them just now.
+            drop(shared);
+            return alloc_slow(child);
+        }
+        let mut surplus = parent.surplus();
         let object = if child.mask == 0 && !shared.equip(parent, child) {
             shared.take_one(parent)
         } else {
@@ -241,7 +254,8 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
     }
 }
 
-/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.
+/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent. The address may
+/// be any: it is not followed unless it is in a chunk.
 ///
 /// # Safety
 /// As for [`ChildPool::free`].
@@ -254,9 +268,13 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
     }
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
-        let parent = match child.live_parent() {
-            Some(parent) if owner_of(object) == child.parent.addr() => parent,
-            _ => return free_to_owner(FUNCTION, object),
+        let parent = child.live_parent();
+        if debug::instead_of_free(parent, child, object) {
+            return;
+        }
+        let parent = match parent {
+            Some(parent) if owner_if_any(object) == child.parent.addr() => parent,
+            _ => return free_to_owner(FUNCTION, child, object),
         };
         if !child.previous.is_none() && child.previous.is_empty(child.mask) {
             mem::swap(&mut child.loaded, &mut child.previous);
@@ -281,16 +299,20 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
     }
 }
 
-/// Freeing into the slab that the object came from, whoever owns it.
+/// Freeing into the slab that the object came from, whoever owns it. `child` is the one it comes back through,
+/// or null, for what is reported of it.
 ///
 /// # Safety
-/// The address is in a chunk; its owner, if it is a parent, exists.
-unsafe fn free_to_owner(function: &str, object: *mut u8) {
+/// The owner of the address, if it is a parent, exists.
+pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise.
     let result = unsafe {
         match owner(object) {
             Owner::Parent(address) => {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
+                if debug::instead_of_owner(function, parent, child, object) {
+                    return;
+                }
                 let mut surplus = parent.surplus();
                 let mut shared = parent.lock();
                 shared.count_foreign_free();
@@ -305,6 +327,8 @@ unsafe fn free_to_owner(function: &str, object: *mut u8) {
         }
     };
     if let Err(misuse) = result {
-        report::misuse(function, None, object, misuse);
+        // SAFETY: the caller's promise.
+        let parent = unsafe { child.as_ref().and_then(|child| child.live_parent()) };
+        report::misuse(function, parent, object, misuse);
     }
 }

@@ -29,6 +29,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::buddy::Buddy;
 use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
 use crate::os;
+use crate::registry;
 use crate::slab::Slab;
 
 /// The owner word of a page that is in no slab.
@@ -91,6 +92,15 @@ pub unsafe fn owner_of(object: *mut u8) -> usize {
     // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only when
     // the parent is destroyed, which the caller orders with the use of its objects.
     unsafe { (&(*chunk_of(object)).owners)[page_of(object)].load(Relaxed) }
+}
+
+/// The same for any address: [`FREE`] if it is in no chunk.
+///
+/// # Safety
+/// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
+pub unsafe fn owner_if_any(address: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    if registry::has(address.addr()) { unsafe { owner_of(address) } } else { FREE }
 }
 
 /// The descriptor of the slab that an address lies in.
@@ -205,6 +215,10 @@ impl Chunk {
         if !chunk.is_null() {
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
+                if !registry::add(chunk.addr()) {
+                    os::release(chunk.cast(), bytes);
+                    return ptr::null_mut();
+                }
                 if !huge_pages {
                     os::without_huge_pages(chunk.cast(), bytes);
                 }
@@ -220,6 +234,7 @@ impl Chunk {
     /// # Safety
     /// It has no slabs and is on no list.
     pub unsafe fn release(chunk: *mut Chunk) {
+        registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe { os::release(chunk.cast(), (*chunk).bytes) }
     }

@@ -174,13 +174,27 @@ impl Depot {
         Some((count - kept) as usize)
     }
 
-    /// Gives empty magazines up that are more than could be filled.
-    pub fn drop_excess_empty(&mut self, geometry: &Geometry, out: usize, surplus: &mut Surplus) {
-        while self.empty.count() as usize > geometry.full_limit(out) {
-            let Some(magazine) = self.take_empty(geometry) else { return };
-            // SAFETY: it was on the list, and is no more.
-            unsafe { surplus.add_magazine(magazine) }
-        }
+    /// Whether there are more empty magazines than could be filled.
+    pub fn has_excess_empty(&self, geometry: &Geometry, out: usize) -> bool {
+        self.empty.count() as usize > geometry.full_limit(out)
+    }
+
+    /// Whether there is no magazine.
+    pub fn is_empty(&self) -> bool {
+        self.half.is_none() && self.full.count() == 0 && self.empty.count() == 0
+    }
+
+    /// Cuts each list whose first magazine has an unsound link, and returns one such; see
+    /// [`MagazineList::cut_unsound`].
+    pub fn cut_unsound(
+        &mut self,
+        mask: usize,
+        sound: impl Fn(Magazine) -> bool,
+    ) -> Option<Magazine> {
+        let full = self.full.cut_unsound(mask, &sound);
+        let empty = self.empty.cut_unsound(mask, &sound);
+        self.least = self.least.min(self.full.count());
+        full.or(empty)
     }
 
     /// How many full and empty magazines there are, not counting the half-filled one.
@@ -207,14 +221,6 @@ impl Depot {
     /// Takes any magazine that has rounds.
     pub fn take_filled(&mut self, geometry: &Geometry) -> Option<Magazine> {
         self.take_half().or_else(|| self.full.pop(geometry.magazine_mask()))
-    }
-
-    /// Gives all empty magazines up.
-    pub fn drop_empty(&mut self, geometry: &Geometry, surplus: &mut Surplus) {
-        while let Some(magazine) = self.take_empty(geometry) {
-            // SAFETY: it was on the list, and is no more.
-            unsafe { surplus.add_magazine(magazine) }
-        }
     }
 }
 

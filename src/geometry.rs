@@ -88,9 +88,18 @@ impl Geometry {
     /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
     pub fn new(item_size: u32, num_items: u32) -> Geometry {
         let stride = stride(item_size);
-        let (order, capacity) = slab(stride as usize, num_items as usize);
         let class = MAGAZINE_OBJECT.iter().position(|&most| stride as usize <= most);
         let class = class.map_or(UNCACHED, |class| class as u8);
+        Geometry::of_class(item_size, num_items, stride, class)
+    }
+
+    /// The layout of a pool whose children have no magazines, with so many bytes from one object to the next.
+    pub fn uncached(item_size: u32, num_items: u32, stride: u32) -> Geometry {
+        Geometry::of_class(item_size, num_items, stride, UNCACHED)
+    }
+
+    fn of_class(item_size: u32, num_items: u32, stride: u32, class: u8) -> Geometry {
+        let (order, capacity) = slab(stride as usize, num_items as usize);
         let magazine = MAGAZINE_WORDS.get(class as usize).map_or(1, |words| words - 1);
         let full_magazines = FULL_BYTES / (magazine * stride as usize);
         let full_magazines = full_magazines.clamp(FULL_LEAST, FULL_MOST) as u16;
@@ -162,7 +171,7 @@ pub const fn magazine_bytes(class: u8) -> usize {
 
 /// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
 /// of two stay as they are and so are aligned to their size, as slabs start on a page.
-fn stride(item_size: u32) -> u32 {
+pub fn stride(item_size: u32) -> u32 {
     match item_size {
         0..=8 => 8,
         // The last multiple of 16 in 32 bits; a larger object is alone in its slab.

@@ -15,13 +15,14 @@
 //! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
 //! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
-//! | [`chunk`] | from an address to its owner and its slab |
+//! | [`chunk`], [`registry`] | from an address to its owner and its slab; whether it is in a chunk at all |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | [`geometry`] | sizes: how objects are laid out |
 //! | [`sync`], [`os`] | the doors to locks and to the system |
 //! | `unload` | what happens at dlclose() |
 //! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
 //! | [`validate`] | a walk that checks every invariant |
+//! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -46,6 +47,11 @@ pub mod capi_inline;
 pub mod child;
 pub mod chunk;
 pub mod chunk_lists;
+#[cfg(feature = "debug")]
+pub mod debug;
+#[cfg(not(feature = "debug"))]
+#[path = "debug/off.rs"]
+pub mod debug;
 pub mod decay;
 pub mod depot;
 pub mod geometry;
@@ -58,6 +64,7 @@ pub mod os;
 pub mod parent;
 pub mod partial;
 pub mod print;
+pub mod registry;
 pub mod report;
 pub mod slab;
 pub mod stats;

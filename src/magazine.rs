@@ -211,6 +211,28 @@ impl MagazineList {
         self.count += 1;
     }
 
+    /// If the link of the last added magazine leads to none that `sound` takes for one, cuts the list behind it and
+    /// returns it.
+    pub fn cut_unsound(
+        &mut self,
+        mask: usize,
+        sound: impl Fn(Magazine) -> bool,
+    ) -> Option<Magazine> {
+        if self.first.is_none() {
+            return None;
+        }
+        let link = self.first.block(mask).cast::<Magazine>();
+        // SAFETY: word 0 of a magazine in the list is the link.
+        unsafe {
+            if (*link).is_none() == (self.count == 1) && ((*link).is_none() || sound(*link)) {
+                return None;
+            }
+            *link = Magazine::NONE;
+        }
+        self.count = 1;
+        Some(self.first)
+    }
+
     /// Takes the last added magazine, if there is one. Its quota is not set.
     pub fn pop(&mut self, mask: usize) -> Option<Magazine> {
         if self.first.is_none() {
@@ -282,6 +304,22 @@ mod tests {
             assert!(into.is_full(MASK));
             assert_eq!(from.rounds(MASK), 3);
         }
+    }
+
+    #[test]
+    fn a_list_with_an_overwritten_link_is_cut() {
+        let mut blocks = [Block([0; 8]), Block([0; 8]), Block([0; 8])];
+        let mut list = MagazineList::EMPTY;
+        assert!(list.cut_unsound(MASK, |_| false).is_none());
+        for block in &mut blocks {
+            // SAFETY: as above.
+            unsafe { list.push(Magazine::new((&raw mut *block).cast()), MASK) }
+        }
+        assert!(list.cut_unsound(MASK, |_| true).is_none());
+        let cut = list.cut_unsound(MASK, |_| false);
+        assert!(cut == Some(list.first) && list.count() == 1);
+        assert!(list.cut_unsound(MASK, |_| false).is_none(), "nothing is behind it any more");
+        assert!(list.pop(MASK).is_some() && list.pop(MASK).is_none());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! | field of [`ParentPool`] | meaning | touched by |
 //! |---|---|---|
-//! | `element_size` to `geometry` | constant while the pool exists | read by all |
+//! | `element_size` to `geometry` | constant while the pool exists (but see [`ParentPool::set_modes`]) | read by all |
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
@@ -21,7 +21,8 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
-use crate::chunk::{owner_of, slab_of};
+use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
+use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
@@ -39,7 +40,7 @@ pub struct ParentPool {
     pub(crate) element_size: u32,
     pub(crate) num_elements: u32,
     pub(crate) item_size: u32,
-    reserved: u32,
+    pub(crate) modes: ModesWord,
     pub(crate) geometry: Geometry,
     /// Null if it has none.
     name: AtomicPtr<Name>,
@@ -64,7 +65,7 @@ impl ParentPool {
     /// # Safety
     /// `this` is writable, and no other call uses it.
     pub unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
-        let geometry = Geometry::new(item_size, num_items);
+        let (geometry, modes) = debug::layout(&[], item_size, num_items);
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
@@ -73,7 +74,7 @@ impl ParentPool {
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
             (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).reserved).write(0);
+            (&raw mut (*this).modes).write(ModesWord::new(modes));
             (&raw mut (*this).geometry).write(geometry);
             (&raw mut (*this).name).write(AtomicPtr::new(ptr::null_mut()));
             (&raw mut (*this).shared).write(UnsafeCell::new(Shared {
@@ -93,14 +94,18 @@ impl ParentPool {
     pub unsafe fn destroy(this: *mut ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
+            debug::before_destroy_parent(this);
             if (*this).num_elements == 0 {
                 return;
             }
             let parent = &*this;
+            let modes = parent.modes.get();
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
-            let (objects_out, children) = (shared.slabs.out(), shared.holders);
+            // Children of a pool with modes cache nothing.
+            let caching = if modes.is_empty() { shared.holders } else { 0 };
+            let (objects_out, children) = (shared.slabs.out(), caching);
             drop(shared);
             HEAP.take_back(surplus);
             if objects_out != 0 {
@@ -111,19 +116,57 @@ impl ParentPool {
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
+            debug::after_destroy_parent(this, modes);
         }
     }
 
-    /// Gives the pool a name; returns false if there is no memory for it.
-    pub fn set_name(&self, name: &[u8]) -> bool {
-        let _shared = self.lock();
-        // SAFETY: the pool's lock is held, without which its name is not read.
-        let name = unsafe { HEAP.set_name((&raw const *self).addr(), name) };
-        if !name.is_null() {
-            // Relaxed: whoever reads it holds the lock.
-            self.name.store(name, Relaxed);
+    /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it gets the
+    /// modes that SLAB_DEBUG has for the name as well.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_name(this: *mut ParentPool, name: &[u8]) -> bool {
+        // SAFETY: the caller's promise. The pool's lock is held, without which its name is not read.
+        let (named, item_size, num_items, before) = unsafe {
+            let parent = &*this;
+            let _shared = parent.lock();
+            let name = HEAP.set_name(this.addr(), name);
+            if !name.is_null() {
+                // Relaxed: whoever reads it holds the lock.
+                parent.name.store(name, Relaxed);
+            }
+            (!name.is_null(), parent.item_size, parent.num_elements, parent.modes.get())
+        };
+        if cfg!(feature = "debug") && named {
+            let (_, modes) = debug::layout(name, item_size, num_items);
+            if modes.with(before) != before {
+                // SAFETY: the caller's promise.
+                unsafe { ParentPool::set_modes(this, modes.with(before)) };
+            }
         }
-        !name.is_null()
+        named
+    }
+
+    /// Changes the modes of a pool, and its layout with them. Returns false if it has been used.
+    ///
+    /// The fields are constant otherwise. Whoever reads them without the lock looks at the modes again once it
+    /// has it.
+    ///
+    /// # Safety
+    /// `this` is a pool. Other calls may use it.
+    pub unsafe fn set_modes(this: *mut ParentPool, modes: Modes) -> bool {
+        // SAFETY: the caller's promise; the lock is held while the fields are written.
+        unsafe {
+            let (geometry, modes) = debug::geometry(modes, (*this).item_size, (*this).num_elements);
+            let shared = Guard::lock(&(*this).mutex, (*this).shared.get());
+            if shared.slabs.peak() != 0 || shared.holders != 0 {
+                return false;
+            }
+            (&raw mut (*this).element_size).write(geometry.stride);
+            (&raw mut (*this).geometry).write(geometry);
+            (*this).modes.set(modes);
+        }
+        true
     }
 
     /// The name; empty if it has none. For reports, which are made with the pool's lock held.
@@ -204,6 +247,14 @@ pub struct ParentNumbers {
     pub foreign_frees: usize,
 }
 
+/// Reports a magazine whose word 0 is not what it should be.
+#[cold]
+#[inline(never)]
+fn corrupted(function: &str, parent: &ParentPool, magazine: Magazine) {
+    let block = magazine.block(parent.geometry.magazine_mask());
+    report::problem(function, Some(parent), block.addr(), "corrupted magazine");
+}
+
 impl Shared {
     /// The magazines that no child has.
     pub(crate) fn depot(&self) -> &Depot {
@@ -215,6 +266,26 @@ impl Shared {
         &self.slabs
     }
 
+    /// Counts a child that uses the pool without magazines.
+    #[cfg(feature = "debug")]
+    pub(crate) fn add_holder(&mut self) {
+        self.holders += 1;
+    }
+
+    /// Counts it no more. If no other child uses the pool, the parent keeps nothing.
+    #[cfg(feature = "debug")]
+    pub(crate) fn remove_holder(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        surplus: &mut Surplus,
+    ) {
+        self.holders = self.holders.saturating_sub(1);
+        if self.holders == 0 {
+            self.drain_depot(parent, function, surplus);
+        }
+    }
+
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
         self.foreign_frees += 1;
@@ -223,7 +294,14 @@ impl Shared {
     /// Takes objects from slabs; see [`Slabs::take`].
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
-        self.slabs.take(rounds, || HEAP.make_slab(owner, &parent.geometry))
+        self.slabs.take(rounds, || {
+            let slab = HEAP.make_slab(owner, &parent.geometry);
+            if !slab.is_null() && !parent.modes.get().is_empty() {
+                // SAFETY: the slab is new, and belongs to the lock that is held.
+                unsafe { debug::new_slab(parent, slab) }
+            }
+            slab
+        })
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
@@ -312,12 +390,19 @@ impl Shared {
         for _ in 0..magazines {
             self.drain_one(parent, "slab_free", surplus);
         }
-        self.depot.drop_excess_empty(&parent.geometry, self.slabs.out(), surplus);
+        while self.depot.has_excess_empty(&parent.geometry, self.slabs.out()) {
+            self.check_links(parent, "slab_free");
+            if let Some(empty) = self.depot.take_empty(&parent.geometry) {
+                // SAFETY: it was the depot's.
+                unsafe { surplus.add_magazine(empty) }
+            }
+        }
     }
 
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
+        self.check_links(parent, function);
         if let Some(mut full) = self.depot.take_full(geometry) {
             // SAFETY: it was the depot's.
             unsafe {
@@ -327,17 +412,32 @@ impl Shared {
         }
     }
 
+    /// Reports a magazine of the depot whose link was overwritten, and leaves those behind it alone. Looks at the
+    /// first one of each list, before it is taken.
+    fn check_links(&mut self, parent: &ParentPool, function: &str) {
+        let mask = parent.geometry.magazine_mask();
+        // SAFETY: a block that is on a list is not given back, so that its chunk stays.
+        let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
+        if let Some(magazine) = self.depot.cut_unsound(mask, sound) {
+            corrupted(function, parent, magazine);
+        }
+    }
+
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
+        while !self.depot.is_empty() {
+            self.check_links(parent, function);
             // SAFETY: it was the depot's.
             unsafe {
-                self.drain(parent, function, &mut magazine, surplus);
-                surplus.add_magazine(magazine);
+                if let Some(mut magazine) = self.depot.take_filled(&parent.geometry) {
+                    self.drain(parent, function, &mut magazine, surplus);
+                    surplus.add_magazine(magazine);
+                } else if let Some(magazine) = self.depot.take_empty(&parent.geometry) {
+                    surplus.add_magazine(magazine);
+                }
             }
         }
-        self.depot.drop_empty(&parent.geometry, surplus);
         self.slabs.drop_spare(surplus);
     }
 
@@ -399,10 +499,13 @@ impl Shared {
         }
         // SAFETY: the half-filled magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
-            let slab = slab_of(half.last());
             let address = (&raw const *parent).addr();
+            if owner_if_any(half.last()) != address {
+                return;
+            }
+            let slab = slab_of(half.last());
             // Not so if an object was freed twice, which draining will see.
-            if owner_of(half.last()) == address && (*slab).out_are(half.contents(mask)) {
+            if (*slab).out_are(half.contents(mask)) {
                 self.slabs.abandon(slab);
                 self.depot.take_half();
                 surplus.set_kit(Kit { slab, magazine: half, mask, parent: address });
@@ -493,6 +596,7 @@ impl Shared {
     ) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
+        self.check_links(parent, "slab_alloc");
         self.reap(parent, surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
@@ -504,7 +608,11 @@ impl Shared {
                     self.depot.keep_empty(spare, geometry, self.slabs.out(), surplus);
                 }
             } else {
-                let quota = child.loaded.quota(mask);
+                let mut quota = child.loaded.quota(mask);
+                if quota.wrapping_sub(1) >= geometry.rounds() {
+                    corrupted("slab_alloc", parent, child.loaded);
+                    quota = 1;
+                }
                 child.loaded.set_quota(mask, (2 * quota).min(geometry.rounds()));
                 child.loaded.fill(quota, |rounds| self.take(parent, rounds));
             }
@@ -520,6 +628,7 @@ impl Shared {
         surplus: &mut Surplus,
     ) -> bool {
         let geometry = &parent.geometry;
+        self.check_links(parent, "slab_free");
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
             let wanted = self.depot.wants_full(geometry, self.slabs.out());

@@ -9,8 +9,9 @@ use core::ffi::{c_char, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
+use crate::debug::Modes;
 use crate::line::Line;
-use crate::options::{Options, WORDS};
+use crate::options::{Options, Pool, WORDS};
 use crate::os;
 use crate::parent::ParentPool;
 
@@ -67,7 +68,7 @@ pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, m
 pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
     let mut line = begin(function, parent);
     line.address(address).text(": ").text(words);
-    deliver(&mut line);
+    Report::say(&mut line).end();
 }
 
 /// Says that a pool is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in the
@@ -75,7 +76,9 @@ pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, word
 #[cold]
 #[inline(never)]
 pub fn leak(parent: &ParentPool, objects: usize, children: u32) {
-    if !options().leaks {
+    let pool =
+        Pool { name: parent.name(), item_size: parent.item_size, num_items: parent.num_elements };
+    if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
         return;
     }
     let mut line = begin("slab_destroy_parent", Some(parent));
@@ -86,10 +89,14 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32) {
         line.text(if children == 1 { " child that is" } else { " children that are" });
         line.text(" not destroyed");
     }
-    deliver(&mut line);
+    Report::say(&mut line).end();
 }
 
-fn begin(function: &str, parent: Option<&ParentPool>) -> Line<400> {
+/// A line of a report.
+pub type Text = Line<400>;
+
+/// The beginning of the first line of each report.
+pub fn begin(function: &str, parent: Option<&ParentPool>) -> Text {
     let mut line = Line::EMPTY;
     line.text("mesa-slab: ").text(function).text(": ");
     if let Some(parent) = parent {
@@ -103,38 +110,62 @@ fn begin(function: &str, parent: Option<&ParentPool>) -> Line<400> {
     line
 }
 
-fn deliver(line: &mut Line<400>) {
-    let before = COUNT.fetch_add(1, Relaxed);
-    let handler = HANDLER.load(Relaxed);
-    if before >= MOST {
-        // Said already, or too much.
-    } else if handler.is_null() {
-        os::say(line.text("\n").as_bytes());
-    } else {
-        // SAFETY: `set_handler` stored a handler. The line ends with a 0, as it has room for one: a report is
-        // shorter than the buffer.
-        unsafe {
-            let handler: Handler = core::mem::transmute(handler);
-            let line = line.bytes(&[0]).as_bytes().as_ptr();
-            handler(HANDLER_DATA.load(Relaxed), line.cast());
+/// A report whose first line is said. Further lines belong to it, and with `abort` the process ends behind the
+/// last one.
+#[must_use]
+pub struct Report {
+    before: u32,
+}
+
+impl Report {
+    /// Says the first line.
+    pub fn say(line: &mut Text) -> Report {
+        let report = Report { before: COUNT.fetch_add(1, Relaxed) };
+        report.line(line);
+        report
+    }
+
+    /// Says a further line.
+    pub fn line(&self, line: &mut Text) {
+        let handler = HANDLER.load(Relaxed);
+        if self.before >= MOST {
+            // Said already, or too much.
+        } else if handler.is_null() {
+            os::say(line.text("\n").as_bytes());
+        } else {
+            // SAFETY: `set_handler` stored a handler. The line ends with a 0, as it has room for one: a report is
+            // shorter than the buffer.
+            unsafe {
+                let handler: Handler = core::mem::transmute(handler);
+                let line = line.bytes(&[0]).as_bytes().as_ptr();
+                handler(HANDLER_DATA.load(Relaxed), line.cast());
+            }
         }
     }
-    if before == MOST {
-        os::say(b"mesa-slab: further reports are only counted\n");
-    }
-    if options().abort {
-        os::abort();
+
+    /// Ends it.
+    pub fn end(self) {
+        if self.before == MOST {
+            os::say(b"mesa-slab: further reports are only counted\n");
+        }
+        if options(None).abort {
+            os::abort();
+        }
     }
 }
 
-/// What SLAB_DEBUG says. Read anew each time, as it is rarely asked; the first unknown word is named, once.
-fn options() -> Options {
+/// What SLAB_DEBUG says of a pool, or of the program. Read anew each time, as it is rarely asked; the first
+/// unknown word is named, once.
+pub fn options(pool: Option<&Pool<'_>>) -> Options {
     let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
-    Options::parse(words, |word| {
+    Options::parse(words, pool, &mut |word| {
         if !UNKNOWN_NAMED.swap(true, Relaxed) {
-            let mut line = Line::<400>::EMPTY;
+            let mut line = Text::EMPTY;
             line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known: ");
-            os::say(line.text(WORDS).text("\n").as_bytes());
+            for (index, word) in WORDS.iter().enumerate() {
+                line.text(if index == 0 { "" } else { ", " }).text(word.word);
+            }
+            os::say(line.text("\n").as_bytes());
         }
     })
 }

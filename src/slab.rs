@@ -155,6 +155,11 @@ impl Slab {
         (index * self.stride as usize == offset).then(|| (index / 64, 1 << (index % 64)))
     }
 
+    /// Whether an object is out; none if it is not one of this slab.
+    pub fn is_out(&self, object: *mut u8) -> Option<bool> {
+        self.bit_of(object).map(|(word, bit)| self.bitmap[word] & bit != 0)
+    }
+
     /// Takes as many objects as there are and fit, lowest addresses first. They are written to the end
     /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
     /// many.

@@ -4,7 +4,7 @@
 //! objects in the depot, which are cleared and set again to see an object that is there twice; so the walk
 //! takes the pool's lock, and then the heap's.
 
-use crate::chunk::{MAGAZINES, owner_of, slab_of};
+use crate::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
 use crate::geometry::MAX_OBJECTS;
 use crate::heap::{HEAP, State};
 use crate::magazine::Magazine;
@@ -86,7 +86,7 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
         let mut cleared = 0;
         for magazine in magazines() {
             for &object in magazine.contents(mask) {
-                if owner_of(object) != address {
+                if owner_if_any(object) != address {
                     problems.add(object.addr(), "foreign object in the depot");
                 } else if (*slab_of(object)).clear_out(object) {
                     cleared += 1;
@@ -97,7 +97,7 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
         }
         for magazine in magazines() {
             for &object in magazine.contents(mask) {
-                if owner_of(object) == address {
+                if owner_if_any(object) == address {
                     (*slab_of(object)).set_out(object);
                 }
             }

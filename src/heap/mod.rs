@@ -23,7 +23,8 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_of, slab_of};
+use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
+use crate::debug;
 use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
 use crate::magazine::Magazine;
@@ -193,7 +194,8 @@ impl Heap {
         let result = unsafe {
             if owner_of(object) == LIMBO {
                 let slab = slab_of(object);
-                let (_, result) = (*slab).put(&[object]);
+                let lead = debug::lead((*slab).item().0, (*slab).stride());
+                let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, now, &mut unused);
                 }
@@ -328,13 +330,13 @@ pub enum Owner {
     None,
 }
 
-/// Who owns the slab that an address lies in.
+/// Who owns the slab that an address lies in, whatever it is an address of.
 ///
 /// # Safety
-/// The address is in a chunk.
+/// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
 pub unsafe fn owner(object: *mut u8) -> Owner {
     // SAFETY: the caller's promise.
-    match unsafe { owner_of(object) } {
+    match unsafe { owner_if_any(object) } {
         chunk::FREE | MAGAZINES | PARKED => Owner::None,
         LIMBO => Owner::Limbo,
         parent => Owner::Parent(parent),

@@ -148,7 +148,7 @@ pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
 }
 
 /// A number that tells this thread from all others that run now; never 0.
-#[cfg(debug_assertions)]
+#[cfg(any(debug_assertions, feature = "debug"))]
 pub fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { libc::pthread_self() as usize }

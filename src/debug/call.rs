@@ -1,0 +1,293 @@
+//! Allocating, freeing and destroying in pools with modes.
+//!
+//! An object is in one of these states:
+//!
+//! | state | bit in its slab | who has it |
+//! |---|---|---|
+//! | free | clear | its slab |
+//! | out | set | the program |
+//!
+//! What is reported as misuse in `checks` although the library puts up with it: freeing through a child of
+//! another pool, through a destroyed or a zeroed child, and after the object's pool is destroyed. The object is
+//! freed all the same. Everything else that is reported changes nothing.
+
+use core::ptr;
+
+use super::Modes;
+use super::choice::given_any;
+use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
+use super::layout::lead;
+use crate::child::{self, ChildPool};
+use crate::chunk::slab_of;
+use crate::heap::{HEAP, Owner, owner};
+use crate::parent::{ParentPool, Shared};
+use crate::report::{self, Misuse, Report};
+use crate::slab::Slab;
+use crate::validate;
+
+/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
+/// the child's, unless it is destroyed or was never created.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+pub unsafe fn instead_of_alloc(
+    parent: Option<&ParentPool>,
+    child: *mut ChildPool,
+) -> Option<*mut u8> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match parent {
+            Some(parent) if parent.modes.get().is_empty() => None,
+            Some(parent) => Some(alloc(parent, child)),
+            None => {
+                report_no_pool("slab_alloc", child);
+                None
+            }
+        }
+    }
+}
+
+/// Frees through a child of a pool with modes; returns false if it is an ordinary one, or none.
+///
+/// # Safety
+/// As for [`ChildPool::free`], and `object` is not null.
+pub unsafe fn instead_of_free(
+    parent: Option<&ParentPool>,
+    child: *mut ChildPool,
+    object: *mut u8,
+) -> bool {
+    let Some(parent) = parent.filter(|parent| !parent.modes.get().is_empty()) else {
+        return false;
+    };
+    // SAFETY: the caller's promise.
+    unsafe { free(parent, child, object) }
+    true
+}
+
+/// Frees an object of a pool with modes that comes back through `child`, which is no child of that pool; returns
+/// false if it is an ordinary one. `child` is null if there is none, or if it was reported already.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; `parent` owns the page of the object.
+pub unsafe fn instead_of_owner(
+    function: &str,
+    parent: &ParentPool,
+    child: *mut ChildPool,
+    object: *mut u8,
+) -> bool {
+    let modes = parent.modes.get();
+    if modes.is_empty() {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        if modes.has(Modes::CHECKS) && !child.is_null() {
+            let mut line = report::begin(function, Some(parent));
+            line.address(object.addr()).text(": freed through ");
+            line.text(what_is_wrong_with(child).unwrap_or("a child of another pool"));
+            Report::say(&mut line).end();
+        }
+        put(function, parent, object, true);
+    }
+    true
+}
+
+/// Ends a child that was used in a pool with modes; returns false if it is another one.
+///
+/// # Safety
+/// As for [`ChildPool::destroy`]; `parent` is the child's.
+pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut ChildPool) -> bool {
+    const FUNCTION: &str = "slab_destroy_child";
+    // SAFETY: the caller's promise. A child that was never used does not need its parent any more, one that was
+    // used does; a parent that is destroyed is zeroed but for its modes.
+    unsafe {
+        if (*child).mask != 0 || *fate(child) != COUNTED {
+            return false;
+        }
+        let parent = &*parent;
+        if parent.num_elements != 0 {
+            let _entry = Entry::new(parent, child, FUNCTION);
+            let mut surplus = parent.surplus();
+            let mut shared = parent.lock();
+            shared.remove_holder(parent, FUNCTION, &mut surplus);
+            drop(shared);
+            HEAP.take_back(surplus);
+        }
+        ChildPool::create(child, ptr::null());
+        *fate(child) = GONE;
+    }
+    true
+}
+
+/// Reports a pool that is destroyed for the second time.
+///
+/// # Safety
+/// `parent` is a pool, or destroyed or zeroed.
+pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (*parent).num_elements == 0 && (*parent).modes.get().has(Modes::DESTROYED) {
+            report::problem(
+                "slab_destroy_parent",
+                None,
+                parent.addr(),
+                "the pool is destroyed already",
+            );
+        }
+    }
+}
+
+/// Leaves word in the zeroed memory of a pool that was destroyed, if it had modes.
+///
+/// # Safety
+/// `parent` is memory of a pool.
+pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes) {
+    if modes.has(Modes::CHECKS) {
+        // SAFETY: the caller's promise.
+        unsafe { (*parent).modes.set(Modes::DESTROYED) }
+    }
+}
+
+/// Gets a new slab of a pool with modes ready.
+///
+/// # Safety
+/// The slab is the pool's and no object is out of it; the pool's lock is held.
+pub unsafe fn new_slab(_parent: &ParentPool, _slab: *mut Slab) {}
+
+/// Allocates an object, or returns null.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`]; the pool has modes.
+#[cold]
+#[inline(never)]
+unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
+    // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
+    unsafe {
+        let _entry = Entry::new(parent, child, "slab_alloc");
+        let surplus = parent.surplus();
+        let mut shared = parent.lock();
+        count(&mut shared, child);
+        let slot = shared.take_one(parent);
+        drop(shared);
+        HEAP.take_back(surplus);
+        validate::after_slow_path(parent);
+        if slot.is_null() { slot } else { slot.add(lead_of(parent)) }
+    }
+}
+
+/// Frees an object through a child of this pool, whoever owns it.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; the pool has modes.
+#[cold]
+#[inline(never)]
+unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
+    const FUNCTION: &str = "slab_free";
+    // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
+    unsafe {
+        let _entry = Entry::new(parent, child, FUNCTION);
+        let modes = parent.modes.get();
+        let own = (&raw const *parent).addr();
+        match owner(object) {
+            Owner::Parent(address) if address == own => put(FUNCTION, parent, object, false),
+            other => {
+                if modes.has(Modes::CHECKS) {
+                    let words = match other {
+                        Owner::Parent(_) => Some("object of another pool"),
+                        Owner::Limbo => Some("object of a pool that is destroyed"),
+                        Owner::None => None,
+                    };
+                    if let Some(words) = words {
+                        report::problem(FUNCTION, Some(parent), object.addr(), words);
+                    }
+                }
+                child::free_to_owner(FUNCTION, ptr::null_mut(), object);
+            }
+        }
+    }
+}
+
+/// Puts an object back into its slab, or reports why not.
+///
+/// # Safety
+/// The pool owns the page of the object.
+unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: bool) {
+    // SAFETY: the caller's promise; the slab belongs to the lock that is held.
+    unsafe {
+        let slot = object.wrapping_sub(lead_of(parent));
+        let mut surplus = parent.surplus();
+        let mut shared = parent.lock();
+        if foreign {
+            shared.count_foreign_free();
+        }
+        match (*slab_of(object)).is_out(slot) {
+            Some(true) => {
+                shared.put(parent, function, &[slot], &mut surplus);
+            }
+            Some(false) => report::misuse(function, Some(parent), object, Misuse::DoubleFree),
+            None => report::misuse(function, Some(parent), object, Misuse::NotAnObject),
+        }
+        drop(shared);
+        HEAP.take_back(surplus);
+        validate::after_slow_path(parent);
+    }
+}
+
+/// Has the pool count a child that is used for the first time, so that it keeps a spare slab for it.
+///
+/// # Safety
+/// The child is one of the pool's, with a mask of 0, and the pool's lock is held.
+unsafe fn count(shared: &mut Shared, child: *mut ChildPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if *fate(child) == FRESH {
+            *fate(child) = COUNTED;
+            shared.add_holder();
+        }
+    }
+}
+
+fn lead_of(parent: &ParentPool) -> usize {
+    lead(parent.item_size, parent.geometry.stride)
+}
+
+/// Reports a call on a child without a pool, if there are pools that are checked.
+///
+/// # Safety
+/// `child` is destroyed or zeroed, or its parent is.
+#[cold]
+#[inline(never)]
+unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(words) = what_is_wrong_with(child) {
+            let mut line = report::begin(function, None);
+            line.address(child.addr()).text(": ").text(words);
+            Report::say(&mut line).end();
+        }
+    }
+}
+
+/// What a child without a pool is. None if it has one, or if no pool is checked.
+///
+/// # Safety
+/// `child` is a child, or destroyed or zeroed; its parent may be destroyed or zeroed.
+unsafe fn what_is_wrong_with(child: *mut ChildPool) -> Option<&'static str> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (*child).parent.as_ref() {
+            None if (*child).mask == 0 && *fate(child) == GONE => Some("a destroyed child pool"),
+            None if given_any(Modes::CHECKS) => {
+                Some("a child pool that is destroyed or was never created")
+            }
+            Some(parent) if parent.num_elements != 0 => None,
+            Some(parent) if parent.modes.get().has(Modes::DESTROYED) => {
+                Some("a child of a destroyed pool")
+            }
+            Some(_) if given_any(Modes::CHECKS) => {
+                Some("a child of a pool that is destroyed or was never created")
+            }
+            _ => None,
+        }
+    }
+}

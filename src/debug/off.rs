@@ -1,0 +1,83 @@
+//! The library without modes: every question that the other files ask is answered with no when it is compiled.
+
+#[path = "modes.rs"]
+mod modes;
+
+pub use modes::{Modes, ModesWord};
+
+use crate::child::ChildPool;
+use crate::geometry::Geometry;
+use crate::parent::ParentPool;
+use crate::slab::Slab;
+
+/// The layout of a new pool.
+#[inline(always)]
+pub fn layout(_: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    (Geometry::new(item_size, num_items), Modes::NONE)
+}
+
+/// The layout of a pool, whatever modes are asked for.
+#[inline(always)]
+pub fn geometry(_: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    layout(&[], item_size, num_items)
+}
+
+/// # Safety
+/// None is needed.
+pub unsafe fn set(_: *mut ParentPool, _: &[u8]) -> bool {
+    false
+}
+
+/// Nothing can be set.
+pub fn set_default(_: &[u8]) -> bool {
+    false
+}
+
+/// Bytes from a slot to its object.
+#[inline(always)]
+pub fn lead(_: u32, _: u32) -> usize {
+    0
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn instead_of_alloc(_: Option<&ParentPool>, _: *mut ChildPool) -> Option<*mut u8> {
+    None
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn instead_of_free(_: Option<&ParentPool>, _: *mut ChildPool, _: *mut u8) -> bool {
+    false
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn instead_of_owner(_: &str, _: &ParentPool, _: *mut ChildPool, _: *mut u8) -> bool {
+    false
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn instead_of_destroy_child(_: *const ParentPool, _: *mut ChildPool) -> bool {
+    false
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn before_destroy_parent(_: *mut ParentPool) {}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn after_destroy_parent(_: *mut ParentPool, _: Modes) {}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn new_slab(_: &ParentPool, _: *mut Slab) {}

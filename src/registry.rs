@@ -1,0 +1,137 @@
+//! Which chunks there are: a bit for each place in the address space where one may lie.
+//!
+//! An address that is freed says by itself where its chunk's header would be. Before the slow paths look there
+//! they ask here, so that an address which is no object's is reported and not followed. The fast path of
+//! slab_free() does not ask: there a wild address may fault.
+//!
+//! The bits lie in leaves of 4 KiB, each for 128 GiB of address space (on 32-bit machines for all of it). The first
+//! few are the library's own memory, which is all that most programs need; further ones are reserved, and never
+//! given back. Setting and testing a bit takes no lock.
+//!
+//! | what | written | read |
+//! |---|---|---|
+//! | a leaf's place in the root | once, by who first needs it | by all |
+//! | the bit of a chunk | when it is reserved, and before it is released | by all |
+
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+
+use crate::geometry::CHUNK_SHIFT;
+use crate::os;
+
+/// Bits of a word.
+const WORD: usize = usize::BITS as usize;
+/// log2 of the chunks of a leaf.
+const LEAF_SHIFT: u32 = 15;
+/// Words of a leaf: 4 KiB.
+const LEAF_WORDS: usize = (1 << LEAF_SHIFT) / WORD;
+/// Bits of an address: what the systems hand out unless they are asked for more.
+const ADDRESS_BITS: u32 = if usize::BITS == 64 { 48 } else { 32 };
+/// Leaves at most; one on 32-bit machines.
+const LEAVES: usize = 1 << (ADDRESS_BITS - CHUNK_SHIFT).saturating_sub(LEAF_SHIFT);
+
+type Leaf = [AtomicUsize; LEAF_WORDS];
+
+static ROOT: [AtomicPtr<Leaf>; LEAVES] = [const { AtomicPtr::new(ptr::null_mut()) }; LEAVES];
+
+/// The first leaves.
+static OWN: [Leaf; 4] = [const { [const { AtomicUsize::new(0) }; LEAF_WORDS] }; 4];
+static OWN_TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+/// Whether there is a chunk above what the bits are for. Then every address there is taken for one in a chunk.
+static BEYOND: AtomicBool = AtomicBool::new(false);
+
+/// The leaf of a chunk, and the word and the bit in it. None if it is beyond.
+fn place(address: usize) -> Option<(&'static AtomicPtr<Leaf>, usize, usize)> {
+    let chunk = address >> CHUNK_SHIFT;
+    let leaf = ROOT.get(chunk >> LEAF_SHIFT)?;
+    Some((leaf, chunk / WORD % LEAF_WORDS, 1 << (chunk % WORD)))
+}
+
+/// Notes a chunk that starts at an address; returns false if there is no memory.
+pub fn add(address: usize) -> bool {
+    let Some((leaf, word, bit)) = place(address) else {
+        // Relaxed: as for a bit.
+        BEYOND.store(true, Ordering::Relaxed);
+        return true;
+    };
+    // Acquire: what it points at is used.
+    let mut bits = leaf.load(Ordering::Acquire);
+    if bits.is_null() {
+        // Relaxed: a leaf of the library's own is zeroed from the beginning.
+        let own = OWN.get(OWN_TAKEN.fetch_add(1, Ordering::Relaxed));
+        let new = match own {
+            Some(own) => ptr::from_ref(own).cast_mut(),
+            None => os::reserve(size_of::<Leaf>(), size_of::<Leaf>()).cast(),
+        };
+        if new.is_null() {
+            return false;
+        }
+        // Release: whoever finds it, finds its zeroes. Acquire: as above.
+        match leaf.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => bits = new,
+            Err(others) => {
+                if own.is_none() {
+                    // SAFETY: nobody has seen the new leaf.
+                    unsafe { os::release(new.cast(), size_of::<Leaf>()) };
+                }
+                bits = others;
+            }
+        }
+    }
+    // SAFETY: a leaf is never given back. Relaxed: whoever has an object of the chunk got it through a lock, or
+    // from someone who did.
+    unsafe { (&*bits)[word].fetch_or(bit, Ordering::Relaxed) };
+    true
+}
+
+/// Forgets a chunk that is about to be released.
+pub fn remove(address: usize) {
+    if let Some((leaf, word, bit)) = place(address) {
+        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as above.
+        if let Some(bits) = unsafe { leaf.load(Ordering::Acquire).as_ref() } {
+            bits[word].fetch_and(!bit, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Whether an address lies in the first [`crate::geometry::CHUNK`] bytes of a chunk, where objects start.
+pub fn has(address: usize) -> bool {
+    match place(address) {
+        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as above.
+        Some((leaf, word, bit)) => unsafe {
+            let bits = leaf.load(Ordering::Acquire);
+            !bits.is_null() && (&*bits)[word].load(Ordering::Relaxed) & bit != 0
+        },
+        // Relaxed: as for a bit.
+        None => BEYOND.load(Ordering::Relaxed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::geometry::CHUNK;
+
+    /// In a part of the address space where nothing is mapped.
+    const NOWHERE: usize = if usize::BITS == 64 { 0x3456_7800_0000 } else { 0xfff0_0000 };
+
+    #[test]
+    fn an_address_is_known_from_its_chunks_beginning_to_its_end_for_as_long_as_it_is_there() {
+        let chunk = NOWHERE & !(CHUNK - 1);
+        assert!(!has(chunk));
+        assert!(add(chunk));
+        assert!(has(chunk) && has(chunk + CHUNK - 1) && !has(chunk - 1));
+        assert!(!has(chunk.wrapping_add(CHUNK)));
+        remove(chunk);
+        assert!(!has(chunk));
+    }
+
+    #[test]
+    fn no_address_of_the_programs_own_is_in_a_chunk() {
+        let (local, heap) = (0u8, Box::new(0u8));
+        for address in [0, 8, (&raw const local).addr(), (&raw const *heap).addr(), !0, !0 << 63] {
+            assert!(!has(address), "{address:x}");
+        }
+    }
+}
