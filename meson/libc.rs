@@ -9,6 +9,8 @@
 compile_error!("only cargo builds mesa-slab for this system");
 #[cfg(any(target_arch = "mips", target_arch = "mips64", target_arch = "sparc64"))]
 compile_error!("the constants are other ones on this architecture: build with cargo");
+#[cfg(target_arch = "s390x")]
+compile_error!("struct sigaction is another one on this architecture: build with cargo");
 #[cfg(all(target_env = "musl", target_pointer_width = "32"))]
 compile_error!("the types are other ones with this C library: build with cargo");
 
@@ -34,6 +36,36 @@ pub struct timespec {
     pub tv_nsec: c_long,
 }
 
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sigset_t([c_ulong; 1024 / c_ulong::BITS as usize]);
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct sigaction {
+    pub sa_sigaction: size_t,
+    pub sa_mask: sigset_t,
+    pub sa_flags: c_int,
+    pub sa_restorer: Option<extern "C" fn()>,
+}
+
+/// Larger on every architecture; it is only ever the system's.
+#[repr(C)]
+pub struct siginfo_t {
+    pub si_signo: c_int,
+    pub si_errno: c_int,
+    pub si_code: c_int,
+    address: *mut c_void,
+}
+
+impl siginfo_t {
+    /// # Safety
+    /// The signal is one of a fault.
+    pub unsafe fn si_addr(&self) -> *mut c_void {
+        self.address
+    }
+}
+
 pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t([0; 6]);
 
 pub const CLOCK_MONOTONIC_COARSE: clockid_t = 6;
@@ -42,8 +74,15 @@ pub const MADV_NOHUGEPAGE: c_int = 15;
 pub const MAP_ANONYMOUS: c_int = 0x20;
 pub const MAP_FAILED: *mut c_void = !0usize as *mut c_void;
 pub const MAP_PRIVATE: c_int = 2;
+pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
+pub const SA_ONSTACK: c_int = 0x0800_0000;
+pub const SA_SIGINFO: c_int = 4;
+pub const SIGBUS: c_int = 7;
+pub const SIGSEGV: c_int = 11;
+pub const SIG_DFL: size_t = 0;
+pub const SIG_IGN: size_t = 1;
 pub const STDERR_FILENO: c_int = 2;
 pub const _SC_PAGESIZE: c_int = 30;
 pub const AT_SECURE: c_ulong = 23;
@@ -69,6 +108,7 @@ unsafe extern "C" {
         fd: c_int,
         offset: off_t,
     ) -> *mut c_void;
+    pub fn mprotect(start: *mut c_void, bytes: size_t, protection: c_int) -> c_int;
     pub fn munmap(start: *mut c_void, bytes: size_t) -> c_int;
     pub fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub fn pthread_atfork(
@@ -85,6 +125,9 @@ unsafe extern "C" {
     pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_self() -> pthread_t;
+    pub fn raise(signal: c_int) -> c_int;
+    pub fn sigaction(signal: c_int, action: *const sigaction, before: *mut sigaction) -> c_int;
+    pub fn sigemptyset(set: *mut sigset_t) -> c_int;
     pub fn sysconf(name: c_int) -> c_long;
     pub fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t;
 }

@@ -22,6 +22,7 @@ use core::ptr;
 
 use crate::chunk::{owner_if_any, owner_of};
 use crate::debug;
+use crate::guard;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
 use crate::parent::ParentPool;
@@ -223,7 +224,8 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
     unsafe {
         if !child.previous.is_empty(child.mask) {
             mem::swap(&mut child.loaded, &mut child.previous);
-            return child.loaded.pop().cast();
+            let drawn = guard::sample::count(&*child.parent, child.loaded.rounds(child.mask));
+            return if drawn.is_null() { child.loaded.pop().cast() } else { drawn.cast() };
         }
         let parent = child.live_parent();
         if let Some(object) = debug::instead_of_alloc(parent, child) {
@@ -250,6 +252,13 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
         drop(shared);
         HEAP.take_back(surplus);
         validate::after_slow_path(parent);
+        if !object.is_null() && child.mask != 0 {
+            let drawn = guard::sample::count(parent, 1 + child.loaded.rounds(child.mask));
+            if !drawn.is_null() {
+                child.loaded.push(object);
+                return drawn.cast();
+            }
+        }
         object.cast()
     }
 }
@@ -323,6 +332,10 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
                 Ok(())
             }
             Owner::Limbo => HEAP.free_in_limbo(object),
+            Owner::Guards => {
+                guard::free(function, object);
+                Ok(())
+            }
             Owner::None => Err(Misuse::NotAnObject),
         }
     };

@@ -40,6 +40,8 @@ pub const LIMBO: usize = 1;
 pub const MAGAZINES: usize = 2;
 /// The owner word of the slab of a kit that the heap keeps for its pool's next child.
 pub const PARKED: usize = 3;
+/// The owner word of the pages of guarded objects, whose chunks are not the heap's ([`crate::guard`]).
+pub const GUARDED: usize = 4;
 
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;
@@ -68,6 +70,9 @@ pub struct Chunk {
     pub buddy: Buddy,
     slabs: [Slab; SLOTS],
 }
+
+/// Where in every kind of chunk the owner words are.
+pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
 
 const HEADER: usize = HEADER_PAGES * PAGE;
 const _: () = assert!(size_of::<Chunk>() <= HEADER);

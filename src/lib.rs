@@ -23,6 +23,7 @@
 //! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
 //! | [`validate`] | a walk that checks every invariant |
 //! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
+//! | [`guard`] | objects against protected pages, and what is said when an access to one faults |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -55,6 +56,11 @@ pub mod debug;
 pub mod decay;
 pub mod depot;
 pub mod geometry;
+#[cfg(all(feature = "debug", unix))]
+pub mod guard;
+#[cfg(not(all(feature = "debug", unix)))]
+#[path = "guard/off.rs"]
+pub mod guard;
 pub mod heap;
 pub mod line;
 pub mod magazine;

@@ -75,6 +75,12 @@ pub const WORDS: &[Word] = &[
         Effect::Modes(Modes::QUARANTINE),
         "freed objects wait before they are used again",
     ),
+    #[cfg(all(feature = "debug", unix))]
+    word(
+        "guard",
+        Effect::Modes(Modes::GUARD),
+        "objects end at a protected page, and are protected when they are freed",
+    ),
     word(
         "leaks",
         Effect::Modes(Modes::LEAKS),

@@ -25,6 +25,7 @@ use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
+use crate::guard;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
@@ -70,6 +71,8 @@ impl ParentPool {
         // valid pool.
         unsafe {
             HEAP.disown(this.addr());
+            guard::forget(this.addr());
+            guard::sample::choose();
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
@@ -105,7 +108,8 @@ impl ParentPool {
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
             // Children of a pool with modes cache nothing.
             let caching = if modes.is_empty() { shared.holders } else { 0 };
-            let (objects_out, children) = (shared.slabs.out(), caching);
+            let guarded = guard::count_live(this.addr());
+            let (objects_out, children) = (shared.slabs.out() + guarded, caching);
             drop(shared);
             HEAP.take_back(surplus);
             if objects_out != 0 {
@@ -114,6 +118,7 @@ impl ParentPool {
             } else {
                 HEAP.forget(this.addr());
             }
+            guard::forget(this.addr());
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
             debug::after_destroy_parent(this, modes);
@@ -185,7 +190,7 @@ impl ParentPool {
             slabs_full,
             slabs_partial,
             slabs_empty,
-            objects_out: shared.slabs.out(),
+            objects_out: shared.slabs.out() + guard::count_live((&raw const *self).addr()),
             objects_in_depot: shared.depot.objects(&self.geometry),
             peak_objects_out: shared.slabs.peak(),
             children: shared.holders as usize,

@@ -6,7 +6,8 @@
 //! 1. the mutex of a parent pool,
 //! 2. the heap's mutex.
 //!
-//! Debug builds assert it: whoever holds the heap's mutex takes no lock at all.
+//! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds that of
+//! the guarded objects ([`crate::guard`]), which is taken in the place of the heap's.
 
 use core::cell::UnsafeCell;
 use core::mem::size_of;

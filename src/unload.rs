@@ -7,6 +7,7 @@
 //! A process may end anywhere, even in a signal handler within the library: if the heap is locked, nothing
 //! happens.
 
+use crate::guard;
 use crate::heap::HEAP;
 use crate::os;
 use crate::print::{Format, print};
@@ -22,6 +23,7 @@ extern "C" fn at_unload() {
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }
+    guard::at_unload();
     HEAP.release_free_memory();
 }
 

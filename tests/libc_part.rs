@@ -1,6 +1,8 @@
 //! What `meson/libc.rs` says of the C library is what the libc crate says.
 #![cfg(target_os = "linux")]
 
+use core::mem::offset_of;
+
 #[path = "../meson/libc.rs"]
 #[expect(
     dead_code,
@@ -15,8 +17,8 @@ fn constants_are_those_of_the_crate() {
         ($($name:ident)*) => { $(assert_eq!(part::$name, libc::$name, stringify!($name));)* };
     }
     same! {
-        CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_READ
-        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC
+        CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_NONE PROT_READ
+        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC SA_ONSTACK SA_SIGINFO SIGBUS SIGSEGV SIG_DFL SIG_IGN
     }
 }
 
@@ -27,9 +29,30 @@ fn types_have_the_size_of_the_crates_or_more() {
             $(assert_eq!(size_of::<part::$name>(), size_of::<libc::$name>(), stringify!($name));)*
         };
     }
-    same!(clockid_t off_t pthread_t size_t ssize_t timespec c_long c_uint);
+    same!(clockid_t off_t pthread_t size_t ssize_t timespec c_long c_uint sigset_t sigaction);
     assert!(size_of::<part::pthread_mutex_t>() >= size_of::<libc::pthread_mutex_t>());
     assert!(align_of::<part::pthread_mutex_t>() >= align_of::<libc::pthread_mutex_t>());
+}
+
+#[test]
+fn an_action_and_what_is_said_of_a_signal_have_their_fields_where_the_crates_have() {
+    macro_rules! same {
+        ($($name:ident . $field:ident)*) => {
+            $(assert_eq!(
+                offset_of!(part::$name, $field), offset_of!(libc::$name, $field), stringify!($field)
+            );)*
+        };
+    }
+    same!(sigaction.sa_sigaction sigaction.sa_mask sigaction.sa_flags sigaction.sa_restorer siginfo_t.si_code);
+    // SAFETY: all of it are numbers and an address.
+    let mut info: libc::siginfo_t = unsafe { core::mem::zeroed() };
+    let words = (&raw mut info).cast::<usize>();
+    // SAFETY: the address is the first word behind three numbers, in a struct that is larger.
+    unsafe {
+        let part = &*words.cast::<part::siginfo_t>();
+        words.add(12usize.div_ceil(size_of::<usize>())).write(0x1230);
+        assert_eq!((part.si_addr().addr(), info.si_addr().addr()), (0x1230, 0x1230));
+    }
 }
 
 #[test]
@@ -62,9 +85,11 @@ fn functions_take_what_those_of_the_crate_take() {
         getenv(*const c_char) -> *mut c_char;
         madvise(*mut c_void, usize, c_int) -> c_int;
         mmap(*mut c_void, usize, c_int, c_int, c_int, c_long) -> *mut c_void;
+        mprotect(*mut c_void, usize, c_int) -> c_int;
         munmap(*mut c_void, usize) -> c_int;
         pthread_atfork(Hook, Hook, Hook) -> c_int;
         pthread_self() -> c_ulong;
+        raise(c_int) -> c_int;
         sysconf(c_int) -> c_long;
         write(c_int, *const c_void, usize) -> isize;
     }

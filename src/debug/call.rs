@@ -19,6 +19,7 @@ use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
 use super::layout::lead;
 use crate::child::{self, ChildPool};
 use crate::chunk::slab_of;
+use crate::guard::{self, Purpose};
 use crate::heap::{HEAP, Owner, owner};
 use crate::parent::{ParentPool, Shared};
 use crate::report::{self, Misuse, Report};
@@ -164,6 +165,12 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
         let _entry = Entry::new(parent, child, "slab_alloc");
+        if parent.modes.get().has(Modes::GUARD) {
+            let object = guard::alloc(parent, Purpose::Mode);
+            if !object.is_null() {
+                return object;
+            }
+        }
         let surplus = parent.surplus();
         let mut shared = parent.lock();
         count(&mut shared, child);
@@ -195,7 +202,7 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
                     let words = match other {
                         Owner::Parent(_) => Some("object of another pool"),
                         Owner::Limbo => Some("object of a pool that is destroyed"),
-                        Owner::None => None,
+                        Owner::Guards | Owner::None => None,
                     };
                     if let Some(words) = words {
                         report::problem(FUNCTION, Some(parent), object.addr(), words);

@@ -1,10 +1,11 @@
-//! The heap's lock is held across fork(), so that the child process finds the heap in order.
+//! The heap's lock, and that of the guards, is held across fork(), so that the child process finds both in order.
 //!
 //! The hooks are set when the library is loaded: at its first use it would be too late for a thread that
 //! forks just then. Should there be no memory for them, a few words when the program starts, forking is
 //! as unsafe as without. When the library is unloaded the C library drops them.
 
 use super::HEAP;
+use crate::guard;
 use crate::os;
 use crate::sync::rank;
 
@@ -18,13 +19,19 @@ extern "C" fn at_load() {
 }
 
 unsafe extern "C" fn before_fork() {
-    // SAFETY: fork() is not called from within the library, so this thread does not hold the lock.
-    unsafe { HEAP.mutex.lock() };
+    // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
+    unsafe {
+        guard::before_fork();
+        HEAP.mutex.lock();
+    }
     rank::heap_locked();
 }
 
 unsafe extern "C" fn after_fork() {
     rank::heap_unlocking();
-    // SAFETY: `before_fork` locked it, in this thread or in the one that this process was forked from.
-    unsafe { HEAP.mutex.unlock() };
+    // SAFETY: `before_fork` locked them, in this thread or in the one that this process was forked from.
+    unsafe {
+        HEAP.mutex.unlock();
+        guard::after_fork();
+    }
 }

@@ -23,7 +23,9 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::AtomicU32;
 
-use crate::chunk::{self, Chunk, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
+use crate::chunk::{
+    self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
+};
 use crate::debug;
 use crate::decay::SMALL_HEAP;
 use crate::geometry::{Geometry, HEADER_PAGES};
@@ -243,6 +245,14 @@ impl Heap {
         name
     }
 
+    /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the heap.
+    #[cfg(all(feature = "debug", unix))]
+    pub fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
+        if let Some(state) = self.try_lock() {
+            look(state.name(parent));
+        }
+    }
+
     /// Calls `look` with the heap locked.
     pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock())
@@ -326,6 +336,8 @@ pub enum Owner {
     Parent(usize),
     /// None any more.
     Limbo,
+    /// The guards, whatever pool it is of.
+    Guards,
     /// The page has no objects.
     None,
 }
@@ -339,6 +351,7 @@ pub unsafe fn owner(object: *mut u8) -> Owner {
     match unsafe { owner_if_any(object) } {
         chunk::FREE | MAGAZINES | PARKED => Owner::None,
         LIMBO => Owner::Limbo,
+        GUARDED => Owner::Guards,
         parent => Owner::Parent(parent),
     }
 }

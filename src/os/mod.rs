@@ -8,3 +8,9 @@
 mod family;
 
 pub use family::*;
+
+#[cfg(all(unix, feature = "debug"))]
+#[path = "unix_faults.rs"]
+mod faults;
+#[cfg(all(unix, feature = "debug"))]
+pub use faults::*;

@@ -1,0 +1,41 @@
+//! The library without guarded objects: none is ever made, and no code of it is left.
+
+use crate::parent::ParentPool;
+
+/// There is no object to free.
+pub fn free(_function: &str, _object: *mut u8) {}
+
+/// No pool has any.
+pub fn forget(_parent: usize) {}
+
+/// No pool has any.
+pub fn count_live(_parent: usize) -> usize {
+    0
+}
+
+/// There is no lock.
+pub fn before_fork() {}
+
+/// There is no lock.
+pub fn after_fork() {}
+
+/// There is nothing to end.
+pub fn at_unload() {}
+
+/// No object is drawn.
+pub mod sample {
+    use super::ParentPool;
+
+    /// SLAB_SAMPLE is not read.
+    pub fn choose() {}
+
+    /// Nothing can be set.
+    pub fn set(_rate: u32) -> u32 {
+        0
+    }
+
+    /// No object is drawn.
+    pub fn count(_parent: &ParentPool, _rounds: usize) -> *mut u8 {
+        core::ptr::null_mut()
+    }
+}
