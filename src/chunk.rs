@@ -31,6 +31,7 @@ use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PA
 use crate::os;
 use crate::registry;
 use crate::slab::Slab;
+use crate::tools;
 
 /// The owner word of a page that is in no slab.
 pub const FREE: usize = 0;
@@ -229,6 +230,7 @@ impl Chunk {
                 }
                 (*chunk).bytes = bytes;
                 (*chunk).large = large;
+                tools::chunk_reserved(chunk.cast(), bytes);
             }
         }
         chunk
@@ -241,7 +243,10 @@ impl Chunk {
     pub unsafe fn release(chunk: *mut Chunk) {
         registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
-        unsafe { os::release(chunk.cast(), (*chunk).bytes) }
+        unsafe {
+            tools::chunk_released(chunk.cast(), (*chunk).bytes);
+            os::release(chunk.cast(), (*chunk).bytes);
+        }
     }
 
     /// Makes a slab of the run that starts at `page`.
@@ -279,6 +284,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE);
+            tools::slab_gone((*slab).base(), (*slab).bytes());
             let chunk = chunk_of(slab.cast());
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
@@ -300,11 +306,11 @@ impl Chunk {
         }
     }
 
-    /// The page numbers of a slab; of a large one, the page where its only object starts.
+    /// The page numbers of a slab; of a large one, the pages where its only object may start.
     unsafe fn pages(slab: *mut Slab) -> core::ops::Range<usize> {
         // SAFETY: the caller has the slab.
         let (first, order) = unsafe { ((*slab).first_page(), (*slab).order()) };
-        first..first + if order == LARGE { 1 } else { 1 << order }
+        first..first + if order == LARGE { 2 } else { 1 << order }
     }
 
     /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.

@@ -24,6 +24,7 @@
 //! | [`validate`] | a walk that checks every invariant |
 //! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
 //! | [`guard`] | objects against protected pages, and what is said when an access to one faults |
+//! | [`tools`] | what AddressSanitizer, valgrind and the like are told of objects |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -76,5 +77,10 @@ pub mod slab;
 pub mod stats;
 pub mod surplus;
 pub mod sync;
+#[cfg(feature = "debug")]
+pub mod tools;
+#[cfg(not(feature = "debug"))]
+#[path = "tools/off.rs"]
+pub mod tools;
 mod unload;
 pub mod validate;

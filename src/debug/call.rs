@@ -24,6 +24,7 @@ use crate::heap::{HEAP, Owner, owner};
 use crate::parent::{ParentPool, Shared};
 use crate::report::{self, Misuse, Report};
 use crate::slab::Slab;
+use crate::tools;
 use crate::validate;
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
@@ -153,7 +154,12 @@ pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes) {
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub unsafe fn new_slab(_parent: &ParentPool, _slab: *mut Slab) {}
+pub unsafe fn new_slab(parent: &ParentPool, slab: *mut Slab) {
+    if parent.modes.get().has(Modes::TOOLS) {
+        // SAFETY: the caller's promise.
+        unsafe { tools::slab_made((*slab).base(), (*slab).bytes()) }
+    }
+}
 
 /// Allocates an object, or returns null.
 ///
@@ -178,7 +184,14 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
         drop(shared);
         HEAP.take_back(surplus);
         validate::after_slow_path(parent);
-        if slot.is_null() { slot } else { slot.add(lead_of(parent)) }
+        if slot.is_null() {
+            return slot;
+        }
+        let object = slot.add(lead_of(parent));
+        if parent.modes.get().has(Modes::TOOLS) {
+            tools::allocated(object, parent.item_size);
+        }
+        object
     }
 }
 
@@ -229,6 +242,9 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
         }
         match (*slab_of(object)).is_out(slot) {
             Some(true) => {
+                if parent.modes.get().has(Modes::TOOLS) {
+                    tools::freed(object, parent.item_size);
+                }
                 shared.put(parent, function, &[slot], &mut surplus);
             }
             Some(false) => report::misuse(function, Some(parent), object, Misuse::DoubleFree),

@@ -13,6 +13,7 @@ use crate::options::{Options, Pool, WORDS};
 use crate::os;
 use crate::parent::ParentPool;
 use crate::report;
+use crate::tools;
 
 /// What the program set for pools to come.
 static DEFAULT: ModesWord = ModesWord::new(Modes::NONE);
@@ -30,6 +31,7 @@ pub fn given_any(modes: Modes) -> bool {
 
 /// The layout of a pool, and its modes. No lock is held.
 pub fn layout(name: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    tools::look();
     let pool = Pool { name, item_size, num_items: num_items.max(1) };
     let options = report::options(Some(&pool));
     if options.help && !HELP_SAID.swap(true, Relaxed) {
@@ -40,6 +42,12 @@ pub fn layout(name: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) 
 
 /// The layout of a pool with these modes, and which of them it can have.
 pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    let modes = if tools::watch_objects() {
+        // What these do the tool does better, and it would report that they do it.
+        modes.with(Modes::TOOLS).without(Modes::REDZONE).without(Modes::POISON)
+    } else {
+        modes
+    };
     if modes.is_empty() {
         return (Geometry::new(item_size, num_items), modes);
     }
@@ -47,7 +55,7 @@ pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Mode
     if modes.has(Modes::USERS) {
         super::stack::prepare();
     }
-    if modes.has(Modes::REDZONE) {
+    if modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
         if let Some((_, bytes)) = with_redzones(item_size) {
             return (Geometry::uncached(item_size, num_items, bytes), modes);
         }

@@ -37,6 +37,7 @@ use crate::slab::Slab;
 use crate::stats::{self, HeapNumbers, PoolNumbers};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
+use crate::tools;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
 pub use state::State;
@@ -198,6 +199,9 @@ impl Heap {
                 let slab = slab_of(object);
                 let lead = debug::lead((*slab).item().0, (*slab).stride());
                 let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
+                if result.is_ok() && tools::watch_objects() {
+                    tools::freed(object, (*slab).item().0);
+                }
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, now, &mut unused);
                 }
@@ -246,7 +250,7 @@ impl Heap {
     }
 
     /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the heap.
-    #[cfg(all(feature = "debug", unix))]
+    #[cfg(feature = "debug")]
     pub fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
         if let Some(state) = self.try_lock() {
             look(state.name(parent));
