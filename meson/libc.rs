@@ -68,6 +68,7 @@ impl siginfo_t {
 
 pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t([0; 6]);
 
+pub const CLOCK_MONOTONIC: clockid_t = 1;
 pub const CLOCK_MONOTONIC_COARSE: clockid_t = 6;
 pub const MADV_DONTNEED: c_int = 4;
 pub const MADV_NOHUGEPAGE: c_int = 15;
@@ -77,6 +78,20 @@ pub const MAP_PRIVATE: c_int = 2;
 pub const PROT_NONE: c_int = 0;
 pub const PROT_READ: c_int = 1;
 pub const PROT_WRITE: c_int = 2;
+#[cfg(any(
+    target_arch = "arm",
+    target_arch = "aarch64",
+    target_arch = "powerpc",
+    target_arch = "powerpc64"
+))]
+pub const O_NOFOLLOW: c_int = 0o100_000;
+#[cfg(not(any(
+    target_arch = "arm",
+    target_arch = "aarch64",
+    target_arch = "powerpc",
+    target_arch = "powerpc64"
+)))]
+pub const O_NOFOLLOW: c_int = 0o400_000;
 pub const SA_ONSTACK: c_int = 0x0800_0000;
 pub const SA_SIGINFO: c_int = 4;
 pub const SIGBUS: c_int = 7;
@@ -86,6 +101,7 @@ pub const SIG_IGN: size_t = 1;
 pub const STDERR_FILENO: c_int = 2;
 pub const _SC_PAGESIZE: c_int = 30;
 pub const AT_SECURE: c_ulong = 23;
+pub const AT_RANDOM: c_ulong = 25;
 pub const EINTR: c_int = 4;
 pub const O_WRONLY: c_int = 1;
 pub const O_CREAT: c_int = 0o100;
@@ -95,8 +111,11 @@ pub const O_CLOEXEC: c_int = 0o2000000;
 unsafe extern "C" {
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
+    #[cfg(target_env = "gnu")]
+    pub fn backtrace(frames: *mut *mut c_void, most: c_int) -> c_int;
     pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
     pub fn close(fd: c_int) -> c_int;
+    pub fn getpid() -> c_int;
     pub fn getauxval(kind: c_ulong) -> c_ulong;
     pub fn getenv(name: *const c_char) -> *mut c_char;
     pub fn madvise(start: *mut c_void, bytes: size_t, advice: c_int) -> c_int;

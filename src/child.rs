@@ -23,6 +23,7 @@ use core::ptr;
 use crate::chunk::{owner_if_any, owner_of};
 use crate::debug;
 use crate::guard;
+use crate::harden::HARDENED;
 use crate::heap::{HEAP, Owner, owner};
 use crate::magazine::Magazine;
 use crate::parent::ParentPool;
@@ -53,6 +54,7 @@ impl ChildPool {
                 previous: Magazine::NONE,
                 mask: 0,
             });
+            debug::after_create_child(this, parent);
         }
     }
 
@@ -80,7 +82,12 @@ impl ChildPool {
     pub unsafe fn zalloc(this: *mut ChildPool) -> *mut c_void {
         // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
         unsafe {
-            let object = ChildPool::alloc(this);
+            let child = &mut *this;
+            let object = if child.loaded.is_empty(child.mask) {
+                alloc_slow_for(child, true)
+            } else {
+                child.loaded.pop().cast()
+            };
             if !object.is_null() {
                 let bytes = (*(*this).parent).item_size.max(1) as usize;
                 ptr::write_bytes(object.cast::<u8>(), 0, bytes);
@@ -101,7 +108,7 @@ impl ChildPool {
             let object = object.cast::<u8>();
             if object.is_null()
                 || child.loaded.is_full(child.mask)
-                || owner_of(object) != child.parent.addr()
+                || owner_on_free(object) != child.parent.addr()
             {
                 return free_slow(child, object);
             }
@@ -121,6 +128,7 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else {
                 return;
             };
+            debug::before_destroy_child(child);
             if debug::instead_of_destroy_child(parent, child) {
                 return;
             }
@@ -213,6 +221,16 @@ impl ChildPool {
     }
 }
 
+/// The owner word of what is freed, on the fast path.
+///
+/// # Safety
+/// The address is in a chunk, unless this is the hardened build.
+#[inline(always)]
+unsafe fn owner_on_free(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    if HARDENED { unsafe { owner_if_any(object) } } else { unsafe { owner_of(object) } }
+}
+
 /// Allocation when the loaded magazine is empty, or there is none.
 ///
 /// # Safety
@@ -220,6 +238,17 @@ impl ChildPool {
 #[cold]
 #[inline(never)]
 pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { alloc_slow_for(child, false) }
+}
+
+/// The same, for a caller that will zero the object or not.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cold]
+#[inline(never)]
+unsafe fn alloc_slow_for(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         if !child.previous.is_empty(child.mask) {
@@ -228,7 +257,7 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
             return if drawn.is_null() { child.loaded.pop().cast() } else { drawn.cast() };
         }
         let parent = child.live_parent();
-        if let Some(object) = debug::instead_of_alloc(parent, child) {
+        if let Some(object) = debug::instead_of_alloc(parent, child, zeroed) {
             return object.cast();
         }
         let Some(parent) = parent else {
@@ -238,7 +267,7 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
         if !parent.modes.get().is_empty() {
             // It got them just now.
             drop(shared);
-            return alloc_slow(child);
+            return alloc_slow_for(child, zeroed);
         }
         let mut surplus = parent.surplus();
         let object = if child.mask == 0 && !shared.equip(parent, child) {
@@ -275,6 +304,7 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
     if object.is_null() {
         return;
     }
+    debug::before_free(child, object);
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         let parent = child.live_parent();

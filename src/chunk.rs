@@ -28,6 +28,7 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::buddy::Buddy;
 use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::harden::HARDENED;
 use crate::os;
 use crate::registry;
 use crate::slab::Slab;
@@ -76,7 +77,7 @@ pub struct Chunk {
 pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
 
 const HEADER: usize = HEADER_PAGES * PAGE;
-const _: () = assert!(size_of::<Chunk>() <= HEADER);
+const _: () = assert!(size_of::<Chunk>() <= HEADER - if HARDENED { HEADER / 2 } else { 0 });
 
 /// The chunk that an address lies in.
 #[inline(always)]
@@ -217,12 +218,12 @@ impl Chunk {
     }
 
     fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
-        let chunk: *mut Chunk = os::reserve(bytes, CHUNK).cast();
+        let chunk: *mut Chunk = reserve_guarded(bytes).cast();
         if !chunk.is_null() {
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
                 if !registry::add(chunk.addr()) {
-                    os::release(chunk.cast(), bytes);
+                    release_guarded(chunk.cast(), bytes);
                     return ptr::null_mut();
                 }
                 if !huge_pages {
@@ -245,7 +246,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             tools::chunk_released(chunk.cast(), (*chunk).bytes);
-            os::release(chunk.cast(), (*chunk).bytes);
+            release_guarded(chunk.cast(), (*chunk).bytes);
         }
     }
 
@@ -327,6 +328,55 @@ impl Chunk {
                 // SAFETY: a descriptor in use is one of the chunk's.
                 each(unsafe { (&raw mut (*chunk).slabs).cast::<Slab>().add(slot) });
             }
+        }
+    }
+}
+
+/// Bytes of a page that cannot be accessed.
+fn guard_bytes() -> usize {
+    os::page_size()
+}
+
+/// Reserves a chunk. In the hardened build, a page behind its header and one behind the chunk cannot be accessed.
+fn reserve_guarded(bytes: usize) -> *mut u8 {
+    #[cfg(not(feature = "hardened"))]
+    return os::reserve(bytes, CHUNK);
+    #[cfg(feature = "hardened")]
+    {
+        let guard = guard_bytes();
+        let Some(whole) =
+            bytes.checked_next_multiple_of(guard).and_then(|end| end.checked_add(guard))
+        else {
+            return ptr::null_mut();
+        };
+        let start = os::reserve(whole, CHUNK);
+        if start.is_null() {
+            return start;
+        }
+        // SAFETY: both are pages of the new reservation. If they cannot be protected there is no memory.
+        unsafe {
+            let protect = |at| os::protect(start.add(at), guard, os::Access::None);
+            if !protect(HEADER - guard) || !protect(whole - guard) {
+                os::release(start, whole);
+                return ptr::null_mut();
+            }
+        }
+        start
+    }
+}
+
+/// Gives back what [`reserve_guarded`] reserved.
+///
+/// # Safety
+/// It did, and nothing refers to it.
+unsafe fn release_guarded(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if HARDENED {
+            let guard = guard_bytes();
+            os::release(start, bytes.next_multiple_of(guard) + guard);
+        } else {
+            os::release(start, bytes);
         }
     }
 }

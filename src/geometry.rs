@@ -4,6 +4,8 @@
 
 use core::mem::size_of;
 
+use crate::harden::HARDENED;
+
 /// The granule of all memory that the library hands round. The system's own pages may be larger.
 pub const PAGE_SHIFT: u32 = 12;
 /// Bytes of a page.
@@ -22,8 +24,9 @@ pub const CHUNK_SHIFT: u32 = 20;
 pub const CHUNK: usize = 1 << CHUNK_SHIFT;
 /// Pages of a chunk.
 pub const PAGES: usize = CHUNK / PAGE;
-/// Pages at the head of a chunk that hold its metadata.
-pub const HEADER_PAGES: usize = PAGES / 32;
+/// Pages at the head of a chunk that hold its metadata. In the hardened build the last one, or 64 KiB if the system's are
+/// so large, cannot be accessed.
+pub const HEADER_PAGES: usize = if HARDENED { PAGES / 16 } else { PAGES / 32 };
 /// The largest run is half a chunk: the other half has the header in it.
 pub const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
 

@@ -25,6 +25,8 @@
 //! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
 //! | [`guard`] | objects against protected pages, and what is said when an access to one faults |
 //! | [`tools`] | what AddressSanitizer, valgrind and the like are told of objects |
+//! | [`trace`] | a record of all calls, for a replay |
+//! | [`harden`] | what the hardened build has beyond others |
 //! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
 //!
 //! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
@@ -44,7 +46,7 @@ pub mod buddy;
 pub mod capi;
 #[cfg(feature = "ext")]
 pub mod capi_ext;
-#[cfg(feature = "ext")]
+#[cfg(all(feature = "ext", not(feature = "hardened")))]
 pub mod capi_inline;
 pub mod child;
 pub mod chunk;
@@ -62,6 +64,7 @@ pub mod guard;
 #[cfg(not(all(feature = "debug", unix)))]
 #[path = "guard/off.rs"]
 pub mod guard;
+pub mod harden;
 pub mod heap;
 pub mod line;
 pub mod magazine;
@@ -82,5 +85,10 @@ pub mod tools;
 #[cfg(not(feature = "debug"))]
 #[path = "tools/off.rs"]
 pub mod tools;
+#[cfg(all(feature = "debug", unix))]
+pub mod trace;
+#[cfg(not(all(feature = "debug", unix)))]
+#[path = "trace/off.rs"]
+pub mod trace;
 mod unload;
 pub mod validate;

@@ -14,7 +14,11 @@
 //! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
 
 use core::mem::size_of;
+use core::ops::Deref;
 use core::ptr;
+
+use crate::geometry::MAGAZINE_WORDS;
+use crate::harden::{HARDENED, seal};
 
 const WORD: usize = size_of::<usize>();
 
@@ -70,7 +74,7 @@ impl Magazine {
     pub unsafe fn pop(&mut self) -> *mut u8 {
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe {
-            let round = *self.0;
+            let round = seal(*self.0, self.0);
             self.0 = self.0.sub(1);
             round
         }
@@ -82,7 +86,7 @@ impl Magazine {
     /// It is not empty, and nobody else uses it.
     pub unsafe fn last(self) -> *mut u8 {
         // SAFETY: the last filled word of a magazine that is not empty is a round.
-        unsafe { *self.0 }
+        unsafe { seal(*self.0, self.0) }
     }
 
     /// Adds a round.
@@ -94,7 +98,7 @@ impl Magazine {
         // SAFETY: a magazine that is not full has a word behind the last filled one.
         unsafe {
             self.0 = self.0.add(1);
-            *self.0 = round;
+            *self.0 = seal(round, self.0);
         }
     }
 
@@ -119,6 +123,7 @@ impl Magazine {
         unsafe {
             let filled = fill(core::slice::from_raw_parts_mut(self.0.add(1), most));
             debug_assert!(filled <= most);
+            self.seal_words(1, filled);
             self.0 = self.0.add(filled);
         }
     }
@@ -133,6 +138,7 @@ impl Magazine {
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
             let mut rounds = self.rounds(mask);
+            Magazine(first).seal_words(0, rounds);
             while rounds != 0 {
                 rounds = drain(core::slice::from_raw_parts(first, rounds));
             }
@@ -144,11 +150,27 @@ impl Magazine {
     ///
     /// # Safety
     /// It is of this mask and not none, and nobody changes it meanwhile.
-    pub unsafe fn contents<'a>(self, mask: usize) -> &'a [*mut u8] {
+    pub unsafe fn contents<'a>(self, mask: usize) -> Contents<'a> {
         // SAFETY: words 1 to the last filled one are rounds.
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
-            core::slice::from_raw_parts(first, self.rounds(mask))
+            Contents::new(core::slice::from_raw_parts(first, self.rounds(mask)))
+        }
+    }
+
+    /// Seals words, or makes sealed ones readable, from the one that is so many behind the last filled one.
+    ///
+    /// # Safety
+    /// They are in the block, and nobody else uses it.
+    unsafe fn seal_words(self, first: usize, count: usize) {
+        if HARDENED {
+            for index in first..first + count {
+                // SAFETY: the caller's promise.
+                unsafe {
+                    let word = self.0.add(index);
+                    *word = seal(*word, word);
+                }
+            }
         }
     }
 
@@ -158,7 +180,7 @@ impl Magazine {
     /// It is not none, its word 0 is a quota (see the head of this file), and nobody else uses it.
     pub unsafe fn quota(self, mask: usize) -> usize {
         // SAFETY: word 0 is in the block.
-        unsafe { *self.block(mask).cast::<usize>() }
+        unsafe { seal(*self.word_0(mask), self.word_0(mask)).addr() }
     }
 
     /// Sets the quota.
@@ -167,7 +189,58 @@ impl Magazine {
     /// It is not none and on no list, and nobody else uses it.
     pub unsafe fn set_quota(self, mask: usize, quota: usize) {
         // SAFETY: word 0 is in the block.
-        unsafe { *self.block(mask).cast::<usize>() = quota }
+        unsafe {
+            let quota = ptr::without_provenance_mut(quota);
+            *self.word_0(mask) = seal(quota, self.word_0(mask));
+        }
+    }
+
+    /// The magazine that its word 0 links it to.
+    ///
+    /// # Safety
+    /// It is on a list.
+    unsafe fn link(self, mask: usize) -> Magazine {
+        // SAFETY: word 0 of a magazine in a list is the link.
+        unsafe { Magazine(seal(*self.word_0(mask), self.word_0(mask)).cast()) }
+    }
+
+    /// Links it to another one.
+    ///
+    /// # Safety
+    /// It is not none, and nobody else uses it.
+    unsafe fn set_link(self, mask: usize, next: Magazine) {
+        // SAFETY: word 0 is in the block.
+        unsafe { *self.word_0(mask) = seal(next.0.cast(), self.word_0(mask)) }
+    }
+
+    fn word_0(self, mask: usize) -> *mut *mut u8 {
+        self.block(mask).cast()
+    }
+}
+
+/// The rounds of a magazine: as they lie there, or a copy if they are sealed.
+pub struct Contents<'a> {
+    words: &'a [*mut u8],
+    copy: [*mut u8; COPIED],
+}
+
+/// Rounds of the largest magazine, if they are sealed.
+const COPIED: usize = if HARDENED { MAGAZINE_WORDS[0] } else { 0 };
+
+impl<'a> Contents<'a> {
+    fn new(words: &'a [*mut u8]) -> Contents<'a> {
+        let mut copy = [ptr::null_mut(); COPIED];
+        for (round, word) in copy.iter_mut().zip(words) {
+            *round = seal(*word, word);
+        }
+        Contents { words, copy }
+    }
+}
+
+impl Deref for Contents<'_> {
+    type Target = [*mut u8];
+    fn deref(&self) -> &[*mut u8] {
+        if HARDENED { &self.copy[..self.words.len()] } else { self.words }
     }
 }
 
@@ -195,7 +268,7 @@ impl MagazineList {
                 return None;
             }
             // SAFETY: word 0 of a magazine in the list is the link.
-            next = unsafe { *magazine.block(mask).cast::<Magazine>() };
+            next = unsafe { magazine.link(mask) };
             Some(magazine)
         })
     }
@@ -206,7 +279,7 @@ impl MagazineList {
     /// It is not none, of this mask, and nobody else uses it.
     pub unsafe fn push(&mut self, magazine: Magazine, mask: usize) {
         // SAFETY: word 0 is in the block.
-        unsafe { *magazine.block(mask).cast::<Magazine>() = self.first }
+        unsafe { magazine.set_link(mask, self.first) }
         self.first = magazine;
         self.count += 1;
     }
@@ -221,13 +294,13 @@ impl MagazineList {
         if self.first.is_none() {
             return None;
         }
-        let link = self.first.block(mask).cast::<Magazine>();
         // SAFETY: word 0 of a magazine in the list is the link.
         unsafe {
-            if (*link).is_none() == (self.count == 1) && ((*link).is_none() || sound(*link)) {
+            let link = self.first.link(mask);
+            if link.is_none() == (self.count == 1) && (link.is_none() || sound(link)) {
                 return None;
             }
-            *link = Magazine::NONE;
+            self.first.set_link(mask, Magazine::NONE);
         }
         self.count = 1;
         Some(self.first)
@@ -240,7 +313,7 @@ impl MagazineList {
         }
         let magazine = self.first;
         // SAFETY: word 0 of a magazine in the list is the link.
-        self.first = unsafe { *magazine.block(mask).cast::<Magazine>() };
+        self.first = unsafe { magazine.link(mask) };
         self.count -= 1;
         Some(magazine)
     }

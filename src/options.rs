@@ -82,6 +82,8 @@ pub const WORDS: &[Word] = &[
         Effect::Modes(Modes::GUARD.with(Modes::CHECKS)),
         "objects end at a protected page, and are protected when they are freed; and checks",
     ),
+    #[cfg(all(feature = "debug", unix))]
+    word("trace", Effect::Modes(Modes::TRACE), "all calls are written to the file SLAB_TRACE"),
     word(
         "leaks",
         Effect::Modes(Modes::LEAKS),

@@ -26,6 +26,7 @@ use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, FIRST_QUOTA};
 use crate::geometry::Geometry;
 use crate::guard;
+use crate::harden;
 use crate::heap::{HEAP, KIT_MAX_ORDER, Kit, Owner, owner};
 use crate::magazine::Magazine;
 use crate::names::Name;
@@ -70,9 +71,11 @@ impl ParentPool {
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
+            debug::before_parent_goes(this);
             HEAP.disown(this.addr());
             guard::forget(this.addr());
             guard::sample::choose();
+            harden::prepare();
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
@@ -101,6 +104,7 @@ impl ParentPool {
             if (*this).num_elements == 0 {
                 return;
             }
+            debug::before_parent_goes(this);
             let parent = &*this;
             let modes = parent.modes.get();
             let mut surplus = parent.surplus();
@@ -510,7 +514,7 @@ impl Shared {
             }
             let slab = slab_of(half.last());
             // Not so if an object was freed twice, which draining will see.
-            if (*slab).out_are(half.contents(mask)) {
+            if (*slab).out_are(&half.contents(mask)) {
                 self.slabs.abandon(slab);
                 self.depot.take_half();
                 surplus.set_kit(Kit { slab, magazine: half, mask, parent: address });

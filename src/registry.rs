@@ -41,6 +41,12 @@ static OWN_TAKEN: AtomicUsize = AtomicUsize::new(0);
 /// Whether there is a chunk above what the bits are for. Then every address there is taken for one in a chunk.
 static BEYOND: AtomicBool = AtomicBool::new(false);
 
+/// Where the bits of most programs are: address and bytes.
+#[cfg(feature = "debug")]
+pub fn atomics() -> (usize, usize) {
+    ((&raw const OWN).addr(), size_of_val(&OWN))
+}
+
 /// The leaf of a chunk, and the word and the bit in it. None if it is beyond.
 fn place(address: usize) -> Option<(&'static AtomicPtr<Leaf>, usize, usize)> {
     let chunk = address >> CHUNK_SHIFT;

@@ -26,7 +26,11 @@ use core::ptr;
 use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use crate::chunk::chunk_of;
-use crate::geometry::{Geometry, LARGE, MAX_OBJECTS, PAGE, divide, reciprocal};
+use crate::geometry::{
+    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, reciprocal,
+};
+use crate::harden::{HARDENED, check, random};
+use crate::registry;
 use crate::report::Misuse;
 
 const WORDS: usize = MAX_OBJECTS / 64;
@@ -164,6 +168,9 @@ impl Slab {
     /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
     /// many.
     pub fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
+        if HARDENED {
+            return self.take_any(rounds);
+        }
         let (base, stride) = (self.base(), self.stride as usize);
         let mut left = rounds.len();
         for (index, word) in self.bitmap.iter_mut().enumerate() {
@@ -180,6 +187,24 @@ impl Slab {
             }
         }
         let taken = rounds.len() - left;
+        self.set_used(self.used() + taken as u16);
+        taken
+    }
+
+    /// The same, in random order.
+    fn take_any(&mut self, rounds: &mut [*mut u8]) -> usize {
+        let (base, stride) = (self.base(), self.stride as usize);
+        let capacity = self.capacity as usize;
+        let taken = rounds.len().min(capacity - self.used() as usize);
+        let left = rounds.len() - taken;
+        for round in &mut rounds[left..] {
+            let first = random(capacity);
+            // One is free, as no more are taken than are.
+            let is_free = |index: &usize| self.bitmap[index / 64] & (1 << (index % 64)) == 0;
+            let Some(index) = (first..capacity).chain(0..first).find(is_free) else { break };
+            self.bitmap[index / 64] |= 1 << (index % 64);
+            *round = base.wrapping_add(index * stride);
+        }
         self.set_used(self.used() + taken as u16);
         taken
     }
@@ -253,6 +278,11 @@ fn without_objects(capacity: u16) -> [u64; WORDS] {
     bitmap
 }
 
+/// Whether an address may be a descriptor's: it is in the header of a chunk.
+fn is_slab(slab: *const Slab) -> bool {
+    registry::has(slab.addr()) && slab.addr() & (CHUNK - 1) < HEADER_PAGES * PAGE
+}
+
 /// A doubly linked list of slabs.
 #[repr(transparent)]
 pub struct SlabList {
@@ -297,6 +327,7 @@ impl SlabList {
             (*slab).previous = ptr::null_mut();
             (*slab).next = self.first;
             if !self.first.is_null() {
+                check(|| is_slab(self.first) && (*self.first).previous.is_null());
                 (*self.first).previous = slab;
             }
         }
@@ -311,6 +342,15 @@ impl SlabList {
         // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
         unsafe {
             let (next, previous) = ((*slab).next, (*slab).previous);
+            check(|| {
+                let back = next.is_null() || is_slab(next) && (*next).previous == slab;
+                let forth = if previous.is_null() {
+                    self.first == slab
+                } else {
+                    is_slab(previous) && (*previous).next == slab
+                };
+                back && forth
+            });
             if !next.is_null() {
                 (*next).previous = previous;
             }

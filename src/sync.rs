@@ -147,6 +147,15 @@ pub mod rank {
     #[cfg(debug_assertions)]
     static HEAP_HOLDER: AtomicUsize = AtomicUsize::new(0);
 
+    /// Where the holder is noted: address and bytes.
+    #[cfg(feature = "debug")]
+    pub fn atomics() -> (usize, usize) {
+        #[cfg(debug_assertions)]
+        return ((&raw const HEAP_HOLDER).addr(), size_of::<AtomicUsize>());
+        #[cfg(not(debug_assertions))]
+        (0, 0)
+    }
+
     /// Asserts that this thread does not hold the heap's mutex.
     #[inline]
     pub fn assert_may_lock() {

@@ -12,6 +12,7 @@ use crate::heap::HEAP;
 use crate::os;
 use crate::print::{Format, print};
 use crate::report;
+use crate::trace;
 
 #[used]
 #[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".fini_array"))]
@@ -23,6 +24,7 @@ extern "C" fn at_unload() {
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }
+    trace::at_unload();
     guard::at_unload();
     HEAP.release_free_memory();
 }

@@ -85,7 +85,7 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
     unsafe {
         let mut cleared = 0;
         for magazine in magazines() {
-            for &object in magazine.contents(mask) {
+            for &object in magazine.contents(mask).iter() {
                 if owner_if_any(object) != address {
                     problems.add(object.addr(), "foreign object in the depot");
                 } else if (*slab_of(object)).clear_out(object) {
@@ -96,7 +96,7 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
             }
         }
         for magazine in magazines() {
-            for &object in magazine.contents(mask) {
+            for &object in magazine.contents(mask).iter() {
                 if owner_if_any(object) == address {
                     (*slab_of(object)).set_out(object);
                 }

@@ -17,8 +17,8 @@ fn constants_are_those_of_the_crate() {
         ($($name:ident)*) => { $(assert_eq!(part::$name, libc::$name, stringify!($name));)* };
     }
     same! {
-        CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_NONE PROT_READ
-        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC SA_ONSTACK SA_SIGINFO SIGBUS SIGSEGV SIG_DFL SIG_IGN
+        CLOCK_MONOTONIC CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_NONE PROT_READ
+        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_RANDOM AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC O_NOFOLLOW SA_ONSTACK SA_SIGINFO SIGBUS SIGSEGV SIG_DFL SIG_IGN
     }
 }
 
@@ -81,6 +81,7 @@ fn functions_take_what_those_of_the_crate_take() {
         __errno_location() -> *mut c_int;
         abort() -> !;
         close(c_int) -> c_int;
+        getpid() -> c_int;
         getauxval(c_ulong) -> c_ulong;
         getenv(*const c_char) -> *mut c_char;
         madvise(*mut c_void, usize, c_int) -> c_int;

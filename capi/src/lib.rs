@@ -7,7 +7,9 @@
 
 pub use mesa_slab_core::capi::*;
 #[cfg(feature = "ext")]
-pub use mesa_slab_core::{capi_ext::*, capi_inline::*};
+pub use mesa_slab_core::capi_ext::*;
+#[cfg(all(feature = "ext", not(feature = "hardened")))]
+pub use mesa_slab_core::capi_inline::*;
 
 /// A panic is a broken invariant of the library itself: there is nothing to unwind into.
 #[panic_handler]

@@ -17,6 +17,7 @@ use super::Modes;
 use super::choice::given_any;
 use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
 use super::layout::lead;
+use super::recorded::after_alloc;
 use crate::child::{self, ChildPool};
 use crate::chunk::slab_of;
 use crate::guard::{self, Purpose};
@@ -35,12 +36,17 @@ use crate::validate;
 pub unsafe fn instead_of_alloc(
     parent: Option<&ParentPool>,
     child: *mut ChildPool,
+    zeroed: bool,
 ) -> Option<*mut u8> {
     // SAFETY: the caller's promise.
     unsafe {
         match parent {
             Some(parent) if parent.modes.get().is_empty() => None,
-            Some(parent) => Some(alloc(parent, child)),
+            Some(parent) => {
+                let object = alloc(parent, child);
+                after_alloc(parent, child, object, zeroed);
+                Some(object)
+            }
             None => {
                 report_no_pool("slab_alloc", child);
                 None

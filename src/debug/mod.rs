@@ -10,6 +10,7 @@
 //! | `layout` | where the object lies in its slot |
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
+//! | `recorded` | what is recorded |
 //! | `stack` | call stacks |
 //!
 //! What the rest of the library asks is named after what it would do otherwise: `instead_of_alloc` and so on.
@@ -23,6 +24,7 @@ mod choice;
 mod entry;
 mod layout;
 mod modes;
+mod recorded;
 pub mod stack;
 
 pub use call::{
@@ -32,3 +34,4 @@ pub use call::{
 pub use choice::{geometry, layout, set, set_default};
 pub use layout::lead;
 pub use modes::{Modes, ModesWord};
+pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};

@@ -42,7 +42,11 @@ pub fn lead(_: u32, _: u32) -> usize {
 /// # Safety
 /// None is needed.
 #[inline(always)]
-pub unsafe fn instead_of_alloc(_: Option<&ParentPool>, _: *mut ChildPool) -> Option<*mut u8> {
+pub unsafe fn instead_of_alloc(
+    _: Option<&ParentPool>,
+    _: *mut ChildPool,
+    _: bool,
+) -> Option<*mut u8> {
     None
 }
 
@@ -86,3 +90,20 @@ pub unsafe fn after_destroy_parent(_: *mut ParentPool, _: Modes) {}
 /// None is needed.
 #[inline(always)]
 pub unsafe fn new_slab(_: &ParentPool, _: *mut Slab) {}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn after_create_child(_: *const ChildPool, _: *const ParentPool) {}
+
+/// Nothing is recorded.
+#[inline(always)]
+pub fn before_destroy_child(_: *const ChildPool) {}
+
+/// Nothing is recorded.
+#[inline(always)]
+pub fn before_parent_goes(_: *const ParentPool) {}
+
+/// Nothing is recorded.
+#[inline(always)]
+pub fn before_free(_: *const ChildPool, _: *const u8) {}

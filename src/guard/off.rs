@@ -37,6 +37,11 @@ pub mod sample {
     /// SLAB_SAMPLE is not read.
     pub fn choose() {}
 
+    /// There is no count.
+    pub fn atomics() -> (usize, usize) {
+        (0, 0)
+    }
+
     /// Nothing can be set.
     pub fn set(_rate: u32) -> u32 {
         0

@@ -29,6 +29,11 @@ static LEFT: AtomicIsize = AtomicIsize::new(0);
 /// The state of the generator.
 static DRAWN: AtomicU32 = AtomicU32::new(0);
 
+/// Where the counts are: address and bytes.
+pub fn atomics() -> (usize, usize) {
+    ((&raw const LEFT).addr(), size_of::<AtomicIsize>())
+}
+
 /// Samples one allocation in `rate` from now on, or none if that is 0. Returns what was set before.
 pub fn set(rate: u32) -> u32 {
     choose();

@@ -1,4 +1,4 @@
-//! The heap's lock, and that of the guards, is held across fork(), so that the child process finds both in order.
+//! The heap's lock, that of the guards and that of the recording are held across fork(), so that the child process finds them in order.
 //!
 //! The hooks are set when the library is loaded: at its first use it would be too late for a thread that
 //! forks just then. Should there be no memory for them, a few words when the program starts, forking is
@@ -8,6 +8,7 @@ use super::HEAP;
 use crate::guard;
 use crate::os;
 use crate::sync::rank;
+use crate::trace;
 
 #[used]
 #[cfg_attr(all(unix, not(target_vendor = "apple")), unsafe(link_section = ".init_array"))]
@@ -21,6 +22,7 @@ extern "C" fn at_load() {
 unsafe extern "C" fn before_fork() {
     // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
     unsafe {
+        trace::before_fork();
         guard::before_fork();
         HEAP.mutex.lock();
     }
@@ -33,5 +35,6 @@ unsafe extern "C" fn after_fork() {
     unsafe {
         HEAP.mutex.unlock();
         guard::after_fork();
+        trace::after_fork();
     }
 }

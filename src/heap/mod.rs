@@ -66,6 +66,12 @@ impl Heap {
         }
     }
 
+    /// The words that are not under the lock: address and bytes.
+    #[cfg(feature = "debug")]
+    pub fn atomics(&self) -> (usize, usize) {
+        ((&raw const self.last_tick).addr(), size_of::<AtomicU32>())
+    }
+
     fn lock(&self) -> HeapGuard<'_> {
         // SAFETY: no thread locks the heap twice (asserted in debug builds), and the state is reached
         // through this lock only.

@@ -14,3 +14,8 @@ pub use family::*;
 mod faults;
 #[cfg(all(unix, feature = "debug"))]
 pub use faults::*;
+#[cfg(all(unix, feature = "debug"))]
+#[path = "unix_trace.rs"]
+mod trace;
+#[cfg(all(unix, feature = "debug"))]
+pub use trace::*;

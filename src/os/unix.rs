@@ -232,7 +232,30 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
     }
 }
 
-fn is_privileged() -> bool {
+/// Bits that are hard to guess, and the same for all of the process.
+pub fn secret() -> usize {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    // SAFETY: what the kernel gives each program are 16 random bytes, of which the C library uses parts as they are;
+    // so they are mixed.
+    unsafe {
+        let random = libc::getauxval(libc::AT_RANDOM) as *const [u64; 2];
+        if let Some([a, b]) = (!random.is_null()).then(|| random.read_unaligned()) {
+            let mixed = (a ^ (b >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) ^ b.rotate_left(23);
+            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            return (mixed ^ (mixed >> 31)) as usize;
+        }
+    }
+    // Where the stack lies and what time it is.
+    let here = 0u8;
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is writable.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
+    let mixed = (&raw const here).addr() as u64 ^ (now.tv_nsec as u64) << 32;
+    (mixed.wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 7) as usize
+}
+
+/// Whether the program has more rights than its user.
+pub fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe {
         #[cfg(any(target_os = "linux", target_os = "android"))]

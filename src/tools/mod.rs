@@ -15,7 +15,7 @@
 //! With SLAB_TOOLS=off in the environment nothing is told and all pools are as ever.
 //!
 //! The library itself reads no object. LeakSanitizer is told to look for pointers in chunks, as it would not in memory
-//! that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes.
+//! that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and the latter two are told which words are atomic.
 
 mod valgrind;
 mod weak;
@@ -25,9 +25,12 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::chunk::slab_of;
 use crate::debug::lead;
+use crate::guard::sample;
 use crate::heap::{HEAP, Owner, owner};
 use crate::os;
+use crate::registry;
 use crate::report::Text;
+use crate::sync::rank;
 use valgrind::request;
 use weak::weak;
 
@@ -55,6 +58,15 @@ fn mempool() -> usize {
 pub fn look() {
     if THERE.load(Relaxed) & LOOKED != 0 {
         return;
+    }
+    if request(valgrind::RUNNING, 0, 0, 0) != 0 {
+        // Helgrind and drd take atomic accesses for any other.
+        for (words, bytes) in
+            [HEAP.atomics(), registry::atomics(), sample::atomics(), rank::atomics()]
+        {
+            request(valgrind::HELGRIND_UNTRACKED, words, bytes, 0);
+            request(valgrind::DRD_SUPPRESS, words, bytes, 0);
+        }
     }
     if os::variable(c"SLAB_TOOLS").is_some_and(|text| text.to_bytes() == b"off") {
         THERE.store(LOOKED, Relaxed);
@@ -227,10 +239,4 @@ unsafe fn tell_of(address: *mut u8) {
         line.decimal(item_size as usize).text("x").decimal(num_items as usize);
         os::say(line.text("\n").as_bytes());
     }
-}
-
-/// Has helgrind and drd not look at words that several threads use atomically.
-pub fn atomic(words: *const u8, bytes: usize) {
-    request(valgrind::HELGRIND_UNTRACKED, words.addr(), bytes, 0);
-    request(valgrind::DRD_SUPPRESS, words.addr(), bytes, 0);
 }

@@ -1,6 +1,8 @@
 //! Valgrind's client requests: a sequence of instructions that changes nothing, which valgrind replaces by a call.
 //! They are its public interface, as are the numbers of the requests.
 
+/// Whether the program runs under valgrind.
+pub const RUNNING: usize = 0x1001;
 /// A request of memcheck's: any access to the range is an error.
 pub const MAKE_NOACCESS: usize = tool(b'M', b'C');
 /// The range may be written, and is uninitialised.
