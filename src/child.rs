@@ -29,6 +29,7 @@ use crate::magazine::Magazine;
 use crate::parent::ParentPool;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
+use crate::tools;
 use crate::validate;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
@@ -54,6 +55,7 @@ impl ChildPool {
                 previous: Magazine::NONE,
                 mask: 0,
             });
+            tools::initialised(this.cast(), size_of::<ChildPool>());
             debug::after_create_child(this, parent);
         }
     }

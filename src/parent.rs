@@ -34,6 +34,7 @@ use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex};
+use crate::tools;
 
 /// The owner of all objects of one size. Lies in memory of the caller's.
 #[repr(C)]
@@ -90,6 +91,7 @@ impl ParentPool {
                 exchanges: 0,
                 foreign_frees: 0,
             }));
+            tools::initialised(this.cast(), size_of::<ParentPool>());
         }
     }
 

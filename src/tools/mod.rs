@@ -10,6 +10,7 @@
 //! | a slab is made | poisoned | no access | |
 //! | an object is allocated | unpoisoned | an object of a memory pool | uninitialised |
 //! | it is freed | poisoned | freed | uninitialised |
+//! | a pool is created | | | the struct is initialised |
 //! | the slab is given up | unpoisoned | undefined | |
 //!
 //! With SLAB_TOOLS=off in the environment nothing is told and all pools are as ever.
@@ -166,6 +167,15 @@ fn uninitialised(start: *mut u8, bytes: usize) {
     if let (true, Some(poison)) = (has(MSAN), weak().msan_poison) {
         // SAFETY: as above.
         unsafe { poison(start.cast(), bytes) }
+    }
+}
+
+/// The library wrote a struct of the program's.
+#[inline]
+pub fn initialised(start: *const u8, bytes: usize) {
+    if let (true, Some(unpoison)) = (has(MSAN), weak().msan_unpoison) {
+        // SAFETY: as above.
+        unsafe { unpoison(start.cast(), bytes) }
     }
 }
 

@@ -12,6 +12,10 @@ pub fn freed(_object: *mut u8, _item_size: u32) {}
 
 /// Nobody is told.
 #[inline(always)]
+pub fn initialised(_start: *const u8, _bytes: usize) {}
+
+/// Nobody is told.
+#[inline(always)]
 pub fn slab_gone(_start: *mut u8, _bytes: usize) {}
 
 /// Nobody is told.

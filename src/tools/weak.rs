@@ -26,6 +26,8 @@ pub struct Weak {
     pub lsan_unregister: Range,
     /// The range is uninitialised.
     pub msan_poison: Range,
+    /// The range is initialised.
+    pub msan_unpoison: Range,
 }
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
@@ -42,6 +44,7 @@ mod table {
                 ".weak __lsan_register_root_region",
                 ".weak __lsan_unregister_root_region",
                 ".weak __msan_poison",
+                ".weak __msan_unpoison",
                 ".pushsection .data.rel.ro.mesa_slab_weak, \"aw\"",
                 concat!(".balign ", $align),
                 ".globl mesa_slab_weak",
@@ -54,6 +57,7 @@ mod table {
                 concat!($word, " __lsan_register_root_region"),
                 concat!($word, " __lsan_unregister_root_region"),
                 concat!($word, " __msan_poison"),
+                concat!($word, " __msan_unpoison"),
                 ".popsection",
             );
         };
@@ -88,6 +92,7 @@ mod table {
             lsan_register: None,
             lsan_unregister: None,
             msan_poison: None,
+            msan_unpoison: None,
         }
     }
 }
