@@ -6,11 +6,12 @@
 #include "slab_ext.h"
 #endif
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { bystanders = 40, foreign_size = 200, afterwards = 1000, neighbour_byte = 0x4e };
+enum { bystanders = 40, foreign_size = 200, afterwards = 1000, many = 300, neighbour_byte = 0x4e };
 
 /* Written at once, as the next call may end the process. */
 static void
@@ -179,22 +180,47 @@ scenario_end(struct scenario *scenario)
    return 0;
 }
 
-void
-neighbour_fill(struct neighbour *neighbour, void *object)
+static int
+compare_addresses(const void *a, const void *b)
 {
-   neighbour->ptr = (unsigned char *)object;
-   memset(object, neighbour_byte, item_size);
+   uintptr_t first = (uintptr_t)*(unsigned char *const *)a;
+   uintptr_t second = (uintptr_t)*(unsigned char *const *)b;
+
+   return (first > second) - (first < second);
 }
 
 void
-neighbour_look(const struct neighbour *neighbour)
+three_in_a_row(struct slab_child_pool *child, unsigned char *three[3])
 {
-   int i;
+   unsigned char *objects[many];
+   int i, best = 1;
 
-   for (i = 0; i < item_size; i++) {
-      if (neighbour->ptr[i] != neighbour_byte) {
-         say("the neighbour is overwritten");
-         return;
-      }
+   for (i = 0; i < many; i++)
+      objects[i] = (unsigned char *)object_of(child);
+   qsort(objects, many, sizeof(objects[0]), compare_addresses);
+   for (i = 1; i < many - 1; i++) {
+      if (objects[i + 1] - objects[i - 1] < objects[best + 1] - objects[best - 1])
+         best = i;
    }
+   for (i = 0; i < many; i++) {
+      if (i < best - 1 || i > best + 1)
+         slab_free(child, objects[i]);
+   }
+   memcpy(three, objects + best - 1, 3 * sizeof(three[0]));
+   memset(three[0], neighbour_byte, child->parent->item_size);
+   memset(three[2], neighbour_byte, child->parent->item_size);
+}
+
+void
+free_three(struct slab_child_pool *child, unsigned char *three[3])
+{
+   bool written = false;
+   unsigned i;
+
+   for (i = 0; i < child->parent->item_size; i++)
+      written |= three[0][i] != neighbour_byte || three[2][i] != neighbour_byte;
+   if (written)
+      say("the neighbour is overwritten");
+   for (i = 0; i < 3; i++)
+      slab_free(child, three[i]);
 }

@@ -53,14 +53,13 @@ void say(const char *fact);
 /* Says what is broken. */
 void harm(const char *what);
 
-/* An object beside the misused one, which shows whether it was written. */
-struct neighbour {
-   unsigned char *ptr;
-};
+/*
+ * Three objects that lie next to each other, wherever the pool puts its objects. The first and the last
+ * are filled, so that it shows if the misuse of the middle one has written them.
+ */
+void three_in_a_row(struct slab_child_pool *child, unsigned char *three[3]);
 
-void neighbour_fill(struct neighbour *neighbour, void *object);
-
-/* Says it as a fact if the bytes are not what was filled in: the misuse wrote them itself. */
-void neighbour_look(const struct neighbour *neighbour);
+/* Says it as a fact if one of them is not as it was, and frees all three. */
+void free_three(struct slab_child_pool *child, unsigned char *three[3]);
 
 #endif

@@ -8,21 +8,14 @@ int
 main(void)
 {
    struct scenario scenario;
-   unsigned char *object;
-   struct neighbour before, after;
+   unsigned char *three[3];
 
    scenario_begin(&scenario);
-   neighbour_fill(&before, object_of(&scenario.child));
-   object = (unsigned char *)object_of(&scenario.child);
-   neighbour_fill(&after, object_of(&scenario.child));
-   memset(object, 1, item_size);
+   three_in_a_row(&scenario.child, three);
+   memset(three[1], 1, item_size);
    misuse_begins();
-   object[-1] = 2;
+   three[1][-1] = 2;
    misuse_ends();
-   neighbour_look(&before);
-   neighbour_look(&after);
-   slab_free(&scenario.child, object);
-   slab_free(&scenario.child, before.ptr);
-   slab_free(&scenario.child, after.ptr);
+   free_three(&scenario.child, three);
    return scenario_end(&scenario);
 }
