@@ -346,6 +346,7 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
             }
             Owner::Limbo => HEAP.free_in_limbo(object),
             Owner::Guards => {
+                debug::before_guarded_free(function, child, object);
                 guard::free(function, object);
                 Ok(())
             }

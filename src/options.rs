@@ -78,8 +78,9 @@ pub const WORDS: &[Word] = &[
     #[cfg(all(feature = "debug", unix))]
     word(
         "guard",
-        Effect::Modes(Modes::GUARD),
-        "objects end at a protected page, and are protected when they are freed",
+        // A pool that is guarded is there to find whatever is wrong, and every call is on the slow path anyway.
+        Effect::Modes(Modes::GUARD.with(Modes::CHECKS)),
+        "objects end at a protected page, and are protected when they are freed; and checks",
     ),
     #[cfg(all(feature = "debug", unix))]
     word("trace", Effect::Modes(Modes::TRACE), "all calls are written to the file SLAB_TRACE"),
@@ -190,6 +191,13 @@ mod tests {
         assert!(parse("abort").0.abort);
         let both = Options { abort: true, modes: Modes::LEAKS, ..Options::default() };
         assert_eq!(parse(" abort ,, leaks"), (both, vec![]));
+    }
+
+    #[test]
+    #[cfg(all(feature = "debug", unix))]
+    fn guarded_pools_are_checked() {
+        let all = Modes::GUARD.with(Modes::CHECKS);
+        assert_eq!(Options::parse(b"guard", None, &mut |_| {}).modes, all);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 #include "mappings.h"
 #include "own_process.h"
 #include "replay.h"
+#include "replay_threads.h"
 #include "replay_time.h"
 #include "share_group.h"
 
@@ -79,6 +80,27 @@ check_traces(int count, char *const *paths)
       printf("%s: %zu calls, %zu objects, at most %zu at once: distinct, aligned, contents kept\n",
              paths[i], trace.recorded, trace.totals.allocs, trace.totals.peak_live);
       trace_release(&trace);
+   }
+   return true;
+}
+
+bool
+check_traces_with_threads(int count, char *const *paths)
+{
+   for (int i = 0; i < count; i++) {
+      struct trace trace;
+      char error[REPLAY_ERROR_SIZE];
+
+      if (!load(&trace, paths[i]))
+         return false;
+      bool good = replay_threads(&trace, error);
+      if (good)
+         printf("%s: %zu calls: contents kept\n", paths[i], trace.recorded);
+      else
+         fprintf(stderr, "%s: %s\n", paths[i], error);
+      trace_release(&trace);
+      if (!good)
+         return false;
    }
    return true;
 }

@@ -20,6 +20,7 @@ usage(void)
 {
    fprintf(stderr, "usage: driver share-group       contexts that unmap each other's buffers\n"
                    "       driver check TRACE...    replay recorded calls and check every object\n"
+                   "       driver threads TRACE...  replay them on the threads that made them\n"
                    "       driver demo TRACE...     both, with a table of counts, memory and time\n"
                    "       driver measure           memory per object, cost of frees and children\n");
    return 2;
@@ -35,6 +36,8 @@ main(int argc, char **argv)
       good = share_group_run();
    else if (strcmp(command, "check") == 0 && argc > 2)
       good = check_traces(argc - 2, argv + 2);
+   else if (strcmp(command, "threads") == 0 && argc > 2)
+      good = check_traces_with_threads(argc - 2, argv + 2);
    else if (strcmp(command, "demo") == 0 && argc > 2)
       good = demo(argc - 2, argv + 2);
    else if (strcmp(command, "measure") == 0 && argc == 2)

@@ -90,15 +90,45 @@ pub unsafe fn instead_of_owner(
     }
     // SAFETY: the caller's promise.
     unsafe {
-        if modes.has(Modes::CHECKS) && !child.is_null() {
-            let mut line = report::begin(function, Some(parent));
-            line.address(object.addr()).text(": freed through ");
-            line.text(what_is_wrong_with(child).unwrap_or("a child of another pool"));
-            Report::say(&mut line).end();
-        }
+        report_stranger(function, parent, child, object);
         put(function, parent, object, true);
     }
     true
+}
+
+/// Looks at a guarded object that comes back through `child`, which is null if that is no child of another pool,
+/// or if it was reported already.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; the object's owner word is that of guarded ones.
+pub unsafe fn before_guarded_free(function: &str, child: *mut ChildPool, object: *mut u8) {
+    // SAFETY: the caller's promise; a pool that is named exists.
+    unsafe {
+        let parent = ptr::with_exposed_provenance::<ParentPool>(guard::pool_of(object));
+        if let Some(parent) = parent.as_ref() {
+            report_stranger(function, parent, child, object);
+        }
+    }
+}
+
+/// Reports an object that comes back through no child of its pool, if the pool is checked and `child` not null.
+///
+/// # Safety
+/// `child` is a child, or destroyed, zeroed or null.
+unsafe fn report_stranger(
+    function: &str,
+    parent: &ParentPool,
+    child: *mut ChildPool,
+    object: *mut u8,
+) {
+    if !parent.modes.get().has(Modes::CHECKS) || child.is_null() {
+        return;
+    }
+    let mut line = report::begin(function, Some(parent));
+    line.address(object.addr()).text(": freed through ");
+    // SAFETY: the caller's promise.
+    line.text(unsafe { what_is_wrong_with(child) }.unwrap_or("a child of another pool"));
+    Report::say(&mut line).end();
 }
 
 /// Ends a child that was used in a pool with modes; returns false if it is another one.
@@ -222,6 +252,9 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
                     let words = match other {
                         Owner::Parent(_) => Some("object of another pool"),
                         Owner::Limbo => Some("object of a pool that is destroyed"),
+                        Owner::Guards if ![0, own].contains(&guard::pool_of(object)) => {
+                            Some("object of another pool")
+                        }
                         Owner::Guards | Owner::None => None,
                     };
                     if let Some(words) = words {

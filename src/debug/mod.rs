@@ -28,8 +28,8 @@ mod recorded;
 pub mod stack;
 
 pub use call::{
-    after_destroy_parent, before_destroy_parent, instead_of_alloc, instead_of_destroy_child,
-    instead_of_free, instead_of_owner, new_slab,
+    after_destroy_parent, before_destroy_parent, before_guarded_free, instead_of_alloc,
+    instead_of_destroy_child, instead_of_free, instead_of_owner, new_slab,
 };
 pub use choice::{geometry, layout, set, set_default};
 pub use layout::lead;

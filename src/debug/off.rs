@@ -67,6 +67,11 @@ pub unsafe fn instead_of_owner(_: &str, _: &ParentPool, _: *mut ChildPool, _: *m
 /// # Safety
 /// None is needed.
 #[inline(always)]
+pub unsafe fn before_guarded_free(_: &str, _: *mut ChildPool, _: *mut u8) {}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
 pub unsafe fn instead_of_destroy_child(_: *const ParentPool, _: *mut ChildPool) -> bool {
     false
 }

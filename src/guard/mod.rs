@@ -219,6 +219,24 @@ unsafe fn surroundings(slot: *mut Slot) -> [(*mut u8, usize); 2] {
     }
 }
 
+/// The address of the pool of a guarded object that is out; 0 if it is none, or if its pool is gone.
+///
+/// # Safety
+/// The owner word of the address is [`crate::chunk::GUARDED`].
+pub unsafe fn pool_of(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
+    unsafe {
+        match GuardChunk::find(crate::chunk::chunk_of(object).cast(), object.addr()) {
+            // Relaxed: while its holder has the object, they change only when the pool is destroyed, which the
+            // caller orders with the use of its objects.
+            Some(place) if (*place.slot).state.load(Relaxed) == LIVE => {
+                (*place.slot).parent.load(Relaxed)
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// Frees a guarded object, and reports what is wrong with it.
 ///
 /// # Safety

@@ -5,6 +5,14 @@ use crate::parent::ParentPool;
 /// There is no object to free.
 pub fn free(_function: &str, _object: *mut u8) {}
 
+/// It is none of any pool's.
+///
+/// # Safety
+/// None is needed.
+pub unsafe fn pool_of(_object: *mut u8) -> usize {
+    0
+}
+
 /// No pool has any.
 pub fn forget(_parent: usize) {}
 

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A pool is destroyed before one of its children, which then goes on allocating and freeing: the child
+ * still has free objects of the pool.
+ */
+#include "scenario.h"
+
+int
+main(void)
+{
+   struct scenario scenario;
+   void *object;
+
+   scenario_begin(&scenario);
+   scenario_free_own(&scenario);
+   slab_free(&scenario.child, object_of(&scenario.child));
+   slab_destroy_parent(&scenario.parent);
+   misuse_begins();
+   object = slab_alloc(&scenario.child);
+   misuse_ends();
+   say(object ? "gets an object" : "gets NULL");
+   if (object)
+      slab_free(&scenario.child, object);
+   return scenario_end(&scenario);
+}
