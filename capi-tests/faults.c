@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { most_objects = 40000 };
+enum { most_objects = ITERATIONS(40000, 10000) };
 
 /* What a run found out, in memory that it shares with the process that started it. */
 struct outcome {
@@ -409,7 +409,7 @@ run_scenario(void (*scenario)(struct run *run), enum os_function function, unsig
 #if defined(__cplusplus) || defined(SLAB_INLINE) || __STDC_VERSION__ > 201112L
 static const unsigned most_failed = 4;
 #else
-static const unsigned most_failed = ITERATIONS(50, 4);
+static const unsigned most_failed = ITERATIONS(50, 2);
 #endif
 
 /* Fails the calls of a function, those of the way out if there is no scenario. */
