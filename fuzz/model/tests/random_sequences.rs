@@ -8,7 +8,7 @@ use model::Operation;
 use model::system::{End, in_a_forked_process};
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
+use proptest::test_runner::{Config, TestError, TestRunner};
 
 fn operation() -> impl Strategy<Value = Operation> {
     any::<[u8; 4]>().prop_map(Operation::decode)
@@ -19,11 +19,13 @@ fn every_sequence_of_calls_gives_what_the_model_says() {
     let defaults = Config::default();
     let cases = if std::env::var_os("PROPTEST_CASES").is_some() { defaults.cases } else { 200 };
     let config = Config { cases, failure_persistence: None, max_shrink_iters: 20_000, ..defaults };
-    TestRunner::new(config)
-        .run(&vec(operation(), 1..200), |operations| {
-            let end = in_a_forked_process(|| model::run(&operations));
-            prop_assert_eq!(end, End::Good);
-            Ok(())
-        })
-        .unwrap();
+    let result = TestRunner::new(config).run(&vec(operation(), 1..200), |operations| {
+        let end = in_a_forked_process(|| model::run(&operations));
+        prop_assert_eq!(end, End::Good);
+        Ok(())
+    });
+    match result {
+        Err(TestError::Fail(reason, operations)) => panic!("{reason}\nthe shortest: {operations:?}"),
+        result => result.unwrap(),
+    }
 }
