@@ -440,6 +440,8 @@ free_without_memory_body(void *arg)
          live_add(&run->live, object, 96);
    } while (children[count].top);
 
+   MUST(slab_set_name(&parent, "no room") == -1);
+
    /* Not so many that a slab is empty, which would be memory. */
    for (i = 0; i < 140; i++)
       release(run, &child, i);
@@ -447,6 +449,7 @@ free_without_memory_body(void *arg)
    MUST(slab_validate(&parent) == 0);
    MUST(live_intact(&run->live));
    os_fail_nothing();
+   MUST(slab_set_name(&parent, NULL) == 0);
    release_all(run, &child);
    for (i = 0; i <= count; i++)
       slab_destroy_child(&children[i]);
