@@ -28,7 +28,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { most_objects = 40000 };
+enum { most_objects = ITERATIONS(40000, 10000) };
 
 /* What a run found out, in memory that it shares with the process that started it. */
 struct outcome {
@@ -402,6 +402,79 @@ run_scenario(void (*scenario)(struct run *run), enum os_function function, unsig
    return *run.outcome;
 }
 
+enum { most_children = 3000 };
+
+/*
+ * Frees when there is no memory at all, not even for a magazine: through a child whose only magazine is
+ * full, so that the objects go straight into their slabs.
+ */
+static void
+free_without_memory_body(void *arg)
+{
+   static struct slab_child_pool children[most_children];
+   struct run *run = (struct run *)arg;
+   struct slab_parent_pool parent;
+   struct slab_child_pool child;
+   struct slab_mempool pages;
+   unsigned i, count = 0;
+   void *object;
+
+   live_create(&run->live, most_objects);
+   os_count_from_here();
+   slab_create_parent(&parent, 96, 16);
+   slab_create_child(&children[0], &parent);
+   for (i = 0; i < 400; i++)
+      allocate(run, &children[0], false);
+   slab_create_child(&child, &parent);
+   allocate(run, &child, false);
+
+   /* Takes every page, and then every magazine and every object that is left. */
+   os_fail_request(1, true);
+   slab_create(&pages, 4096, 1);
+   while ((object = slab_alloc_st(&pages)) != NULL)
+      live_add(&run->live, object, 4096);
+   do {
+      MUST(++count < most_children);
+      slab_create_child(&children[count], &parent);
+      while ((object = slab_alloc(&children[count])) != NULL)
+         live_add(&run->live, object, 96);
+   } while (children[count].top);
+
+   MUST(slab_set_name(&parent, "no room") == -1);
+
+   /* Not so many that a slab is empty, which would be memory. */
+   for (i = 0; i < 140; i++)
+      release(run, &child, i);
+   MUST(child.top && !child.previous);
+   MUST(slab_validate(&parent) == 0);
+   MUST(live_intact(&run->live));
+   os_fail_nothing();
+   MUST(slab_set_name(&parent, NULL) == 0);
+   release_all(run, &child);
+   for (i = 0; i <= count; i++)
+      slab_destroy_child(&children[i]);
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+   slab_destroy(&pages);
+   slab_trim_heap();
+   MUST(slab_validate(NULL) == 0);
+   MUST(os_bytes_held() == 0);
+   live_destroy(&run->live);
+}
+
+static void
+free_needs_no_memory(void **state)
+{
+   struct child_process child;
+   struct run run;
+
+   (void)state;
+   memset(&run, 0, sizeof(run));
+   run.function = os_mmap;
+   run.outcome = shared_outcome;
+   assert_true(child_run(&child, free_without_memory_body, &run));
+}
+
 /*
  * So many calls of a scenario fail at most, evenly spread; that is every one but for the clock's. Fewer
  * where the program is compiled once more in another way.
@@ -409,7 +482,7 @@ run_scenario(void (*scenario)(struct run *run), enum os_function function, unsig
 #if defined(__cplusplus) || defined(SLAB_INLINE) || __STDC_VERSION__ > 201112L
 static const unsigned most_failed = 4;
 #else
-static const unsigned most_failed = ITERATIONS(50, 4);
+static const unsigned most_failed = ITERATIONS(50, 2);
 #endif
 
 /* Fails the calls of a function, those of the way out if there is no scenario. */
@@ -571,6 +644,7 @@ int
 main(int argc, char **argv)
 {
    const struct CMUnitTest tests[] = {
+      cmocka_unit_test(free_needs_no_memory),
       cmocka_unit_test(mmap_fails),
       cmocka_unit_test(munmap_fails),
       cmocka_unit_test(madvise_fails),

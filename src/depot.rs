@@ -410,4 +410,26 @@ mod tests {
         assert_eq!(depot.end_epoch(103, &geometry), Some(5 * ROUNDS));
         assert_eq!(depot.limit(&geometry, 0), limit + 90 - 5 * ROUNDS);
     }
+
+    #[test]
+    fn empty_magazines_that_could_not_be_filled_are_given_up() {
+        let geometry = Geometry::new(4096, 1);
+        let most = geometry.full_limit(0);
+        let out = 100_000;
+        assert!(geometry.full_limit(out) > most + 50);
+        let mut depot = Depot::EMPTY;
+        let mut surplus = Surplus::new(MASK);
+        let mut blocks: Vec<Block> = (0..most + 50).map(|_| Block([0; WORDS])).collect();
+        for block in &mut blocks {
+            // SAFETY: the block is this magazine's alone.
+            unsafe {
+                let empty = Magazine::new((&raw mut *block).cast());
+                depot.keep_empty(empty, &geometry, out, &mut surplus);
+            }
+        }
+        depot.drop_excess_empty(&geometry, out, &mut surplus);
+        assert_eq!(depot.counts(), (0, most as u32 + 50));
+        depot.drop_excess_empty(&geometry, 0, &mut surplus);
+        assert_eq!(depot.counts(), (0, most as u32));
+    }
 }

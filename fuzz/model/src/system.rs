@@ -55,6 +55,11 @@ pub enum End {
     Bad(c_int),
 }
 
+/// A forked process is ended after so many seconds of computing, ...
+const MOST_COMPUTING: libc::rlim_t = 30;
+/// ... or so many in all: what hangs has failed. Either is far more than any takes.
+const MOST_WAITING: c_uint = 600;
+
 /// Runs `body` in a forked process, which must be one of a single thread, and waits for it.
 pub fn in_a_forked_process(body: impl FnOnce() + std::panic::UnwindSafe) -> End {
     // SAFETY: there is no other thread whose locks the new process could need.
@@ -62,6 +67,9 @@ pub fn in_a_forked_process(body: impl FnOnce() + std::panic::UnwindSafe) -> End 
         let pid = libc::fork();
         assert!(pid >= 0, "fork");
         if pid == 0 {
+            let limit = libc::rlimit { rlim_cur: MOST_COMPUTING, rlim_max: MOST_COMPUTING };
+            libc::setrlimit(libc::RLIMIT_CPU, &limit);
+            libc::alarm(MOST_WAITING);
             let good = std::panic::catch_unwind(body).is_ok();
             libc::_exit(if good { 0 } else { 1 });
         }

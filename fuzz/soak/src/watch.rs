@@ -115,7 +115,6 @@ impl<'a> Watch<'a> {
         let end = in_a_forked_process(AssertUnwindSafe(|| {
             // SAFETY: the pool is this function's.
             unsafe {
-                libc::alarm(300);
                 let mut pool: slab_mempool = std::mem::zeroed();
                 slab_create(&mut pool, 100, 32);
                 let objects: [_; 100] = std::array::from_fn(|_| slab_alloc_st(&mut pool));
