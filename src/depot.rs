@@ -412,24 +412,28 @@ mod tests {
     }
 
     #[test]
-    fn empty_magazines_that_could_not_be_filled_are_given_up() {
-        let geometry = Geometry::new(4096, 1);
-        let most = geometry.full_limit(0);
+    fn empty_magazines_that_could_not_be_filled_are_too_many() {
+        let geometry = geometry();
+        let limit = geometry.full_limit(0);
+        let most = limit.div_ceil(ROUNDS);
         let out = 100_000;
-        assert!(geometry.full_limit(out) > most + 50);
+        assert!(geometry.full_limit(out) / ROUNDS > most + 50);
         let mut depot = Depot::EMPTY;
-        let mut surplus = Surplus::new(MASK);
+        let mut surplus = Surplus::EMPTY;
         let mut blocks: Vec<Block> = (0..most + 50).map(|_| Block([0; WORDS])).collect();
         for block in &mut blocks {
             // SAFETY: the block is this magazine's alone.
             unsafe {
                 let empty = Magazine::new((&raw mut *block).cast());
-                depot.keep_empty(empty, &geometry, out, &mut surplus);
+                depot.keep_empty(empty, MASK, &geometry, out, &mut surplus);
             }
         }
-        depot.drop_excess_empty(&geometry, out, &mut surplus);
-        assert_eq!(depot.counts(), (0, most as u32 + 50));
-        depot.drop_excess_empty(&geometry, 0, &mut surplus);
-        assert_eq!(depot.counts(), (0, most as u32));
+        assert_eq!(depot.counts(), [most as u32 + 50, 0]);
+        assert!(!depot.has_excess_empty(MASK, &geometry, out));
+        while depot.has_excess_empty(MASK, &geometry, 0) {
+            depot.take_empty(MASK, &geometry);
+        }
+        assert_eq!(depot.counts(), [(limit / ROUNDS) as u32, 0]);
+        assert!(surplus.is_empty());
     }
 }
