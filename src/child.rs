@@ -178,7 +178,7 @@ impl ChildPool {
             unsafe { owner_if_any(magazine.last()) != (&raw const *parent).addr() }
         };
         parent.num_elements == 0
-            || !parent.geometry.masks().into_iter().any(|mask| mask == self.mask)
+            || !parent.geometry.masks().contains(&self.mask)
             || of_another(self.loaded)
             || of_another(self.previous)
     }

@@ -289,8 +289,7 @@ impl Depot {
         geometry: &Geometry,
         each: &mut dyn FnMut(Magazine, usize, Option<List>),
     ) {
-        for mask in geometry.masks() {
-            let shelf = &self.shelves[usize::from(geometry.is_busy(mask))];
+        for (shelf, mask) in self.shelves.iter().zip(geometry.masks()) {
             shelf.full.iter(mask).for_each(|full| each(full, mask, Some(List::Full)));
             shelf.empty.iter(mask).for_each(|empty| each(empty, mask, Some(List::Empty)));
         }

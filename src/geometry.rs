@@ -157,10 +157,9 @@ impl Geometry {
         self.busy_mask as usize
     }
 
-    /// The sizes of magazines, each once, less 1.
-    pub fn masks(&self) -> impl IntoIterator<Item = usize> + use<> {
-        let busy = self.is_busy(self.busy_mask()).then_some(self.busy_mask());
-        [Some(self.magazine_mask()), busy].into_iter().flatten()
+    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's, which may be the same.
+    pub fn masks(&self) -> [usize; 2] {
+        [self.magazine_mask(), self.busy_mask()]
     }
 
     /// Whether a magazine is of the size that only busy children have.
