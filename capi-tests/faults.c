@@ -482,7 +482,7 @@ free_needs_no_memory(void **state)
 #if defined(__cplusplus) || defined(SLAB_INLINE) || __STDC_VERSION__ > 201112L
 static const unsigned most_failed = 4;
 #else
-static const unsigned most_failed = ITERATIONS(50, 2);
+static const unsigned most_failed = ITERATIONS(50, 1);
 #endif
 
 /* Fails the calls of a function, those of the way out if there is no scenario. */
