@@ -273,17 +273,16 @@ foreign_body(void *arg)
 }
 
 static void
-objects_freed_through_a_child_of_no_or_another_pool_are_reported_and_freed(void **state)
+objects_may_be_freed_through_any_child_and_outlive_their_pool(void **state)
 {
    struct child_process process;
-   const char *second;
 
    (void)state;
    assert_true(child_run(&process, foreign_body, NULL));
+   /* Guarded pools are checked as well, so that it is said while their pool exists, and done all the same. */
    assert_non_null(strstr(process.said, ": freed through a child of another pool\n"));
-   second = strchr(process.said, '\n') + 1;
-   assert_non_null(strstr(second, ": freed through a child pool that is destroyed or was never created\n"));
-   assert_string_equal(strchr(second, '\n'), "\n");
+   assert_non_null(strstr(process.said, ": freed through a child pool that is destroyed or was never created\n"));
+   assert_null(strstr(process.said, "double free"));
 }
 
 static sigjmp_buf back;
@@ -514,7 +513,7 @@ main(void)
       cmocka_unit_test(a_use_after_free_faults),
       cmocka_unit_test(what_does_not_fault_is_reported_when_the_object_is_freed),
       cmocka_unit_test(objects_are_aligned_and_their_own_as_ever),
-      cmocka_unit_test(objects_freed_through_a_child_of_no_or_another_pool_are_reported_and_freed),
+      cmocka_unit_test(objects_may_be_freed_through_any_child_and_outlive_their_pool),
       cmocka_unit_test(the_handler_that_was_there_gets_the_signal),
       cmocka_unit_test(faults_elsewhere_are_not_spoken_of),
       cmocka_unit_test(without_guarded_pools_there_is_no_handler),
