@@ -103,6 +103,7 @@ pub const _SC_PAGESIZE: c_int = 30;
 pub const AT_SECURE: c_ulong = 23;
 pub const AT_RANDOM: c_ulong = 25;
 pub const EINTR: c_int = 4;
+pub const O_RDONLY: c_int = 0;
 pub const O_WRONLY: c_int = 1;
 pub const O_CREAT: c_int = 0o100;
 pub const O_TRUNC: c_int = 0o1000;
@@ -144,6 +145,7 @@ unsafe extern "C" {
     pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_self() -> pthread_t;
+    pub fn read(fd: c_int, bytes: *mut c_void, count: size_t) -> ssize_t;
     pub fn raise(signal: c_int) -> c_int;
     pub fn sigaction(signal: c_int, action: *const sigaction, before: *mut sigaction) -> c_int;
     pub fn sigemptyset(set: *mut sigset_t) -> c_int;

@@ -137,7 +137,7 @@ impl ChunkLists {
     }
 
     /// Calls `each` with every chunk.
-    pub fn for_each(&self, mut each: impl FnMut(*mut Chunk)) {
+    pub fn for_each(&self, each: &mut dyn FnMut(*mut Chunk)) {
         for mut chunk in self.first {
             while !chunk.is_null() {
                 each(chunk);

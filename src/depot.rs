@@ -56,6 +56,8 @@ pub struct Depot {
     drained: u32,
     /// How many of them were wanted again.
     regretted: u32,
+    /// How many times a child has exchanged magazines here.
+    exchanges: u32,
 }
 
 impl Depot {
@@ -68,6 +70,7 @@ impl Depot {
         least: 0,
         drained: 0,
         regretted: 0,
+        exchanges: 0,
     };
 
     fn shelf(&mut self, mask: usize, geometry: &Geometry) -> &mut Shelf {
@@ -114,6 +117,16 @@ impl Depot {
     pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
         let limit = self.limit(geometry, out);
         self.full_rounds(geometry) > limit + limit / EXCESS_SHARE
+    }
+
+    /// Counts an exchange of magazines between a child and the depot.
+    pub fn count_exchange(&mut self) {
+        self.exchanges = self.exchanges.wrapping_add(1);
+    }
+
+    /// How many exchanges there have been.
+    pub fn exchanges(&self) -> u32 {
+        self.exchanges
     }
 
     /// Notes that rounds are drained as too many.

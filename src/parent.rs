@@ -6,7 +6,8 @@
 //! | `depot` | magazines that no child has | the mutex |
 //! | `slabs` | the slabs and their bitmaps | the mutex |
 //! | `holders` | how many children have magazines | the mutex |
-//! | `name`, `exchanges`, `foreign_frees` | what reports and statistics say | the mutex |
+//! | `name` | what reports and statistics say | the mutex |
+//! | `kept` | what modes need | the mutex |
 //!
 //! **When `holders` falls to 0 the parent keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
@@ -56,10 +57,8 @@ pub(crate) struct Shared {
     depot: Depot,
     slabs: Slabs,
     holders: u32,
-    /// How many times a child and the depot have exchanged magazines.
-    exchanges: u32,
-    /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
-    foreign_frees: u32,
+    /// What modes need.
+    pub(crate) kept: debug::Kept,
 }
 
 /// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a magazine, and
@@ -90,6 +89,7 @@ impl ParentPool {
         unsafe {
             debug::before_parent_goes(this);
             HEAP.disown(this.addr());
+            let kept = debug::keep(this.addr(), modes, item_size, num_items.max(1));
             guard::forget(this.addr());
             guard::sample::choose();
             harden::prepare();
@@ -104,8 +104,7 @@ impl ParentPool {
                 depot: Depot::EMPTY,
                 slabs: Slabs::EMPTY,
                 holders: 0,
-                exchanges: 0,
-                foreign_frees: 0,
+                kept,
             }));
             tools::initialised(this.cast(), size_of::<ParentPool>());
         }
@@ -128,9 +127,11 @@ impl ParentPool {
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let shared = parent.shared.get();
             let (mut objects_out, mut caching) = (guard::count_live(this.addr()), 0);
+            let kept = (*shared).kept;
             if (*shared).holders != 0 || (*shared).slabs.count() != 0 {
                 let mut surplus = Surplus::EMPTY;
                 let mut shared = parent.lock();
+                debug::let_all_go("slab_destroy_parent", parent, &mut shared, &mut surplus);
                 shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
                 // Children of a pool with modes cache nothing.
                 caching = if modes.is_empty() { shared.holders } else { 0 };
@@ -139,13 +140,13 @@ impl ParentPool {
                 HEAP.take_back(&mut surplus);
             }
             if objects_out != 0 {
-                report::leak(parent, objects_out, caching);
+                report::leak(parent, objects_out, caching, |report| debug::places(report, kept));
             }
             HEAP.disown(this.addr());
             guard::forget(this.addr());
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
-            debug::after_destroy_parent(this, modes);
+            debug::after_destroy_parent(this, modes, kept);
         }
     }
 
@@ -187,13 +188,15 @@ impl ParentPool {
         // SAFETY: the caller's promise; the lock is held while the fields are written.
         unsafe {
             let (geometry, modes) = debug::geometry(modes, (*this).item_size, (*this).num_elements);
-            let shared = Guard::lock(&(*this).mutex, (*this).shared.get());
+            let mut shared = Guard::lock(&(*this).mutex, (*this).shared.get());
             if shared.slabs.peak() != 0 || shared.holders != 0 {
                 return false;
             }
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).geometry).write(geometry);
             (*this).modes.set(modes);
+            let (item_size, num_items) = ((*this).item_size, (*this).num_elements);
+            shared.kept = debug::keep(this.addr(), modes, item_size, num_items);
         }
         true
     }
@@ -220,8 +223,8 @@ impl ParentPool {
             children: shared.holders as usize,
             depot_bytes: first * (self.geometry.magazine_mask() + 1)
                 + busy * (self.geometry.busy_mask() + 1),
-            exchanges: shared.exchanges as usize,
-            foreign_frees: shared.foreign_frees as usize,
+            exchanges: shared.depot.exchanges() as usize,
+            foreign_frees: shared.slabs.foreign_frees() as usize,
         }
     }
 
@@ -233,6 +236,8 @@ impl ParentPool {
     pub unsafe fn trim(&self) -> usize {
         let mut surplus = Surplus::EMPTY;
         let mut shared = self.lock();
+        // SAFETY: the pool's lock is held.
+        unsafe { debug::let_all_go("slab_trim_parent", self, &mut shared, &mut surplus) };
         shared.drain_depot(self, "slab_trim_parent", &mut surplus);
         drop(shared);
         let bytes = surplus.bytes();
@@ -326,7 +331,7 @@ impl Shared {
 
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
-        self.foreign_frees = self.foreign_frees.wrapping_add(1);
+        self.slabs.count_foreign_free();
     }
 
     /// Takes objects from slabs; see [`Slabs::take`].
@@ -343,6 +348,7 @@ impl Shared {
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
+    #[inline(never)]
     pub(crate) fn take_one(&mut self, parent: &ParentPool) -> *mut u8 {
         let mut object = [ptr::null_mut()];
         self.take(parent, &mut object);
@@ -703,13 +709,13 @@ impl Shared {
         unsafe {
             let quota = child.loaded.quota(child.mask);
             if let Some(full) = self.depot.take_full(child.mask, geometry) {
-                self.exchanges = self.exchanges.wrapping_add(1);
+                self.depot.count_exchange();
                 let empty = mem::replace(&mut child.loaded, full);
                 let spare = mem::replace(&mut child.previous, empty);
                 self.keep_empty(parent, spare, child.mask, surplus);
             } else if let Some((full, mask)) = self.take_any_full(parent, "slab_alloc") {
                 // Of the other size, as which the child goes on.
-                self.exchanges = self.exchanges.wrapping_add(1);
+                self.depot.count_exchange();
                 self.keep_empty(parent, child.loaded, child.mask, surplus);
                 self.keep_empty(parent, child.previous, child.mask, surplus);
                 child.loaded = full;
@@ -762,7 +768,7 @@ impl Shared {
             let empty = if child.previous.is_none() || wanted {
                 let empty = self.empty_magazine(parent, mask);
                 if !empty.is_none() && !child.previous.is_none() {
-                    self.exchanges = self.exchanges.wrapping_add(1);
+                    self.depot.count_exchange();
                     self.depot.keep_full(child.previous, mask, geometry);
                     child.previous = Magazine::NONE;
                 }

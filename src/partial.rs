@@ -23,6 +23,8 @@ pub struct Slabs {
     partial: [SlabList; QUARTERS],
     spare: *mut Slab,
     slabs: u32,
+    /// How many objects came back through no child of the pool: a destroyed one, or another pool's.
+    foreign_frees: u32,
     out: usize,
     peak: usize,
 }
@@ -33,6 +35,7 @@ impl Slabs {
         partial: [SlabList::EMPTY; QUARTERS],
         spare: ptr::null_mut(),
         slabs: 0,
+        foreign_frees: 0,
         out: 0,
         peak: 0,
     };
@@ -40,6 +43,16 @@ impl Slabs {
     /// How many slabs there are.
     pub fn count(&self) -> u32 {
         self.slabs
+    }
+
+    /// Counts an object that comes back through no child of the pool.
+    pub fn count_foreign_free(&mut self) {
+        self.foreign_frees = self.foreign_frees.wrapping_add(1);
+    }
+
+    /// How many there have been.
+    pub fn foreign_frees(&self) -> u32 {
+        self.foreign_frees
     }
 
     /// How many objects are out of the slabs.

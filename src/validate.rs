@@ -5,6 +5,7 @@
 //! takes the pool's lock, and then the heap's.
 
 use crate::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
+use crate::debug::{self, Records};
 use crate::depot::List;
 use crate::geometry::MAX_OBJECTS;
 use crate::heap::{HEAP, State};
@@ -27,6 +28,7 @@ impl Problems<'_> {
         report::problem(FUNCTION, self.parent, address, words);
     }
 
+    #[inline(never)]
     fn check(&mut self, holds: bool, address: usize, words: &str) {
         if !holds {
             self.add(address, words);
@@ -55,8 +57,9 @@ pub fn parent(parent: &ParentPool) -> u32 {
     let shared = parent.lock();
     check_depot(parent, &shared, &mut problems);
     let listed = check_lists(parent, &shared, &mut problems);
+    let records = debug::records(shared.kept);
     HEAP.with_state(|state| {
-        check_slabs(parent, &shared, listed, state, &mut problems);
+        check_slabs(parent, &shared, &records, listed, state, &mut problems);
         check_heap(state, &mut problems);
     });
     problems.count
@@ -127,6 +130,7 @@ fn check_lists(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
 fn check_slabs(
     parent: &ParentPool,
     shared: &Shared,
+    records: &Records<'_>,
     listed: usize,
     state: &State,
     problems: &mut Problems<'_>,
@@ -146,6 +150,10 @@ fn check_slabs(
         let geometry = &parent.geometry;
         let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
         problems.check(right, slab.base().addr(), "slab of another layout");
+        if right && !parent.modes.get().is_empty() {
+            // SAFETY: the slab is this pool's, whose lock is held.
+            problems.count += unsafe { debug::check_slab(FUNCTION, parent, slab, records) };
+        }
     });
     problems.check(slabs == shared.slabs().count() as usize, address, "wrong number of slabs");
     problems.check(not_full == listed, address, "slab with free objects on no list");

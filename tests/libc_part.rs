@@ -18,8 +18,8 @@ fn constants_are_those_of_the_crate() {
     }
     same! {
         CLOCK_MONOTONIC CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANON MAP_FAILED MAP_PRIVATE
-        PROT_NONE PROT_READ PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_RANDOM AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC
-        O_CLOEXEC O_NOFOLLOW SA_ONSTACK SA_SIGINFO SIGBUS SIGSEGV SIG_DFL SIG_IGN
+        PROT_NONE PROT_READ PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_RANDOM AT_SECURE EINTR O_RDONLY O_WRONLY O_CREAT
+        O_TRUNC O_CLOEXEC O_NOFOLLOW SA_ONSTACK SA_SIGINFO SIGBUS SIGSEGV SIG_DFL SIG_IGN
     }
 }
 
@@ -90,6 +90,7 @@ fn functions_take_what_those_of_the_crate_take() {
         mprotect(*mut c_void, usize, c_int) -> c_int;
         munmap(*mut c_void, usize) -> c_int;
         pthread_atfork(Hook, Hook, Hook) -> c_int;
+        read(c_int, *mut c_void, usize) -> isize;
         raise(c_int) -> c_int;
         sysconf(c_int) -> c_long;
         write(c_int, *const c_void, usize) -> isize;
@@ -98,5 +99,9 @@ fn functions_take_what_those_of_the_crate_take() {
     #[cfg(not(target_env = "musl"))]
     same! {
         pthread_self() -> c_ulong;
+    }
+    #[cfg(target_env = "gnu")]
+    same! {
+        backtrace(*mut *mut c_void, c_int) -> c_int;
     }
 }

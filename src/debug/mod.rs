@@ -10,8 +10,13 @@
 //! | `layout` | where the object lies in its slot |
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
+//! | `fill` | redzones, and what free objects are filled with |
+//! | `ledger`, `table` | what is kept of a pool, and of each object |
+//! | `stack`, `stacks` | call stacks: taking one, and keeping each once |
+//! | `access` | what is said of an access that a protected page or a tool has found |
+//! | `explain` | the lines of a report that say who had an object |
 //! | `recorded` | what is recorded |
-//! | `stack` | call stacks |
+//! | `leaks` | what is out at the end |
 //!
 //! What the rest of the library asks is named after what it would do otherwise: `instead_of_alloc` and so on.
 //! Without the feature `debug`, `off` answers.
@@ -19,19 +24,29 @@
 //! Everything here that is kept of a pool belongs to the pool's lock. No lock of the library's is held when a
 //! stack is captured, and none is taken when a report is made.
 
+pub mod access;
 mod call;
 mod choice;
 mod entry;
+pub mod explain;
+mod fill;
 mod layout;
+mod leaks;
+pub mod ledger;
 mod modes;
 mod recorded;
 pub mod stack;
+pub mod stacks;
+pub mod table;
 
+pub(crate) use call::let_all_go;
 pub use call::{
-    after_destroy_parent, before_destroy_parent, before_guarded_free, instead_of_alloc,
-    instead_of_destroy_child, instead_of_free, instead_of_owner, new_slab,
+    Kept, Records, after_destroy_parent, before_destroy_parent, before_guarded_free, check_slab,
+    instead_of_alloc, instead_of_destroy_child, instead_of_free, instead_of_owner, keep, new_slab,
+    records,
 };
 pub use choice::{geometry, layout, set, set_default};
 pub use layout::lead;
+pub use leaks::{at_end, places};
 pub use modes::{Modes, ModesWord};
 pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};

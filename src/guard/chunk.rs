@@ -31,6 +31,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::record::Record;
 use crate::chunk::{GUARDED, chunk_of};
+use crate::debug::access::PoolOf;
 use crate::geometry::{CHUNK, PAGE, PAGES};
 use crate::os;
 use crate::registry;
@@ -244,6 +245,16 @@ unsafe fn start_of(chunk: *const GuardChunk, index: usize) -> usize {
 }
 
 impl Slot {
+    /// The pool of its object.
+    #[inline(never)]
+    pub fn pool(&self) -> PoolOf {
+        PoolOf {
+            parent: self.parent.load(Relaxed),
+            item_size: self.item_size.load(Relaxed),
+            num_items: self.num_items.load(Relaxed),
+        }
+    }
+
     /// Bytes of the pages that the object takes.
     #[inline(never)]
     pub fn object_pages(&self) -> usize {

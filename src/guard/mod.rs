@@ -29,10 +29,13 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::debug::explain::tell;
+use crate::debug::table::User;
 use crate::geometry::{CHUNK, stride};
+use crate::line::Text;
 use crate::os::{self, Access};
 use crate::parent::ParentPool;
-use crate::report::{self, Report, Text};
+use crate::report::{self, Report};
 use crate::sync::{Guard, Mutex};
 use chunk::{CLASSES, FREED, GuardChunk, LIVE, Slot, class_of, class_of_slot, slot_bytes};
 
@@ -174,7 +177,7 @@ pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
     let room = (stride(parent.item_size) as usize).next_multiple_of(8);
     let class = class_of(room);
     fault::watch();
-    let user = record::Copy::capture();
+    let user = record::here();
     let mut guards = GUARDS.lock();
     let state = &mut *guards;
     let slot = state.classes[class as usize].take(class, purpose);
@@ -193,8 +196,8 @@ pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
         (*slot).item_size.store(parent.item_size, Relaxed);
         (*slot).num_items.store(parent.num_elements, Relaxed);
         (*slot).parent.store((&raw const *parent).addr(), Relaxed);
-        (*slot).allocated.note(&user);
-        (*slot).freed.clear();
+        (*slot).allocated.note(user);
+        (*slot).freed.note(User::NONE);
         (*slot).state.store(LIVE, Relaxed);
         for (bytes, count) in surroundings(slot) {
             bytes.write_bytes(FILL, count);
@@ -243,7 +246,7 @@ pub unsafe fn pool_of(object: *mut u8) -> usize {
 /// The owner word of the address is [`crate::chunk::GUARDED`].
 #[inline(never)]
 pub unsafe fn free(function: &str, object: *mut u8) {
-    let user = record::Copy::capture();
+    let user = record::here();
     let mut guards = GUARDS.lock();
     let state = &mut *guards;
     // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
@@ -280,7 +283,7 @@ pub unsafe fn free(function: &str, object: *mut u8) {
         };
         let is_freed = !matches!(damage, Some(Damage::NotAnObject | Damage::DoubleFree));
         if is_freed {
-            (*slot).freed.note(&user);
+            (*slot).freed.note(user);
             (*slot).state.store(FREED, Relaxed);
             let (start, pages) = (Slot::start(slot), (*slot).object_pages());
             os::purge(start, pages);
@@ -321,71 +324,27 @@ impl Damage {
         let mut line = Text::EMPTY;
         line.text("mesa-slab: ").text(function).text(": ");
         // SAFETY: the caller's promise.
-        let (about, allocated, freed) =
-            unsafe { (About::new(slot), (*slot).allocated.copy(), (*slot).freed.copy()) };
+        let (pool, allocated, freed) =
+            unsafe { ((*slot).pool(), (*slot).allocated.user(), (*slot).freed.user()) };
         drop(guards);
-        about.pool(&mut line);
-        line.text(": ").address(address).text(": ");
-        match self {
-            Damage::NotAnObject => line.text("not an object of a pool, but within a guarded one"),
-            Damage::DoubleFree => line.text("double free"),
-            Damage::Overrun(at, value) => line
-                .text("overrun: byte ")
-                .decimal(at + 1)
-                .text(" behind the object is ")
-                .address(value.into()),
-            Damage::Underrun(at, value) => line
-                .text("underrun: byte ")
-                .decimal(at)
-                .text(" before the object is ")
-                .address(value.into()),
+        pool.name(&mut line);
+        let (words, numbers) = match self {
+            Damage::NotAnObject => (": not an object of a pool, but within a guarded one", [0; 2]),
+            Damage::DoubleFree => (": double free", [0; 2]),
+            Damage::Overrun(at, value) => {
+                (": overrun: byte % behind the object is @", [at + 1, value.into()])
+            }
+            Damage::Underrun(at, value) => {
+                (": underrun: byte % before the object is @", [at, value.into()])
+            }
         };
+        line.address(address).format(words, &numbers);
         let report = Report::say(&mut line);
-        allocated.say("allocated", &mut |line| report.line(line));
+        tell("  allocated", allocated, &mut |line| report.line(line));
         if matches!(self, Damage::DoubleFree) {
-            freed.say("freed", &mut |line| report.line(line));
+            tell("  freed", freed, &mut |line| report.line(line));
         }
         report.end();
-    }
-}
-
-/// Which pool an object is of.
-pub struct About {
-    parent: usize,
-    item_size: u32,
-    num_items: u32,
-}
-
-impl About {
-    /// # Safety
-    /// The slot is one of a chunk's.
-    pub unsafe fn new(slot: *const Slot) -> About {
-        // SAFETY: the caller's promise; what is read is atomic.
-        unsafe {
-            About {
-                parent: (*slot).parent.load(Relaxed),
-                item_size: (*slot).item_size.load(Relaxed),
-                num_items: (*slot).num_items.load(Relaxed),
-            }
-        }
-    }
-
-    /// Adds it to a line, with the name of the pool if the heap is not locked just now.
-    pub fn pool<'a>(&self, line: &'a mut Text) -> &'a mut Text {
-        line.text("pool ");
-        if self.parent != 0 {
-            crate::heap::HEAP.with_name(self.parent, |name| {
-                if !name.is_empty() {
-                    line.bytes(name).text(" ");
-                }
-            });
-        }
-        line.decimal(self.item_size as usize).text("x").decimal(self.num_items as usize);
-        if self.parent == 0 {
-            line.text(", which is gone")
-        } else {
-            line.text(" at ").address(self.parent)
-        }
     }
 }
 

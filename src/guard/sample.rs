@@ -12,9 +12,9 @@
 use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicU32, Ordering::Relaxed};
 
 use super::Purpose;
+use crate::line::Text;
 use crate::os;
 use crate::parent::ParentPool;
-use crate::report::Text;
 
 /// Objects that are guarded at a time.
 pub const SLOTS: usize = 64;

@@ -181,7 +181,7 @@ impl Heap {
         // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
         unsafe {
             if !KNOWN.nothing_of(parent) {
-                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
+                state.chunks.for_each(&mut |chunk| Chunk::for_each_slab(chunk, &mut disown));
             }
             state.absorb(&mut empty, now, &mut unused);
         }

@@ -231,7 +231,7 @@ impl State {
     /// Calls `each` with every slab and its owner word.
     pub fn for_each_slab(&self, each: &mut dyn FnMut(*mut Slab, usize)) {
         // SAFETY: the heap's lock is held, and a slab in use has an owner.
-        self.chunks.for_each(|chunk| unsafe {
+        self.chunks.for_each(&mut |chunk| unsafe {
             Chunk::for_each_slab(chunk, &mut |slab| {
                 let owner = owner_of((*slab).base());
                 debug_assert!(owner != FREE);
@@ -252,7 +252,7 @@ impl State {
         let (mut mapped, mut free_pages, mut dirty_pages, mut object_slabs) = (0, 0, 0, 0);
         self.for_each_object_slab(&mut |_| object_slabs += 1);
         self.chunks.validate(problem);
-        self.chunks.for_each(|chunk| {
+        self.chunks.for_each(&mut |chunk| {
             // SAFETY: chunks on the lists exist, and the heap's lock is held.
             unsafe {
                 mapped += Chunk::bytes(chunk);
@@ -296,7 +296,7 @@ impl State {
             *bytes += (*slab).bytes();
         });
         // SAFETY: the heap's lock is held.
-        self.chunks.for_each(|chunk| unsafe {
+        self.chunks.for_each(&mut |chunk| unsafe {
             numbers.chunks += 1;
             numbers.large += usize::from(Chunk::is_large(chunk));
             numbers.metadata += Chunk::metadata_bytes(chunk);

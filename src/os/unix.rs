@@ -57,6 +57,12 @@ pub use system::{
     try_lock_mutex, unlock_mutex, without_huge_pages,
 };
 
+#[cfg(feature = "debug")]
+#[path = "unix/modules.rs"]
+mod modules;
+#[cfg(feature = "debug")]
+pub use modules::module_of;
+
 /// The file descriptor of stderr.
 pub const STDERR: c_int = libc::STDERR_FILENO;
 

@@ -25,12 +25,14 @@ use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::chunk::slab_of;
-use crate::debug::lead;
+use crate::debug::access::{Access, PoolOf};
+use crate::debug::ledger::Ledger;
+use crate::debug::table::{State, User};
+use crate::debug::{Modes, lead};
 use crate::guard::sample;
 use crate::heap::{HEAP, Owner, owner};
 use crate::os;
 use crate::registry;
-use crate::report::Text;
 use crate::sync::rank;
 use valgrind::request;
 use weak::weak;
@@ -101,9 +103,16 @@ pub fn look() {
     }
 }
 
-/// Whether a pool that is created now is to be in the mode `tools`.
+/// Whether pools that are created now are to be in the mode `tools`.
 pub fn watch_objects() -> bool {
     has(ASAN | MEMCHECK | MSAN)
+}
+
+/// What else such pools are to be: freed objects wait, as a tool sees their use only until they are used again; and
+/// AddressSanitizer knows no stacks but those of its own allocations.
+pub fn modes() -> Modes {
+    let modes = Modes::TOOLS.with(Modes::QUARANTINE);
+    if has(ASAN) { modes.with(Modes::USERS) } else { modes }
 }
 
 /// Whether one of these is there.
@@ -231,22 +240,16 @@ unsafe fn tell_of(address: *mut u8) {
             slot = slot.add(stride);
         }
         let object = slot.add(lead);
-        let mut line = Text::EMPTY;
-        line.text("mesa-slab: ").address(address.addr()).text(" is ");
-        match address.addr().checked_sub(object.addr()) {
-            None => line.decimal(object.addr() - address.addr()).text(" bytes before"),
-            Some(offset) if offset < size => line.text("at offset ").decimal(offset).text(" in"),
-            Some(offset) => line.decimal(offset - size).text(" bytes behind the end of"),
+        let pages = Ledger::find(parent).and_then(Ledger::try_lock);
+        let record = pages.and_then(|pages| pages.record(slot.addr()));
+        let waits = record.is_some_and(|record| record.state == State::Waiting);
+        let access = Access {
+            address: address.addr(),
+            object: object.addr(),
+            pool: PoolOf { parent, item_size, num_items },
+            is_free: waits || slab.is_out(slot) != Some(true),
+            users: record.map_or([User::NONE; 2], |record| [record.allocated, record.freed]),
         };
-        let out = slab.is_out(slot) == Some(true);
-        line.text(if out { " an object that is in use, " } else { " an object that is free, " });
-        line.address(object.addr()).text(", of pool ");
-        HEAP.with_name(parent, |name| {
-            if !name.is_empty() {
-                line.bytes(name).text(" ");
-            }
-        });
-        line.decimal(item_size as usize).text("x").decimal(num_items as usize);
-        os::say(line.text("\n").as_bytes());
+        access.tell("AddressSanitizer");
     }
 }

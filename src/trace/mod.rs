@@ -19,9 +19,9 @@ use core::ptr;
 use crate::child::ChildPool;
 use crate::geometry::PAGE;
 use crate::line::Line;
+use crate::line::Text;
 use crate::os;
 use crate::parent::ParentPool;
-use crate::report::Text;
 use crate::sync::{Guard, Mutex};
 use map::{Kind, Map};
 
