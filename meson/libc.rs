@@ -48,6 +48,7 @@ pub const STDERR_FILENO: c_int = 2;
 pub const _SC_PAGESIZE: c_int = 30;
 pub const AT_SECURE: c_ulong = 23;
 pub const EINTR: c_int = 4;
+pub const O_RDONLY: c_int = 0;
 pub const O_WRONLY: c_int = 1;
 pub const O_CREAT: c_int = 0o100;
 pub const O_TRUNC: c_int = 0o1000;
@@ -56,6 +57,8 @@ pub const O_CLOEXEC: c_int = 0o2000000;
 unsafe extern "C" {
     pub fn __errno_location() -> *mut c_int;
     pub fn abort() -> !;
+    #[cfg(target_env = "gnu")]
+    pub fn backtrace(frames: *mut *mut c_void, most: c_int) -> c_int;
     pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
     pub fn close(fd: c_int) -> c_int;
     pub fn getauxval(kind: c_ulong) -> c_ulong;
@@ -85,6 +88,7 @@ unsafe extern "C" {
     pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_self() -> pthread_t;
+    pub fn read(fd: c_int, bytes: *mut c_void, count: size_t) -> ssize_t;
     pub fn sysconf(name: c_int) -> c_long;
     pub fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t;
 }

@@ -240,7 +240,7 @@ impl Buddy {
     }
 
     /// Checks every invariant of the file's head, and calls `problem` with what does not hold.
-    pub fn validate(&self, mut problem: impl FnMut(&'static str)) {
+    pub fn validate(&self, problem: &mut dyn FnMut(&'static str)) {
         let mut free = [0u64; PAGES / 64];
         let (mut free_pages, mut dirty_pages) = (0, 0);
         for state in 0..2 {
@@ -307,7 +307,7 @@ mod tests {
     }
 
     fn validate(buddy: &Buddy) {
-        buddy.validate(|problem| panic!("{problem}"));
+        buddy.validate(&mut |problem| panic!("{problem}"));
     }
 
     #[test]

@@ -162,11 +162,11 @@ impl Chunk {
     ///
     /// # Safety
     /// The heap's lock is held.
-    pub unsafe fn validate(chunk: *mut Chunk, mut problem: impl FnMut(usize, &'static str)) {
+    pub unsafe fn validate(chunk: *mut Chunk, problem: &mut dyn FnMut(usize, &'static str)) {
         // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
         unsafe {
             let (mut slabs, mut slab_pages) = (0, 0);
-            Chunk::for_each_slab(chunk, |slab| {
+            Chunk::for_each_slab(chunk, &mut |slab| {
                 slabs += 1;
                 let pages = Chunk::pages(slab);
                 let first = pages.start;
@@ -192,7 +192,7 @@ impl Chunk {
                 }
                 return;
             }
-            (*chunk).buddy.validate(|words| problem(chunk.addr(), words));
+            (*chunk).buddy.validate(&mut |words| problem(chunk.addr(), words));
             let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
             if slab_pages + free_pages != PAGES - HEADER_PAGES {
                 problem(chunk.addr(), "a page is neither in a slab nor free");
@@ -306,7 +306,7 @@ impl Chunk {
     ///
     /// # Safety
     /// The heap's lock is held.
-    pub unsafe fn for_each_slab(chunk: *mut Chunk, mut each: impl FnMut(*mut Slab)) {
+    pub unsafe fn for_each_slab(chunk: *mut Chunk, each: &mut dyn FnMut(*mut Slab)) {
         for word in 0..SLOTS.div_ceil(64) {
             // SAFETY: the caller's promise.
             let mut used = unsafe { (*chunk).slots_used[word] };

@@ -115,7 +115,7 @@ impl ChunkLists {
     }
 
     /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
-    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         for (list, &first) in self.first.iter().enumerate() {
             if first.is_null() == (self.occupied & (1 << list) != 0) {
                 problem(list, "a list of chunks is not noted as it is");
@@ -137,7 +137,7 @@ impl ChunkLists {
     }
 
     /// Calls `each` with every chunk.
-    pub fn for_each(&self, mut each: impl FnMut(*mut Chunk)) {
+    pub fn for_each(&self, each: &mut dyn FnMut(*mut Chunk)) {
         for mut chunk in self.first {
             while !chunk.is_null() {
                 each(chunk);

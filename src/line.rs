@@ -6,6 +6,9 @@ pub struct Line<const BYTES: usize> {
     length: usize,
 }
 
+/// As long as any that the library writes.
+pub type Text = Line<1024>;
+
 impl<const BYTES: usize> Line<BYTES> {
     /// No text.
     pub const EMPTY: Self = Line { text: [0; BYTES], length: 0 };
@@ -18,6 +21,12 @@ impl<const BYTES: usize> Line<BYTES> {
     /// Forgets the text.
     pub fn clear(&mut self) {
         self.length = 0;
+    }
+
+    /// The text with a 0 behind it, in place of its last byte if it fills the buffer.
+    pub fn as_c_string(&mut self) -> &[u8] {
+        self.length = self.length.min(BYTES - 1);
+        self.bytes(&[0]).as_bytes()
     }
 
     /// Adds text.
@@ -37,6 +46,21 @@ impl<const BYTES: usize> Line<BYTES> {
         self
     }
 
+    /// Adds text in which each `%` is replaced by the next of the numbers, in decimal, and each `@` by one as an
+    /// address.
+    #[inline(never)]
+    pub fn format(&mut self, text: &str, numbers: &[usize]) -> &mut Self {
+        let mut numbers = numbers.iter();
+        for byte in text.as_bytes() {
+            match byte {
+                b'%' => self.number(numbers.next().copied().unwrap_or(0), 10, 0),
+                b'@' => self.address(numbers.next().copied().unwrap_or(0)),
+                _ => self.bytes(core::slice::from_ref(byte)),
+            };
+        }
+        self
+    }
+
     /// Adds a decimal number.
     pub fn decimal(&mut self, number: usize) -> &mut Self {
         self.right(number, 0)
@@ -49,7 +73,12 @@ impl<const BYTES: usize> Line<BYTES> {
 
     /// Adds an address.
     pub fn address(&mut self, address: usize) -> &mut Self {
-        self.text("0x").number(address, 16, 0)
+        self.text("0x").hexadecimal(address)
+    }
+
+    /// Adds a hexadecimal number.
+    pub fn hexadecimal(&mut self, number: usize) -> &mut Self {
+        self.number(number, 16, 0)
     }
 
     #[inline(never)]
@@ -110,10 +139,18 @@ mod tests {
     }
 
     #[test]
+    fn numbers_take_their_places_in_a_text() {
+        let mut line = Line::<100>::EMPTY;
+        line.format("% of %x% at @, %%", &[1, 96, 64, 0xdead0, 4, 2]);
+        assert_eq!(line.as_bytes(), b"1 of 96x64 at 0xdead0, 42");
+    }
+
+    #[test]
     fn a_line_that_is_too_long_is_cut() {
         let mut line = Line::<7>::EMPTY;
         line.text("01234").decimal(56789).column(100);
         assert_eq!(line.as_bytes(), b"0123456");
+        assert_eq!(line.as_c_string(), b"012345\0");
     }
 
     #[test]

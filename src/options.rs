@@ -8,7 +8,7 @@
 //! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches.
 
 use crate::debug::Modes;
-use crate::line::Line;
+use crate::line::Text;
 
 /// What the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,107 +31,99 @@ pub struct Pool<'a> {
     pub num_items: u32,
 }
 
-/// A word that is known.
-pub struct Word {
-    /// The word.
-    pub word: &'static str,
-    /// What it does.
-    pub help: &'static str,
-    effect: Effect,
-}
+/// All words; first those of modes, in the order of [`Modes::nth`].
+#[cfg(feature = "debug")]
+pub const WORDS: &str = " checks redzone poison users quarantine leaks abort help";
+/// The same, as far as they are known without modes.
+#[cfg(not(feature = "debug"))]
+pub const WORDS: &str = " leaks abort";
 
-enum Effect {
-    Abort,
-    #[cfg(feature = "debug")]
-    Help,
-    Modes(Modes),
-}
-
-const fn word(word: &'static str, effect: Effect, help: &'static str) -> Word {
-    Word { word, help, effect }
-}
-
-/// All words, as they are listed.
-pub const WORDS: &[Word] = &[
-    #[cfg(feature = "debug")]
-    word(
-        "checks",
-        Effect::Modes(Modes::CHECKS),
-        "double free, wrong pool or address, two threads in a child",
-    ),
-    #[cfg(feature = "debug")]
-    word("redzone", Effect::Modes(Modes::REDZONE), "writes before and behind an object"),
-    #[cfg(feature = "debug")]
-    word("poison", Effect::Modes(Modes::POISON), "writes into free objects"),
-    #[cfg(feature = "debug")]
-    word(
-        "users",
-        Effect::Modes(Modes::USERS),
-        "reports name thread and stack of allocation and free",
-    ),
-    #[cfg(feature = "debug")]
-    word(
-        "quarantine",
-        Effect::Modes(Modes::QUARANTINE),
-        "freed objects wait before they are used again",
-    ),
-    word(
-        "leaks",
-        Effect::Modes(Modes::LEAKS),
-        "objects that are out when their pool or the program ends",
-    ),
-    word("abort", Effect::Abort, "the process ends after a report"),
-    #[cfg(feature = "debug")]
-    word("help", Effect::Help, "lists the words"),
-];
+/// What `help` says.
+#[cfg(feature = "debug")]
+pub const HELP: &str = "\
+mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or size
+  checks      double free, wrong pool or address, two threads in a child
+  redzone     writes before and behind an object
+  poison      writes into free objects
+  users       reports name thread and stack of allocation and free
+  quarantine  freed objects wait before they are used again
+  leaks       objects that are out when their pool or the program ends
+  abort       the process ends after a report
+  help        this
+";
 
 impl Options {
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches. Calls
     /// `unknown` with each word that is not known.
     pub fn parse(text: &[u8], pool: Option<&Pool<'_>>, unknown: &mut dyn FnMut(&[u8])) -> Options {
         let mut options = Options::default();
-        for group in text.split(|byte| *byte == b';') {
-            let mut parts = group.splitn(2, |byte| *byte == b':');
-            let words = parts.next().unwrap_or(&[]);
-            let pattern = parts.next().map(<[u8]>::trim_ascii);
-            let matched = match (pattern, pool) {
-                (None, _) => true,
-                (Some(pattern), Some(pool)) => cfg!(feature = "debug") && pool.is_meant_by(pattern),
-                (Some(_), None) => false,
-            };
-            for name in words.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                if name.is_empty() {
-                    continue;
+        let (mut start, mut in_pattern, mut modes) = (0, false, Modes::NONE);
+        for end in 0..=text.len() {
+            let byte = text.get(end).copied().unwrap_or(b';');
+            if byte != b';' && (in_pattern || !matches!(byte, b',' | b':')) {
+                continue;
+            }
+            let part = trim(text.get(start..end).unwrap_or(&[]));
+            start = end + 1;
+            let mut matched = true;
+            if in_pattern {
+                matched =
+                    cfg!(feature = "debug") && pool.is_some_and(|pool| pool.is_meant_by(part));
+            } else if !part.is_empty() {
+                match (part, number_of(part)) {
+                    (_, None) => unknown(part),
+                    (b"abort", _) => options.abort = true,
+                    (b"help", _) => options.help = true,
+                    (_, Some(number)) => modes = modes.with(Modes::nth(number)),
                 }
-                match WORDS
-                    .iter()
-                    .find(|word| word.word.as_bytes() == name)
-                    .map(|word| &word.effect)
-                {
-                    Some(Effect::Abort) => options.abort = true,
-                    #[cfg(feature = "debug")]
-                    Some(Effect::Help) => options.help = true,
-                    Some(Effect::Modes(modes)) if matched => {
-                        options.modes = options.modes.with(*modes)
-                    }
-                    Some(Effect::Modes(_)) => {}
-                    None => unknown(name),
+            }
+            in_pattern |= byte == b':';
+            if byte == b';' {
+                if matched {
+                    options.modes = options.modes.with(modes);
                 }
+                (in_pattern, modes) = (false, Modes::NONE);
             }
         }
         options
     }
 }
 
+/// The how manieth of [`WORDS`] it is.
+fn number_of(word: &[u8]) -> Option<u32> {
+    let words = WORDS.as_bytes();
+    let mut number = 0;
+    for (index, byte) in words.iter().enumerate() {
+        if *byte == b' ' {
+            let rest = &words[index + 1..];
+            if rest.starts_with(word) && matches!(rest.get(word.len()), None | Some(b' ')) {
+                return Some(number);
+            }
+            number += 1;
+        }
+    }
+    None
+}
+
+/// Without spaces around it.
+fn trim(text: &[u8]) -> &[u8] {
+    let (mut start, mut end) = (0, text.len());
+    while start < end && text[start] == b' ' {
+        start += 1;
+    }
+    while start < end && text[end - 1] == b' ' {
+        end -= 1;
+    }
+    &text[start..end]
+}
+
 impl Pool<'_> {
     fn is_meant_by(&self, pattern: &[u8]) -> bool {
-        let mut size = Line::<32>::EMPTY;
-        size.decimal(self.item_size as usize);
-        if matches(pattern, self.name) || matches(pattern, size.as_bytes()) {
-            return true;
-        }
-        size.text("x").decimal(self.num_items as usize);
-        matches(pattern, size.as_bytes())
+        let mut size = Text::EMPTY;
+        size.format("%x%", &[self.item_size as usize, self.num_items as usize]);
+        let size = size.as_bytes();
+        let hint = size.iter().position(|byte| *byte == b'x').unwrap_or(size.len());
+        matches(pattern, self.name) || matches(pattern, size) || matches(pattern, &size[..hint])
     }
 }
 
@@ -187,12 +179,20 @@ mod tests {
     #[test]
     fn every_listed_word_is_known_and_does_something_of_its_own() {
         let mut all = Vec::new();
-        for word in WORDS {
-            let (options, unknown) = parse(word.word);
-            assert_ne!(options, Options::default(), "{}", word.word);
-            assert!(unknown.is_empty() && !all.contains(&options), "{}", word.word);
+        for word in WORDS.split_ascii_whitespace() {
+            let (options, unknown) = parse(word);
+            assert_ne!(options, Options::default(), "{word}");
+            assert!(unknown.is_empty() && !all.contains(&options), "{word}");
             all.push(options);
         }
+        assert_eq!(parse("check,hel,abortleaks").1.len(), 3);
+    }
+
+    #[cfg(feature = "debug")]
+    #[test]
+    fn help_tells_of_every_word_in_order() {
+        let helped = HELP.lines().skip(1).map(|line| line.split_ascii_whitespace().next().unwrap());
+        assert!(helped.eq(WORDS.split_ascii_whitespace()));
     }
 
     #[test]

@@ -56,6 +56,8 @@ pub(crate) struct Shared {
     exchanges: usize,
     /// How many objects came back through no child of this pool: a destroyed one, or another pool's.
     foreign_frees: usize,
+    /// What modes need.
+    pub(crate) kept: debug::Kept,
 }
 
 impl ParentPool {
@@ -70,6 +72,7 @@ impl ParentPool {
         // valid pool.
         unsafe {
             HEAP.disown(this.addr());
+            let kept = debug::keep(this.addr(), modes, item_size, num_items.max(1));
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));
@@ -83,6 +86,7 @@ impl ParentPool {
                 holders: 0,
                 exchanges: 0,
                 foreign_frees: 0,
+                kept,
             }));
         }
     }
@@ -102,21 +106,22 @@ impl ParentPool {
             let modes = parent.modes.get();
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
+            debug::let_all_go("slab_destroy_parent", parent, &mut shared, &mut surplus);
             shared.drain_depot(parent, "slab_destroy_parent", &mut surplus);
             // Children of a pool with modes cache nothing.
             let caching = if modes.is_empty() { shared.holders } else { 0 };
-            let (objects_out, children) = (shared.slabs.out(), caching);
+            let (objects_out, children, kept) = (shared.slabs.out(), caching, shared.kept);
             drop(shared);
             HEAP.take_back(surplus);
             if objects_out != 0 {
-                report::leak(parent, objects_out, children);
+                report::leak(parent, objects_out, children, |report| debug::places(report, kept));
                 HEAP.disown(this.addr());
             } else {
                 HEAP.forget(this.addr());
             }
             parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
-            debug::after_destroy_parent(this, modes);
+            debug::after_destroy_parent(this, modes, kept);
         }
     }
 
@@ -158,13 +163,15 @@ impl ParentPool {
         // SAFETY: the caller's promise; the lock is held while the fields are written.
         unsafe {
             let (geometry, modes) = debug::geometry(modes, (*this).item_size, (*this).num_elements);
-            let shared = Guard::lock(&(*this).mutex, (*this).shared.get());
+            let mut shared = Guard::lock(&(*this).mutex, (*this).shared.get());
             if shared.slabs.peak() != 0 || shared.holders != 0 {
                 return false;
             }
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).geometry).write(geometry);
             (*this).modes.set(modes);
+            let (item_size, num_items) = ((*this).item_size, (*this).num_elements);
+            shared.kept = debug::keep(this.addr(), modes, item_size, num_items);
         }
         true
     }
@@ -203,6 +210,8 @@ impl ParentPool {
     pub unsafe fn trim(&self) -> usize {
         let mut surplus = self.surplus();
         let mut shared = self.lock();
+        // SAFETY: the pool's lock is held.
+        unsafe { debug::let_all_go("slab_trim_parent", self, &mut shared, &mut surplus) };
         shared.drain_depot(self, "slab_trim_parent", &mut surplus);
         drop(shared);
         let bytes = surplus.bytes();
@@ -305,6 +314,7 @@ impl Shared {
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
+    #[inline(never)]
     pub(crate) fn take_one(&mut self, parent: &ParentPool) -> *mut u8 {
         let mut object = [ptr::null_mut()];
         self.take(parent, &mut object);

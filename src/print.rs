@@ -4,10 +4,8 @@
 //! destroyed may be gone. The heap's lock is taken once for each line and never held while it is written.
 
 use crate::heap::HEAP;
-use crate::line::Line;
+use crate::line::Text;
 use crate::stats::{HeapNumbers, PoolNumbers};
-
-type Text = Line<1024>;
 
 /// How to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,36 +58,46 @@ fn table_row(line: &mut Text, pool: &PoolNumbers) {
     } else if !pool.name().is_empty() {
         line.bytes(pool.name()).text(" ");
     }
-    line.decimal(item_size as usize).text("x").decimal(num_items as usize);
+    line.format("%x%", &[item_size as usize, num_items as usize]);
     if !pool.is_limbo() {
-        line.text(" ").address(address);
+        line.format(" @", &[address]);
     }
-    line.column(30).text(" ").right(pool.out, 10);
-    line.right(pool.all_slabs() * pool.capacity as usize, 11);
-    line.right(pool.stride as usize, 9);
-    line.right(pool.capacity as usize, 10);
-    line.right(pool.slab_bytes / 1024, 9);
-    line.right(pool.slabs[0], 9).right(pool.slabs[1], 9).right(pool.slabs[2], 7).text("\n");
-}
-
-fn table_heap(line: &mut Text, heap: &HeapNumbers) {
-    line.text("# heap: ").decimal(heap.held() / 1024).text(" KiB held: ");
-    line.decimal(heap.object_slabs / 1024).text(" in slabs, ");
-    line.decimal(heap.magazine_slabs / 1024).text(" in magazines, ");
-    line.decimal(heap.metadata / 1024).text(" in metadata, ");
-    line.decimal(heap.dirty / 1024).text(" dirty; ");
-    line.decimal(heap.clean / 1024).text(" KiB purged; ");
-    line.decimal(heap.mapped / 1024).text(" KiB mapped in ");
-    line.decimal(heap.chunks).text(" chunks, ");
-    line.decimal(heap.large).text(" of them large objects\n# free runs by order:");
-    for runs in heap.free_runs {
-        line.text(" ").decimal(runs as usize);
+    line.column(30).text(" ");
+    for (number, width) in [
+        (pool.out, 10),
+        (pool.all_slabs() * pool.capacity as usize, 11),
+        (pool.stride as usize, 9),
+        (pool.capacity as usize, 10),
+        (pool.slab_bytes / 1024, 9),
+        (pool.slabs[0], 9),
+        (pool.slabs[1], 9),
+        (pool.slabs[2], 7),
+    ] {
+        line.right(number, width);
     }
     line.text("\n");
 }
 
-fn field(line: &mut Text, name: &str, value: usize) {
-    line.text("\"").text(name).text("\": ").decimal(value);
+fn table_heap(line: &mut Text, heap: &HeapNumbers) {
+    let kib = [
+        heap.held(),
+        heap.object_slabs,
+        heap.magazine_slabs,
+        heap.metadata,
+        heap.dirty,
+        heap.clean,
+        heap.mapped,
+    ];
+    let [held, slabs, magazines, metadata, dirty, clean, mapped] = kib.map(|bytes| bytes / 1024);
+    line.format(
+        "# heap: % KiB held: % in slabs, % in magazines, % in metadata, % dirty; % KiB purged; \
+         % KiB mapped in % chunks, % of them large objects\n# free runs by order:",
+        &[held, slabs, magazines, metadata, dirty, clean, mapped, heap.chunks, heap.large],
+    );
+    for runs in heap.free_runs {
+        line.text(" ").decimal(runs as usize);
+    }
+    line.text("\n");
 }
 
 fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
@@ -99,43 +107,43 @@ fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
     if pool.is_limbo() {
         line.text("null");
     } else {
-        line.text("\"").address(address).text("\"");
+        line.format("\"@\"", &[address]);
     }
-    for (name, value) in [
-        ("item_size", item_size as usize),
-        ("num_items", num_items as usize),
-        ("element_size", pool.stride as usize),
-        ("objects_per_slab", pool.capacity as usize),
-        ("slab_bytes", pool.slab_bytes),
-        ("slabs_full", pool.slabs[0]),
-        ("slabs_partial", pool.slabs[1]),
-        ("slabs_empty", pool.slabs[2]),
-        ("objects_out", pool.out),
-        ("bytes", pool.all_slabs() * pool.slab_bytes),
-    ] {
-        line.text(", ");
-        field(line, name, value);
-    }
-    line.text("}");
+    line.format(
+        ", \"item_size\": %, \"num_items\": %, \"element_size\": %, \"objects_per_slab\": %, \
+         \"slab_bytes\": %, \"slabs_full\": %, \"slabs_partial\": %, \"slabs_empty\": %, \
+         \"objects_out\": %, \"bytes\": %}",
+        &[
+            item_size as usize,
+            num_items as usize,
+            pool.stride as usize,
+            pool.capacity as usize,
+            pool.slab_bytes,
+            pool.slabs[0],
+            pool.slabs[1],
+            pool.slabs[2],
+            pool.out,
+            pool.all_slabs() * pool.slab_bytes,
+        ],
+    );
 }
 
 fn json_heap(line: &mut Text, heap: &HeapNumbers) {
-    line.text("\n],\n\"heap\": {");
-    for (name, value) in [
-        ("held", heap.held()),
-        ("object_slabs", heap.object_slabs),
-        ("magazine_slabs", heap.magazine_slabs),
-        ("metadata", heap.metadata),
-        ("dirty", heap.dirty),
-        ("clean", heap.clean),
-        ("mapped", heap.mapped),
-        ("chunks", heap.chunks),
-        ("large", heap.large),
-    ] {
-        field(line, name, value);
-        line.text(", ");
-    }
-    line.text("\"free_runs\": [");
+    line.format(
+        "\n],\n\"heap\": {\"held\": %, \"object_slabs\": %, \"magazine_slabs\": %, \"metadata\": %, \
+         \"dirty\": %, \"clean\": %, \"mapped\": %, \"chunks\": %, \"large\": %, \"free_runs\": [",
+        &[
+            heap.held(),
+            heap.object_slabs,
+            heap.magazine_slabs,
+            heap.metadata,
+            heap.dirty,
+            heap.clean,
+            heap.mapped,
+            heap.chunks,
+            heap.large,
+        ],
+    );
     for (order, runs) in heap.free_runs.iter().enumerate() {
         line.text(if order == 0 { "" } else { ", " }).decimal(*runs as usize);
     }

@@ -10,7 +10,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::debug::Modes;
-use crate::line::Line;
+use crate::line::Text;
 use crate::options::{Options, Pool, WORDS};
 use crate::os;
 use crate::parent::ParentPool;
@@ -47,7 +47,8 @@ pub enum Misuse {
 }
 
 impl Misuse {
-    fn words(self) -> &'static str {
+    /// What is said of it.
+    pub fn words(self) -> &'static str {
         match self {
             Misuse::DoubleFree => "double free",
             Misuse::NotAnObject => "not an object of a pool",
@@ -67,47 +68,58 @@ pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, m
 #[inline(never)]
 pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
     let mut line = begin(function, parent);
-    line.address(address).text(": ").text(words);
+    line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
 }
 
 /// Says that a pool is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in the
-/// magazines of children that are not destroyed.
+/// magazines of children that are not destroyed. `more` adds to the report.
 #[cold]
 #[inline(never)]
-pub fn leak(parent: &ParentPool, objects: usize, children: u32) {
+pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnce(&Report)) {
     let pool =
         Pool { name: parent.name(), item_size: parent.item_size, num_items: parent.num_elements };
     if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
         return;
     }
     let mut line = begin("slab_destroy_parent", Some(parent));
-    line.decimal(objects).text(if objects == 1 { " object is" } else { " objects are" });
-    line.text(" still out");
+    objects_out(&mut line, objects);
     if children != 0 {
-        line.text(", some of them cached by ").decimal(children as usize);
-        line.text(if children == 1 { " child that is" } else { " children that are" });
-        line.text(" not destroyed");
+        let (one, more) = ("% child that is not destroyed", "% children that are not destroyed");
+        line.text(", some of them cached by ");
+        line.format(if children == 1 { one } else { more }, &[children as usize]);
     }
-    Report::say(&mut line).end();
+    let report = Report::say(&mut line);
+    more(&report);
+    report.end();
 }
 
-/// A line of a report.
-pub type Text = Line<400>;
-
 /// The beginning of the first line of each report.
-pub fn begin(function: &str, parent: Option<&ParentPool>) -> Text {
-    let mut line = Line::EMPTY;
-    line.text("mesa-slab: ").text(function).text(": ");
+pub fn begin(name: &str, parent: Option<&ParentPool>) -> Text {
+    let mut line = Text::EMPTY;
+    function(&mut line, name);
     if let Some(parent) = parent {
-        line.text("pool ").bytes(parent.name());
-        if !parent.name().is_empty() {
-            line.text(" ");
-        }
-        line.decimal(parent.item_size as usize).text("x").decimal(parent.num_elements as usize);
-        line.text(" at ").address((&raw const *parent).addr()).text(": ");
+        let address = (&raw const *parent).addr();
+        pool(&mut line, parent.name(), parent.item_size, parent.num_elements, address);
     }
     line
+}
+
+/// Adds the name of a function.
+pub fn function(line: &mut Text, name: &str) {
+    line.text("mesa-slab: ").text(name).text(": ");
+}
+
+/// Adds which pool it is.
+pub fn pool(line: &mut Text, name: &[u8], item_size: u32, num_items: u32, address: usize) {
+    line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
+    line.format("%x% at @: ", &[item_size as usize, num_items as usize, address]);
+}
+
+/// Adds how many objects are out.
+pub fn objects_out(line: &mut Text, objects: usize) {
+    let words = if objects == 1 { "% object is still out" } else { "% objects are still out" };
+    line.format(words, &[objects]);
 }
 
 /// A report whose first line is said. Further lines belong to it, and with `abort` the process ends behind the
@@ -133,12 +145,10 @@ impl Report {
         } else if handler.is_null() {
             os::say(line.text("\n").as_bytes());
         } else {
-            // SAFETY: `set_handler` stored a handler. The line ends with a 0, as it has room for one: a report is
-            // shorter than the buffer.
+            // SAFETY: `set_handler` stored a handler, and the line ends with a 0.
             unsafe {
                 let handler: Handler = core::mem::transmute(handler);
-                let line = line.bytes(&[0]).as_bytes().as_ptr();
-                handler(HANDLER_DATA.load(Relaxed), line.cast());
+                handler(HANDLER_DATA.load(Relaxed), line.as_c_string().as_ptr().cast());
             }
         }
     }
@@ -161,11 +171,8 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options {
     Options::parse(words, pool, &mut |word| {
         if !UNKNOWN_NAMED.swap(true, Relaxed) {
             let mut line = Text::EMPTY;
-            line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known: ");
-            for (index, word) in WORDS.iter().enumerate() {
-                line.text(if index == 0 { "" } else { ", " }).text(word.word);
-            }
-            os::say(line.text("\n").as_bytes());
+            line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
+            os::say(line.text(WORDS).text("\n").as_bytes());
         }
     })
 }
@@ -174,8 +181,8 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options {
 pub fn say_count() {
     let count = COUNT.load(Relaxed);
     if count > MOST {
-        let mut line = Line::<400>::EMPTY;
-        line.text("mesa-slab: ").decimal(count as usize).text(" reports in all\n");
+        let mut line = Text::EMPTY;
+        line.format("mesa-slab: % reports in all\n", &[count as usize]);
         os::say(line.as_bytes());
     }
 }

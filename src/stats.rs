@@ -111,7 +111,7 @@ impl PoolNumbers {
 /// The numbers of the first pool behind `after`, in the order of keys. Takes time in proportion to all slabs.
 pub fn next_pool(state: &State, after: Option<(usize, u32, u32)>) -> Option<PoolNumbers> {
     let mut found: Option<PoolNumbers> = None;
-    state.for_each_object_slab(|slab| {
+    state.for_each_object_slab(&mut |slab| {
         // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
         // `used`, which is atomic.
         let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };

@@ -1,10 +1,10 @@
 //! The one door to locks.
 //!
-//! There are exactly two ranks of locks. A thread takes them in this order and holds at most one of
-//! each:
+//! There are three ranks of locks. A thread takes them in this order and holds at most one of each:
 //!
 //! 1. the mutex of a parent pool,
-//! 2. the heap's mutex.
+//! 2. the mutex of what is kept of a pool with modes (`debug::ledger`),
+//! 3. the heap's mutex.
 //!
 //! Debug builds assert it: whoever holds the heap's mutex takes no lock at all.
 

@@ -1,5 +1,5 @@
-//! What happens when the object that carries the library is unloaded, or the process ends: statistics are
-//! written if SLAB_STATS asks for them, and free memory goes to the system.
+//! What happens when the object that carries the library is unloaded, or the process ends: objects that are out are
+//! listed if SLAB_DEBUG asks for it, statistics are written if SLAB_STATS does, and free memory goes to the system.
 //!
 //! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds objects
 //! in stays mapped. At the end of the process, giving memory back is of no use and does no harm.
@@ -7,6 +7,7 @@
 //! A process may end anywhere, even in a signal handler within the library: if the heap is locked, nothing
 //! happens.
 
+use crate::debug;
 use crate::heap::HEAP;
 use crate::os;
 use crate::print::{Format, print};
@@ -18,6 +19,9 @@ use crate::report;
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
 extern "C" fn at_unload() {
+    if !HEAP.is_locked() {
+        debug::at_end();
+    }
     report::say_count();
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();

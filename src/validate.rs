@@ -5,6 +5,7 @@
 //! takes the pool's lock, and then the heap's.
 
 use crate::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
+use crate::debug::{self, Records};
 use crate::geometry::MAX_OBJECTS;
 use crate::heap::{HEAP, State};
 use crate::magazine::Magazine;
@@ -21,11 +22,13 @@ struct Problems<'a> {
 }
 
 impl Problems<'_> {
+    #[inline(never)]
     fn add(&mut self, address: usize, words: &str) {
         self.count += 1;
         report::problem(FUNCTION, self.parent, address, words);
     }
 
+    #[inline(never)]
     fn check(&mut self, holds: bool, address: usize, words: &str) {
         if !holds {
             self.add(address, words);
@@ -54,8 +57,9 @@ pub fn parent(parent: &ParentPool) -> u32 {
     let shared = parent.lock();
     check_depot(parent, &shared, &mut problems);
     let listed = check_lists(parent, &shared, &mut problems);
+    let records = debug::records(shared.kept);
     HEAP.with_state(|state| {
-        check_slabs(parent, &shared, listed, state, &mut problems);
+        check_slabs(parent, &shared, &records, listed, state, &mut problems);
         check_heap(state, &mut problems);
     });
     problems.count
@@ -124,13 +128,14 @@ fn check_lists(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
 fn check_slabs(
     parent: &ParentPool,
     shared: &Shared,
+    records: &Records<'_>,
     listed: usize,
     state: &State,
     problems: &mut Problems<'_>,
 ) {
     let address = (&raw const *parent).addr();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
-    state.for_each_slab(|slab, owner| {
+    state.for_each_slab(&mut |slab, owner| {
         if owner != address {
             return;
         }
@@ -143,6 +148,10 @@ fn check_slabs(
         let geometry = &parent.geometry;
         let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
         problems.check(right, slab.base().addr(), "slab of another layout");
+        if right && !parent.modes.get().is_empty() {
+            // SAFETY: the slab is this pool's, whose lock is held.
+            problems.count += unsafe { debug::check_slab(FUNCTION, parent, slab, records) };
+        }
     });
     problems.check(slabs == shared.slabs().count() as usize, address, "wrong number of slabs");
     problems.check(not_full == listed, address, "slab with free objects on no list");
@@ -156,13 +165,13 @@ fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
 
 /// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
 fn check_heap(state: &State, problems: &mut Problems<'_>) {
-    state.for_each_slab(|slab, owner| {
+    state.for_each_slab(&mut |slab, owner| {
         if owner == MAGAZINES {
             // SAFETY: slabs of magazine blocks belong to the heap's lock.
             check_bitmap(unsafe { &*slab }, problems);
         }
     });
-    state.validate(|address, words| problems.add(address, words));
+    state.validate(&mut |address, words| problems.add(address, words));
 }
 
 #[cfg(test)]

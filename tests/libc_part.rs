@@ -16,7 +16,7 @@ fn constants_are_those_of_the_crate() {
     }
     same! {
         CLOCK_MONOTONIC_COARSE MADV_DONTNEED MADV_NOHUGEPAGE MAP_ANONYMOUS MAP_FAILED MAP_PRIVATE PROT_READ
-        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_WRONLY O_CREAT O_TRUNC O_CLOEXEC
+        PROT_WRITE STDERR_FILENO _SC_PAGESIZE AT_SECURE EINTR O_RDONLY O_WRONLY O_CREAT O_TRUNC O_CLOEXEC
     }
 }
 
@@ -65,7 +65,12 @@ fn functions_take_what_those_of_the_crate_take() {
         munmap(*mut c_void, usize) -> c_int;
         pthread_atfork(Hook, Hook, Hook) -> c_int;
         pthread_self() -> c_ulong;
+        read(c_int, *mut c_void, usize) -> isize;
         sysconf(c_int) -> c_long;
         write(c_int, *const c_void, usize) -> isize;
+    }
+    #[cfg(target_env = "gnu")]
+    same! {
+        backtrace(*mut *mut c_void, c_int) -> c_int;
     }
 }

@@ -2,10 +2,15 @@
 //!
 //! An object is in one of these states:
 //!
-//! | state | bit in its slab | who has it |
-//! |---|---|---|
-//! | free | clear | its slab |
-//! | out | set | the program |
+//! | state | bit in its slab | who has it | its bytes with `poison` |
+//! |---|---|---|---|
+//! | free | clear | its slab | [`super::fill::FREE`] |
+//! | out | set | the program | the program's |
+//! | waiting | set | the pool's [`Ledger`] | [`super::fill::FREE`] |
+//!
+//! Allocating leads from free to out, freeing from out to waiting with `quarantine`, else to free. What waits is let
+//! go, oldest first, when more than [`MOST_WAITING`] bytes do, when memory is wanted, and when the pool is trimmed or
+//! destroyed.
 //!
 //! What is reported as misuse in `checks` although the library puts up with it: freeing through a child of
 //! another pool, through a destroyed or a zeroed child, and after the object's pool is destroyed. The object is
@@ -16,13 +21,21 @@ use core::ptr;
 use super::Modes;
 use super::choice::given_any;
 use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
+use super::explain::explain;
+use super::fill::{self, Slot};
 use super::layout::lead;
+use super::ledger::{Ledger, MOST_WAITING, Pages};
+use super::stacks::Stack;
+use super::table::{Record, State, User};
 use crate::child::{self, ChildPool};
 use crate::chunk::slab_of;
 use crate::heap::{HEAP, Owner, owner};
+use crate::os;
 use crate::parent::{ParentPool, Shared};
 use crate::report::{self, Misuse, Report};
 use crate::slab::Slab;
+use crate::surplus::Surplus;
+use crate::sync::Guard;
 use crate::validate;
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
@@ -82,10 +95,8 @@ pub unsafe fn instead_of_owner(
     // SAFETY: the caller's promise.
     unsafe {
         if modes.has(Modes::CHECKS) && !child.is_null() {
-            let mut line = report::begin(function, Some(parent));
-            line.address(object.addr()).text(": freed through ");
-            line.text(what_is_wrong_with(child).unwrap_or("a child of another pool"));
-            Report::say(&mut line).end();
+            let words = what_is_wrong_with(child).unwrap_or("a child of another pool");
+            say(function, parent, object, ["freed through ", words], this_call(parent), None);
         }
         put(function, parent, object, true);
     }
@@ -110,8 +121,7 @@ pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut Ch
             let mut surplus = parent.surplus();
             let mut shared = parent.lock();
             shared.remove_holder(parent, FUNCTION, &mut surplus);
-            drop(shared);
-            HEAP.take_back(surplus);
+            leave(parent, shared, surplus);
         }
         ChildPool::create(child, ptr::null());
         *fate(child) = GONE;
@@ -137,22 +147,136 @@ pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
     }
 }
 
-/// Leaves word in the zeroed memory of a pool that was destroyed, if it had modes.
+/// Ends what was kept of a pool that was destroyed, and leaves word in its zeroed memory if it had modes.
 ///
 /// # Safety
 /// `parent` is memory of a pool.
-pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes) {
+pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes, kept: Kept) {
+    if let Some(ledger) = kept {
+        ledger.close();
+    }
     if modes.has(Modes::CHECKS) {
         // SAFETY: the caller's promise.
         unsafe { (*parent).modes.set(Modes::DESTROYED) }
     }
 }
 
+/// What is kept of a pool beyond what an ordinary one has: its ledger, if its modes need one.
+pub type Kept = Option<&'static Ledger>;
+
+/// What is known of the objects of a pool, locked.
+pub type Records<'a> = Option<Guard<'a, Pages>>;
+
+/// Locks what is known of the objects of a pool.
+pub fn records(kept: Kept) -> Records<'static> {
+    kept.map(Ledger::lock)
+}
+
+/// Begins to keep what the modes of a pool need, and gives up what was kept of a pool at this address. What waited
+/// there is freed.
+///
+/// # Safety
+/// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are in limbo.
+pub unsafe fn keep(parent: usize, modes: Modes, item_size: u32, num_items: u32) -> Kept {
+    if let Some(ledger) = Ledger::find(parent) {
+        let mut pages = ledger.lock();
+        while let Some(slot) = pages.let_go() {
+            drop(pages);
+            let slot = ptr::with_exposed_provenance_mut::<u8>(slot);
+            // SAFETY: a slot that waited is out of its slab, which therefore exists. It was not the program's, so that
+            // freeing it cannot fail.
+            let _ = unsafe {
+                let slab = &*slab_of(slot);
+                HEAP.free_in_limbo(slot.add(lead(slab.item().0, slab.stride())))
+            };
+            pages = ledger.lock();
+        }
+        drop(pages);
+        ledger.close();
+    }
+    Ledger::open(parent, modes, item_size, num_items)
+}
+
 /// Gets a new slab of a pool with modes ready.
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub unsafe fn new_slab(_parent: &ParentPool, _slab: *mut Slab) {}
+pub unsafe fn new_slab(parent: &ParentPool, slab: *mut Slab) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for index in 0..(*slab).capacity() as usize {
+            prepare(parent, (*slab).base().add(index * (*slab).stride() as usize), true);
+        }
+    }
+}
+
+/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems were reported.
+///
+/// # Safety
+/// The slab is the pool's, whose lock is held, and the records are.
+pub unsafe fn check_slab(
+    function: &str,
+    parent: &ParentPool,
+    slab: &Slab,
+    records: &Records<'_>,
+) -> u32 {
+    let mut problems = 0;
+    for index in 0..slab.capacity() as usize {
+        let slot = slab.base().wrapping_add(index * slab.stride() as usize);
+        let record = records.as_ref().and_then(|pages| pages.record(slot.addr()));
+        let waits = record.is_some_and(|record| record.state == State::Waiting);
+        let free = waits || slab.is_out(slot) == Some(false);
+        // SAFETY: the caller's promise.
+        problems +=
+            unsafe { u32::from(damage(function, parent, slot, free, User::NONE, record.as_ref())) };
+    }
+    problems
+}
+
+/// Puts everything that waits back into its slab. Returns whether there was something.
+///
+/// # Safety
+/// `shared` is the pool's, whose lock is held.
+pub(crate) unsafe fn let_all_go(
+    function: &str,
+    parent: &ParentPool,
+    shared: &mut Shared,
+    surplus: &mut Surplus,
+) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { let_go(function, parent, shared, 0, surplus) }
+}
+
+/// Puts what waits back into its slabs, oldest first, while there are more than so many bytes of it. Returns whether
+/// there was something.
+///
+/// # Safety
+/// `shared` is the pool's, whose lock is held.
+unsafe fn let_go(
+    function: &str,
+    parent: &ParentPool,
+    shared: &mut Shared,
+    most: usize,
+    surplus: &mut Surplus,
+) -> bool {
+    let Some(ledger) = shared.kept else { return false };
+    let most = most / parent.geometry.stride as usize;
+    let mut any = false;
+    loop {
+        let mut pages = ledger.lock();
+        if pages.waiting <= most {
+            return any;
+        }
+        let Some(address) = pages.let_go() else { return any };
+        let record = pages.record(address);
+        drop(pages);
+        any = true;
+        let slot = ptr::with_exposed_provenance_mut::<u8>(address);
+        // SAFETY: the slot is the pool's, and its lock is held.
+        unsafe { mend(function, parent, slot, true, User::NONE, record.as_ref()) };
+        shared.put(parent, function, &[slot], surplus);
+    }
+}
 
 /// Allocates an object, or returns null.
 ///
@@ -161,17 +285,32 @@ pub unsafe fn new_slab(_parent: &ParentPool, _slab: *mut Slab) {}
 #[cold]
 #[inline(never)]
 unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
+    const FUNCTION: &str = "slab_alloc";
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
-        let _entry = Entry::new(parent, child, "slab_alloc");
-        let surplus = parent.surplus();
+        let _entry = Entry::new(parent, child, FUNCTION);
+        let now = this_call(parent);
         let mut shared = parent.lock();
+        let mut surplus = parent.surplus();
         count(&mut shared, child);
-        let slot = shared.take_one(parent);
-        drop(shared);
-        HEAP.take_back(surplus);
-        validate::after_slow_path(parent);
-        if slot.is_null() { slot } else { slot.add(lead_of(parent)) }
+        let mut slot = shared.take_one(parent);
+        if slot.is_null() && let_all_go(FUNCTION, parent, &mut shared, &mut surplus) {
+            slot = shared.take_one(parent);
+        }
+        if !slot.is_null() {
+            let ledger = shared.kept;
+            let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
+            mend(FUNCTION, parent, slot, true, now, record.as_ref());
+            if parent.modes.get().has(Modes::POISON) {
+                view(parent, slot).fill(fill::FRESH);
+            }
+            if let Some(ledger) = ledger {
+                ledger.lock().allocated(slot.addr(), now);
+            }
+            slot = slot.add(lead_of(parent));
+        }
+        leave(parent, shared, surplus);
+        slot
     }
 }
 
@@ -186,51 +325,173 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
         let _entry = Entry::new(parent, child, FUNCTION);
-        let modes = parent.modes.get();
         let own = (&raw const *parent).addr();
-        match owner(object) {
-            Owner::Parent(address) if address == own => put(FUNCTION, parent, object, false),
-            other => {
-                if modes.has(Modes::CHECKS) {
-                    let words = match other {
-                        Owner::Parent(_) => Some("object of another pool"),
-                        Owner::Limbo => Some("object of a pool that is destroyed"),
-                        Owner::None => None,
-                    };
-                    if let Some(words) = words {
-                        report::problem(FUNCTION, Some(parent), object.addr(), words);
-                    }
-                }
-                child::free_to_owner(FUNCTION, ptr::null_mut(), object);
+        let (words, wild) = match owner(object) {
+            Owner::Parent(address) if address == own => {
+                return put(FUNCTION, parent, object, false);
             }
+            Owner::Parent(_) => ("object of another pool", false),
+            Owner::Limbo => ("object of a pool that is destroyed", false),
+            Owner::None => (Misuse::NotAnObject.words(), true),
+        };
+        if wild || parent.modes.get().has(Modes::CHECKS) {
+            say(FUNCTION, parent, object, [words, ""], this_call(parent), None);
+        }
+        if !wild {
+            child::free_to_owner(FUNCTION, ptr::null_mut(), object);
         }
     }
 }
 
-/// Puts an object back into its slab, or reports why not.
+/// Frees an object, or reports why not.
 ///
 /// # Safety
 /// The pool owns the page of the object.
 unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: bool) {
     // SAFETY: the caller's promise; the slab belongs to the lock that is held.
     unsafe {
+        let modes = parent.modes.get();
         let slot = object.wrapping_sub(lead_of(parent));
-        let mut surplus = parent.surplus();
+        let now = this_call(parent);
         let mut shared = parent.lock();
+        let mut surplus = parent.surplus();
         if foreign {
             shared.count_foreign_free();
         }
+        let ledger = shared.kept;
+        let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
+        let waits = record.is_some_and(|record| record.state == State::Waiting);
         match (*slab_of(object)).is_out(slot) {
-            Some(true) => {
-                shared.put(parent, function, &[slot], &mut surplus);
+            Some(true) if !waits => {
+                mend(function, parent, slot, false, now, record.as_ref());
+                if modes.has(Modes::POISON) {
+                    view(parent, slot).fill(fill::FREE);
+                }
+                let wait = modes.has(Modes::QUARANTINE);
+                if ledger.is_some_and(|kept| kept.lock().freed(slot.addr(), now, wait)) {
+                    let_go(function, parent, &mut shared, MOST_WAITING, &mut surplus);
+                } else {
+                    shared.put(parent, function, &[slot], &mut surplus);
+                }
             }
-            Some(false) => report::misuse(function, Some(parent), object, Misuse::DoubleFree),
-            None => report::misuse(function, Some(parent), object, Misuse::NotAnObject),
+            Some(_) => {
+                let words = [Misuse::DoubleFree.words(), ""];
+                say(function, parent, object, words, now, record.as_ref());
+            }
+            None => say(function, parent, object, [Misuse::NotAnObject.words(), ""], now, None),
         }
-        drop(shared);
-        HEAP.take_back(surplus);
-        validate::after_slow_path(parent);
+        leave(parent, shared, surplus);
     }
+}
+
+/// Unlocks a pool, and gives the heap what it has no use for.
+#[inline(never)]
+fn leave(parent: &ParentPool, shared: Guard<'_, Shared>, surplus: Surplus) {
+    drop(shared);
+    HEAP.take_back(surplus);
+    validate::after_slow_path(parent);
+}
+
+/// Who makes this call, if the pool's modes ask for it. No lock is held.
+#[inline(never)]
+fn this_call(parent: &ParentPool) -> User {
+    if parent.modes.get().has(Modes::USERS) {
+        User { thread: os::thread_id(), stack: Stack::here() }
+    } else {
+        User::NONE
+    }
+}
+
+/// The slot as bytes.
+///
+/// # Safety
+/// `slot` is a slot of the pool's, whose lock is held.
+unsafe fn view(parent: &ParentPool, slot: *mut u8) -> Slot {
+    let (item, bytes) = (parent.item_size.max(1) as usize, parent.geometry.stride as usize);
+    // SAFETY: the caller's promise.
+    unsafe { Slot::new(slot, lead_of(parent), item, bytes) }
+}
+
+/// Reports bytes of a slot that the program must not have written.
+///
+/// # Safety
+/// `slot` is a slot of the pool's, whose lock is held.
+unsafe fn damage(
+    function: &str,
+    parent: &ParentPool,
+    slot: *mut u8,
+    free: bool,
+    now: User,
+    record: Option<&Record>,
+) -> bool {
+    let modes = parent.modes.get();
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parent, slot) };
+    let fence = if modes.has(Modes::REDZONE) { view.fence_damage() } else { None };
+    let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
+    for damage in [fence, inside].into_iter().flatten() {
+        let object = slot.wrapping_add(lead_of(parent)).addr();
+        let mut line = report::begin(function, Some(parent));
+        line.format("@: ", &[object]).text(damage.words);
+        let words = if damage.offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
+        line.format(words, &[damage.found as usize, damage.offset.unsigned_abs()]);
+        let report = Report::say(&mut line);
+        explain(&report, now, record);
+        report.end();
+    }
+    fence.is_some() || inside.is_some()
+}
+
+/// The same, and makes good what is damaged.
+///
+/// # Safety
+/// As for [`damage`].
+unsafe fn mend(
+    function: &str,
+    parent: &ParentPool,
+    slot: *mut u8,
+    free: bool,
+    now: User,
+    record: Option<&Record>,
+) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if damage(function, parent, slot, free, now, record) {
+            prepare(parent, slot, free);
+        }
+    }
+}
+
+/// Fills what the modes have filled.
+///
+/// # Safety
+/// `slot` is a slot of the pool's, whose lock is held.
+unsafe fn prepare(parent: &ParentPool, slot: *mut u8, free: bool) {
+    let modes = parent.modes.get();
+    // SAFETY: the caller's promise.
+    let view = unsafe { view(parent, slot) };
+    if modes.has(Modes::REDZONE) {
+        view.fence();
+    }
+    if free && modes.has(Modes::POISON) {
+        view.fill(fill::FREE);
+    }
+}
+
+/// Reports a misused address.
+fn say(
+    function: &str,
+    parent: &ParentPool,
+    object: *mut u8,
+    words: [&str; 2],
+    now: User,
+    record: Option<&Record>,
+) {
+    let mut line = report::begin(function, Some(parent));
+    line.format("@: ", &[object.addr()]).text(words[0]).text(words[1]);
+    let report = Report::say(&mut line);
+    explain(&report, now, record);
+    report.end();
 }
 
 /// Has the pool count a child that is used for the first time, so that it keeps a spare slab for it.
@@ -262,7 +523,7 @@ unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
     unsafe {
         if let Some(words) = what_is_wrong_with(child) {
             let mut line = report::begin(function, None);
-            line.address(child.addr()).text(": ").text(words);
+            line.format("@: ", &[child.addr()]).text(words);
             Report::say(&mut line).end();
         }
     }

@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use super::layout::with_redzones;
 use super::{Modes, ModesWord};
 use crate::geometry::{Geometry, stride};
-use crate::options::{Options, Pool, WORDS};
+use crate::options::{HELP, Options, Pool};
 use crate::os;
 use crate::parent::ParentPool;
 use crate::report;
@@ -33,7 +33,7 @@ pub fn layout(name: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) 
     let pool = Pool { name, item_size, num_items: num_items.max(1) };
     let options = report::options(Some(&pool));
     if options.help && !HELP_SAID.swap(true, Relaxed) {
-        say_help();
+        os::say(HELP.as_bytes());
     }
     geometry(options.modes.with(DEFAULT.get()), item_size, num_items)
 }
@@ -76,19 +76,10 @@ pub fn set_default(words: &[u8]) -> bool {
 
 /// The modes that words say; none if there is something else in them.
 fn read(words: &[u8]) -> Option<Modes> {
-    let mut known = !words.contains(&b':') && !words.contains(&b';');
+    let mut known = words.iter().all(|byte| *byte != b':' && *byte != b';');
     let options = Options::parse(words, None, &mut |_| known = false);
     known &= !options.abort && !options.help;
     known.then_some(options.modes)
-}
-
-fn say_help() {
-    os::say(b"mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is matched with the name or size of a pool\n");
-    for word in WORDS {
-        let mut line = report::Text::EMPTY;
-        line.text("mesa-slab:   ").text(word.word).column(26).text(word.help).text("\n");
-        os::say(line.as_bytes());
-    }
 }
 
 #[cfg(test)]

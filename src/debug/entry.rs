@@ -62,8 +62,10 @@ impl Drop for Entry<'_> {
 #[inline(never)]
 fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usize, other: usize) {
     let mut line = begin(function, Some(parent));
-    line.address(child.addr()).text(": child used by two threads at once: thread ").address(own);
-    line.text(" calls while thread ").address(other).text(" is inside");
+    line.format(
+        "@: child used by two threads at once: thread @ calls while thread @ is inside",
+        &[child.addr(), own, other],
+    );
     Report::say(&mut line).end();
 }
 

@@ -10,7 +10,11 @@
 //! | `layout` | where the object lies in its slot |
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
-//! | `stack` | call stacks |
+//! | `fill` | redzones, and what free objects are filled with |
+//! | `ledger`, `table` | what is kept of a pool, and of each object |
+//! | `stack`, `stacks` | call stacks: taking one, and keeping each once |
+//! | `explain` | the lines of a report that say who had an object |
+//! | `leaks` | what is out at the end |
 //!
 //! What the rest of the library asks is named after what it would do otherwise: `instead_of_alloc` and so on.
 //! Without the feature `debug`, `off` answers.
@@ -21,14 +25,22 @@
 mod call;
 mod choice;
 mod entry;
+pub mod explain;
+mod fill;
 mod layout;
+mod leaks;
+pub mod ledger;
 mod modes;
 pub mod stack;
+pub mod stacks;
+pub mod table;
 
+pub(crate) use call::let_all_go;
 pub use call::{
-    after_destroy_parent, before_destroy_parent, instead_of_alloc, instead_of_destroy_child,
-    instead_of_free, instead_of_owner, new_slab,
+    Kept, Records, after_destroy_parent, before_destroy_parent, check_slab, instead_of_alloc,
+    instead_of_destroy_child, instead_of_free, instead_of_owner, keep, new_slab, records,
 };
 pub use choice::{geometry, layout, set, set_default};
 pub use layout::lead;
+pub use leaks::{at_end, places};
 pub use modes::{Modes, ModesWord};

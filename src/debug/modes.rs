@@ -32,6 +32,11 @@ impl Modes {
     /// Not a mode: what is left of a pool with modes that was destroyed.
     pub const DESTROYED: Modes = Modes(1 << 31);
 
+    /// A mode by its number: the first, [`Modes::CHECKS`], is 0. (Without modes, the only one is [`Modes::LEAKS`].)
+    pub const fn nth(number: u32) -> Modes {
+        if cfg!(feature = "debug") { Modes(1 << number) } else { Modes::LEAKS }
+    }
+
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0

@@ -7,8 +7,10 @@ pub use modes::{Modes, ModesWord};
 
 use crate::child::ChildPool;
 use crate::geometry::Geometry;
-use crate::parent::ParentPool;
+use crate::parent::{ParentPool, Shared};
+use crate::report::Report;
 use crate::slab::Slab;
+use crate::surplus::Surplus;
 
 /// The layout of a new pool.
 #[inline(always)]
@@ -75,9 +77,46 @@ pub unsafe fn before_destroy_parent(_: *mut ParentPool) {}
 /// # Safety
 /// None is needed.
 #[inline(always)]
-pub unsafe fn after_destroy_parent(_: *mut ParentPool, _: Modes) {}
+pub unsafe fn after_destroy_parent(_: *mut ParentPool, _: Modes, _: Kept) {}
 
 /// # Safety
 /// None is needed.
 #[inline(always)]
 pub unsafe fn new_slab(_: &ParentPool, _: *mut Slab) {}
+
+/// What is kept of a pool beyond what an ordinary one has: nothing.
+pub type Kept = ();
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn keep(_: usize, _: Modes, _: u32, _: u32) -> Kept {}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub(crate) unsafe fn let_all_go(_: &str, _: &ParentPool, _: &mut Shared, _: &mut Surplus) -> bool {
+    false
+}
+
+/// # Safety
+/// None is needed.
+#[inline(always)]
+pub unsafe fn check_slab(_: &str, _: &ParentPool, _: &Slab, _: &Records<'_>) -> u32 {
+    0
+}
+
+/// What is known of a pool's objects: nothing.
+pub type Records<'a> = ();
+
+/// Nothing is known.
+#[inline(always)]
+pub fn records(_: Kept) -> Records<'static> {}
+
+/// Adds nothing to a report.
+#[inline(always)]
+pub fn places(_: &Report, _: Kept) {}
+
+/// Reports nothing.
+#[inline(always)]
+pub fn at_end() {}

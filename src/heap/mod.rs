@@ -175,7 +175,7 @@ impl Heap {
             };
             // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
             unsafe {
-                state.chunks.for_each(|chunk| Chunk::for_each_slab(chunk, &mut disown));
+                state.chunks.for_each(&mut |chunk| Chunk::for_each_slab(chunk, &mut disown));
                 state.absorb(empty, now, &mut unused);
             }
         }

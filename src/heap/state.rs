@@ -216,8 +216,8 @@ impl State {
     }
 
     /// Calls `each` with every slab of objects, limbo included.
-    pub fn for_each_object_slab(&self, mut each: impl FnMut(*mut Slab)) {
-        self.for_each_slab(|slab, owner| {
+    pub fn for_each_object_slab(&self, each: &mut dyn FnMut(*mut Slab)) {
+        self.for_each_slab(&mut |slab, owner| {
             if owner != MAGAZINES && owner != PARKED {
                 each(slab);
             }
@@ -225,10 +225,10 @@ impl State {
     }
 
     /// Calls `each` with every slab and its owner word.
-    pub fn for_each_slab(&self, mut each: impl FnMut(*mut Slab, usize)) {
+    pub fn for_each_slab(&self, each: &mut dyn FnMut(*mut Slab, usize)) {
         // SAFETY: the heap's lock is held, and a slab in use has an owner.
-        self.chunks.for_each(|chunk| unsafe {
-            Chunk::for_each_slab(chunk, |slab| {
+        self.chunks.for_each(&mut |chunk| unsafe {
+            Chunk::for_each_slab(chunk, &mut |slab| {
                 let owner = owner_of((*slab).base());
                 debug_assert!(owner != FREE);
                 each(slab, owner);
@@ -244,17 +244,17 @@ impl State {
     }
 
     /// Checks all invariants of the heap, and calls `problem` with an address and what does not hold there.
-    pub fn validate(&self, mut problem: impl FnMut(usize, &'static str)) {
+    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         let (mut mapped, mut free_pages, mut dirty_pages, mut object_slabs) = (0, 0, 0, 0);
-        self.for_each_object_slab(|_| object_slabs += 1);
-        self.chunks.validate(&mut problem);
-        self.chunks.for_each(|chunk| {
+        self.for_each_object_slab(&mut |_| object_slabs += 1);
+        self.chunks.validate(problem);
+        self.chunks.for_each(&mut |chunk| {
             // SAFETY: chunks on the lists exist, and the heap's lock is held.
             unsafe {
                 mapped += Chunk::bytes(chunk);
                 free_pages += (*chunk).buddy.free_pages();
                 dirty_pages += (*chunk).buddy.dirty_pages();
-                Chunk::validate(chunk, &mut problem);
+                Chunk::validate(chunk, problem);
             }
         });
         if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
@@ -283,7 +283,7 @@ impl State {
             ..HeapNumbers::default()
         };
         // SAFETY: the heap's lock is held.
-        self.for_each_slab(|slab, owner| unsafe {
+        self.for_each_slab(&mut |slab, owner| unsafe {
             let bytes = if owner == MAGAZINES || owner == PARKED {
                 &mut numbers.magazine_slabs
             } else {
@@ -292,7 +292,7 @@ impl State {
             *bytes += (*slab).bytes();
         });
         // SAFETY: the heap's lock is held.
-        self.chunks.for_each(|chunk| unsafe {
+        self.chunks.for_each(&mut |chunk| unsafe {
             numbers.chunks += 1;
             numbers.large += usize::from(Chunk::is_large(chunk));
             numbers.metadata += Chunk::metadata_bytes(chunk);

@@ -1,0 +1,104 @@
+//! Objects that are still out when their pool is destroyed, or when the program ends, by where they were
+//! allocated.
+
+use super::Modes;
+use super::call::Kept;
+use super::explain::frames;
+use super::ledger::{Ledger, Pages};
+use super::stacks::Stack;
+use super::table::{State, User};
+use crate::geometry::PAGE;
+use crate::heap::HEAP;
+use crate::line::Text;
+use crate::names::NAME_BYTES;
+use crate::os;
+use crate::report::{self, Report};
+
+/// So many places are listed, those of the most objects.
+const PLACES: usize = 10;
+
+/// Adds to a report where the objects of a pool that are out were allocated.
+pub fn places(report: &Report, kept: Kept) {
+    if let Some(ledger) = kept {
+        say_places(report, &ledger.lock());
+    }
+}
+
+/// Reports what is out of pools that are not destroyed. Called when the program ends or the library is unloaded,
+/// with other threads perhaps inside: a pool that is in use just then is left out.
+pub fn at_end() {
+    Ledger::for_each(|ledger, parent| {
+        let mut name = [0; NAME_BYTES];
+        let length = HEAP.with_state(|state| {
+            let text = state.name(parent);
+            name[..text.len()].copy_from_slice(text);
+            text.len()
+        });
+        let Some(pages) = ledger.try_lock() else { return };
+        let out = out(&pages);
+        if pages.modes.has(Modes::LEAKS) && out != 0 {
+            let mut line = Text::EMPTY;
+            report::function(&mut line, "exit");
+            report::pool(&mut line, &name[..length], pages.item_size, pages.num_items, parent);
+            report::objects_out(&mut line, out);
+            let report = Report::say(&mut line);
+            say_places(&report, &pages);
+            report.end();
+        }
+    });
+}
+
+fn out(pages: &Pages) -> usize {
+    let mut out = 0;
+    pages.table.for_each(|record| out += usize::from(record.state == State::Out));
+    out
+}
+
+fn say_places(report: &Report, pages: &Pages) {
+    if !pages.modes.has(Modes::USERS) {
+        return;
+    }
+    // A count for each word of the stacks' arena; of most of them, no page is ever touched.
+    let numbers = Stack::numbers();
+    let bytes = (numbers * size_of::<u32>()).next_multiple_of(PAGE);
+    let counts: *mut u32 = os::reserve(bytes, PAGE).cast();
+    if counts.is_null() {
+        return;
+    }
+    // SAFETY: so many words were reserved, and are zeroed.
+    let counts = unsafe { core::slice::from_raw_parts_mut(counts, numbers) };
+    pages.table.for_each(|record| {
+        if record.state == State::Out {
+            if let Some(count) = counts.get_mut(record.allocated.stack.number()) {
+                *count += 1;
+            }
+        }
+    });
+    let mut left = out(pages);
+    for _ in 0..PLACES {
+        let (mut most, mut place) = (0, 0);
+        for (number, count) in counts.iter().enumerate() {
+            if *count > most {
+                (most, place) = (*count, number);
+            }
+        }
+        if most == 0 {
+            break;
+        }
+        counts[place] = 0;
+        left -= most as usize;
+        say_count(report, most as usize, pages.item_size, " allocated by:");
+        frames(report, User { thread: 0, stack: Stack::numbered(place) });
+    }
+    if left != 0 {
+        say_count(report, left, pages.item_size, " allocated elsewhere");
+    }
+    // SAFETY: the reservation is used no more.
+    unsafe { os::release(counts.as_mut_ptr().cast(), bytes) };
+}
+
+fn say_count(report: &Report, count: usize, item_size: u32, words: &str) {
+    let mut line = Text::EMPTY;
+    line.format("  % objects, % bytes,", &[count, count * item_size as usize]).text(words);
+    report.line(&mut line);
+}
