@@ -94,12 +94,15 @@ pub unsafe fn after_destroy_parent(_: *mut ParentPool, _: Modes, _: Kept) {}
 pub unsafe fn new_slab(_: &ParentPool, _: *mut Slab) {}
 
 /// What is kept of a pool beyond what an ordinary one has: nothing.
-pub type Kept = ();
+#[derive(Clone, Copy)]
+pub struct Kept;
 
 /// # Safety
 /// None is needed.
 #[inline(always)]
-pub unsafe fn keep(_: usize, _: Modes, _: u32, _: u32) -> Kept {}
+pub unsafe fn keep(_: usize, _: Modes, _: u32, _: u32) -> Kept {
+    Kept
+}
 
 /// # Safety
 /// None is needed.
@@ -116,11 +119,13 @@ pub unsafe fn check_slab(_: &str, _: &ParentPool, _: &Slab, _: &Records<'_>) -> 
 }
 
 /// What is known of a pool's objects: nothing.
-pub type Records<'a> = ();
+pub struct Records<'a>(core::marker::PhantomData<&'a ()>);
 
 /// Nothing is known.
 #[inline(always)]
-pub fn records(_: Kept) -> Records<'static> {}
+pub fn records(_: Kept) -> Records<'static> {
+    Records(core::marker::PhantomData)
+}
 
 /// Adds nothing to a report.
 #[inline(always)]
