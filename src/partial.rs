@@ -13,7 +13,7 @@
 use core::ptr;
 
 use crate::report::Misuse;
-use crate::slab::{Slab, SlabList};
+use crate::slab::{LEAVING, Slab, SlabList};
 use crate::surplus::Surplus;
 
 const QUARTERS: usize = 4;
@@ -160,6 +160,7 @@ impl Slabs {
         // SAFETY: the caller's promise.
         unsafe {
             self.slabs = 1;
+            (*slab).list = 0;
             self.out = (*slab).used() as usize;
             self.peak = self.peak.max(self.out);
             self.file(slab);
@@ -176,6 +177,7 @@ impl Slabs {
             if !(*slab).is_full() {
                 self.unfile(slab);
             }
+            (*slab).list = LEAVING;
         }
         self.slabs = 0;
         self.out = 0;

@@ -10,7 +10,7 @@
 //!
 //! | state | `used` | where it is listed | owner word |
 //! |---|---|---|---|
-//! | empty | 0 | the parent's spare slab, or on its way to the heap | the parent |
+//! | empty | 0 | the parent's spare slab, or on its way to the heap ([`LEAVING`]) | the parent |
 //! | partial | 1 to capacity - 1 | the parent's list for its fullness ([`crate::partial`]) | the parent |
 //! | full | capacity | nowhere | the parent |
 //! | limbo | 1 to capacity | nowhere | [`crate::chunk::LIMBO`] |
@@ -34,6 +34,10 @@ use crate::registry;
 use crate::report::Misuse;
 
 const WORDS: usize = MAX_OBJECTS / 64;
+
+/// In place of a list: the parent has given the slab up under its lock, and the heap has yet to take it, so that its
+/// owner word still names the parent.
+pub const LEAVING: u8 = u8::MAX;
 
 /// The descriptor of a slab.
 #[repr(C)]

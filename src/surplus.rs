@@ -7,7 +7,7 @@ use core::ptr;
 use crate::heap::Kit;
 use crate::magazine::{Magazine, MagazineList};
 use crate::os;
-use crate::slab::Slab;
+use crate::slab::{LEAVING, Slab};
 
 /// The mask under which an empty magazine, of any size, is its own block.
 const BLOCK: usize = 0;
@@ -70,7 +70,10 @@ impl Surplus {
     /// It is on no list, and its owner's lock is held.
     pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
-        unsafe { (*slab).next = self.slabs }
+        unsafe {
+            (*slab).next = self.slabs;
+            (*slab).list = LEAVING;
+        }
         self.slabs = slab;
     }
 

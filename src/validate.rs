@@ -11,7 +11,7 @@ use crate::geometry::MAX_OBJECTS;
 use crate::heap::{HEAP, State};
 use crate::parent::{ParentPool, Shared};
 use crate::report;
-use crate::slab::Slab;
+use crate::slab::{LEAVING, Slab};
 
 const FUNCTION: &str = "slab_validate";
 
@@ -141,8 +141,11 @@ fn check_slabs(
         if owner != address {
             return;
         }
-        // SAFETY: the slab belongs to this pool, whose lock is held.
+        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it.
         let slab = unsafe { &*slab };
+        if slab.list == LEAVING {
+            return;
+        }
         slabs += 1;
         not_full += usize::from(!slab.is_full());
         out += slab.used() as usize;
@@ -274,5 +277,28 @@ mod tests {
             |_, _, in_depot| give_to(in_depot, LIMBO),
             |parent, _, in_depot| give_to(in_depot, (&raw const *parent).addr()),
         );
+    }
+
+    #[test]
+    fn slabs_that_another_thread_has_yet_to_give_to_the_heap_are_no_problem() {
+        let mut pool = MaybeUninit::<ParentPool>::uninit();
+        let mut child = MaybeUninit::<ChildPool>::uninit();
+        // SAFETY: the pools are created before they are used, and are this test's alone.
+        unsafe {
+            ParentPool::create(pool.as_mut_ptr(), 96, 64);
+            let parent = &*pool.as_ptr();
+            ChildPool::create(child.as_mut_ptr(), parent);
+            let objects: Vec<_> = (0..300).map(|_| ChildPool::alloc(child.as_mut_ptr())).collect();
+            for object in objects {
+                ChildPool::free(child.as_mut_ptr(), object);
+            }
+            let mut surplus = crate::surplus::Surplus::EMPTY;
+            parent.lock().strip(parent, &mut *child.as_mut_ptr(), "test", &mut surplus);
+            assert!(!surplus.is_empty());
+            assert_eq!(super::parent(parent), 0);
+            HEAP.take_back(&mut surplus);
+            assert_eq!(super::parent(parent), 0);
+            ParentPool::destroy(pool.as_mut_ptr());
+        }
     }
 }
