@@ -76,7 +76,7 @@ test-c: ## The C tests and those of the example driver
 	scripts/setup test
 	scripts/test c
 
-test-sanitizers: ## The C tests under valgrind, ASan and TSan
+test-sanitizers: ## The C tests under valgrind, ASan and TSan; traces and misuse in every mode
 	scripts/setup test
 	scripts/test sanitizers
 

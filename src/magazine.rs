@@ -247,7 +247,8 @@ impl Deref for Contents<'_> {
 
 /// A stack of magazines of one size, linked through their words 0.
 ///
-/// Packed because a parent pool, whose size is part of the ABI, has four of them.
+/// A block that is on it twice makes the links a circle; the count ends every walk all the same. Packed because a
+/// parent pool, whose size is part of the ABI, has four of them.
 #[repr(C, packed(4))]
 pub struct MagazineList {
     first: Magazine,
@@ -271,11 +272,13 @@ impl MagazineList {
     /// The magazines, last added first.
     pub fn iter(&self, mask: usize) -> impl Iterator<Item = Magazine> + use<> {
         let mut next = self.first;
+        let mut left = self.count;
         core::iter::from_fn(move || {
             let magazine = next;
-            if magazine.is_none() {
+            if magazine.is_none() || left == 0 {
                 return None;
             }
+            left -= 1;
             // SAFETY: word 0 of a magazine in the list is the link.
             next = unsafe { magazine.link(mask) };
             Some(magazine)
@@ -321,9 +324,12 @@ impl MagazineList {
             return None;
         }
         let magazine = self.first;
-        // SAFETY: word 0 of a magazine in the list is the link.
-        self.first = unsafe { magazine.link(mask) };
         self.count -= 1;
+        self.first = match self.count {
+            0 => Magazine::NONE,
+            // SAFETY: word 0 of a magazine in the list is the link.
+            _ => unsafe { magazine.link(mask) },
+        };
         Some(magazine)
     }
 }
@@ -336,6 +342,22 @@ mod tests {
 
     #[repr(align(64))]
     struct Block(#[expect(dead_code, reason = "only its place is used")] [usize; 8]);
+
+    #[test]
+    fn a_list_with_a_magazine_twice_ends() {
+        let mut block = Block([0; 8]);
+        let mut list = MagazineList::EMPTY;
+        // SAFETY: the block is aligned to its size; that it is on the list twice is what is tried.
+        unsafe {
+            let magazine = Magazine::new((&raw mut block).cast());
+            list.push(magazine, MASK);
+            list.push(magazine, MASK);
+        }
+        assert_eq!(list.iter(MASK).count(), 2);
+        assert!(list.pop(MASK).is_some() && list.pop(MASK).is_some());
+        assert!(list.pop(MASK).is_none());
+        assert_eq!((list.count(), list.iter(MASK).count()), (0, 0));
+    }
 
     fn objects() -> Vec<u8> {
         vec![0; 16]

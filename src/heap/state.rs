@@ -7,12 +7,13 @@ use core::ptr;
 use super::kit::Parking;
 use super::known::KNOWN;
 use crate::buddy::Buddy;
-use crate::chunk::{Chunk, FREE, MAGAZINES, PARKED, chunk_of, owner_of, slab_of};
+use crate::chunk::{Chunk, FREE, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
 use crate::chunk_lists::{ChunkLists, RELEASED};
 use crate::decay::Decay;
 use crate::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
 use crate::names::Names;
 use crate::os;
+use crate::report;
 use crate::slab::{Slab, SlabList};
 use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
@@ -198,16 +199,23 @@ impl State {
         Some(block[0])
     }
 
+    /// Takes a magazine block back, unless it is here already: two threads that used a child at once may have left
+    /// its magazine in two places.
+    ///
     /// # Safety
     /// `block` came from `take_block`, and nobody else uses it.
     pub(super) unsafe fn put_block(&mut self, block: *mut u8, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
         unsafe {
+            if owner_if_any(block) != MAGAZINES {
+                return twice(block);
+            }
             let slab = slab_of(block);
             let list = (*slab).list as usize;
             let was_full = (*slab).is_full();
-            let put = (*slab).put(&[block]);
-            debug_assert!(put.0 == 0, "a magazine block is freed twice");
+            if (*slab).put(&[block]).1.is_err() {
+                return twice(block);
+            }
             if was_full {
                 self.magazines[list].insert(slab);
             }
@@ -304,6 +312,13 @@ impl State {
         });
         numbers
     }
+}
+
+/// Reports a magazine block that is taken back twice.
+#[cold]
+#[inline(never)]
+fn twice(block: *mut u8) {
+    report::problem("heap", None, block.addr(), "corrupted magazine");
 }
 
 /// Chunks taken off the heap's lists, to be released once the lock is not held.
