@@ -5,7 +5,7 @@
 //! pool, its size and its size and hint (`96` and `96x64`); in it `*` stands for any characters and `?` for
 //! one. `abort` and `help` hold for the program, whatever the pattern.
 //!
-//! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches.
+//! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches; without `ext` only `abort`.
 
 use crate::debug::Modes;
 use crate::line::Text;
@@ -55,6 +55,12 @@ mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or
 ";
 
 impl Options {
+    /// Reads whether there is the word `abort`, without spaces, and nothing else.
+    pub fn parse_abort(text: &[u8]) -> Options {
+        let abort = text.split(|byte| *byte == b',').any(|word| word == b"abort");
+        Options { abort, ..Options::default() }
+    }
+
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches. Calls
     /// `unknown` with each word that is not known.
     pub fn parse(text: &[u8], pool: Option<&Pool<'_>>, unknown: &mut dyn FnMut(&[u8])) -> Options {
@@ -168,6 +174,13 @@ mod tests {
 
     fn parse(words: &str) -> (Options, Vec<String>) {
         parse_for(words, None)
+    }
+
+    #[test]
+    fn abort_is_read_without_the_other_words() {
+        assert!(Options::parse_abort(b"leaks,abort").abort);
+        assert!(!Options::parse_abort(b"leaks,aborts").abort);
+        assert!(!Options::parse_abort(b"").abort);
     }
 
     #[test]

@@ -535,7 +535,6 @@ impl Shared {
 
     /// A magazine for a child when no half-filled one is there: what the last child left in the heap, or an
     /// empty one, or none if there is no memory.
-    #[inline(never)]
     fn first_magazine(&mut self, parent: &ParentPool) -> (Magazine, usize) {
         let geometry = &parent.geometry;
         let mask = geometry.magazine_mask();
@@ -694,7 +693,6 @@ impl Shared {
 
     /// Fills the loaded magazine of a child, which is empty, as is its previous one. It stays empty if there
     /// is no memory.
-    #[inline(never)]
     pub(crate) fn reload(
         &mut self,
         parent: &ParentPool,

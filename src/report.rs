@@ -77,6 +77,9 @@ pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, word
 #[cold]
 #[inline(never)]
 pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnce(&Report)) {
+    if !cfg!(feature = "ext") {
+        return;
+    }
     let pool =
         Pool { name: parent.name(), item_size: parent.item_size, num_items: parent.num_elements };
     if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
@@ -168,6 +171,9 @@ impl Report {
 /// unknown word is named, once.
 pub fn options(pool: Option<&Pool<'_>>) -> Options {
     let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
+    if !cfg!(feature = "ext") {
+        return Options::parse_abort(words);
+    }
     Options::parse(words, pool, &mut |word| {
         if !UNKNOWN_NAMED.swap(true, Relaxed) {
             let mut line = Text::EMPTY;

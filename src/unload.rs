@@ -37,7 +37,9 @@ extern "C" fn at_unload() {
     if !HEAP.is_locked() {
         debug::at_end();
     }
-    report::say_count();
+    if cfg!(feature = "ext") {
+        report::say_count();
+    }
     if cfg!(feature = "ext") && !HEAP.is_locked() {
         write_statistics();
     }

@@ -123,13 +123,24 @@ impl State {
         // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
         unsafe {
             let buddy = &mut (*chunk).buddy;
-            self.free_pages -= buddy.free_pages();
-            self.dirty_pages -= buddy.dirty_pages();
+            let before = (buddy.free_pages(), buddy.dirty_pages());
             let result = change(buddy);
-            self.free_pages += buddy.free_pages();
-            self.dirty_pages += buddy.dirty_pages();
-            self.chunks.update(chunk);
+            self.note_change(chunk, before);
             result
+        }
+    }
+
+    /// Notes that the free and dirty pages of a chunk are not what they were.
+    ///
+    /// # Safety
+    /// The chunk is on a list.
+    #[inline(never)]
+    unsafe fn note_change(&mut self, chunk: *mut Chunk, (free, dirty): (usize, usize)) {
+        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        unsafe {
+            self.free_pages = self.free_pages - free + (*chunk).buddy.free_pages();
+            self.dirty_pages = self.dirty_pages - dirty + (*chunk).buddy.dirty_pages();
+            self.chunks.update(chunk);
         }
     }
 
