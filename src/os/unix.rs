@@ -187,10 +187,11 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     unsafe { libc::munmap(start.cast(), bytes) == 0 }
 }
 
-/// Bytes of a page of the system's.
+/// Bytes of a page of the system's; the library's own, if it does not say.
 pub fn page_size() -> usize {
     // SAFETY: always callable.
-    unsafe { libc::sysconf(libc::_SC_PAGESIZE) as usize }
+    let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    if bytes > 0 { bytes as usize } else { crate::geometry::PAGE }
 }
 
 /// A number that tells this thread from all others that run now; never 0.
