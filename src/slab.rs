@@ -374,6 +374,7 @@ impl SlabList {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::os;
 
     /// A slab over addresses that are never used as memory. It moves with its descriptor, but not within
     /// the stack of a test.
@@ -385,6 +386,7 @@ pub(crate) mod tests {
     }
 
     #[test]
+    #[cfg(not(feature = "hardened"))]
     fn objects_are_handed_out_from_the_lowest_address_up() {
         let mut slab = slab(96, 64);
         let base = slab.base().addr();
@@ -398,6 +400,23 @@ pub(crate) mod tests {
         assert_eq!(rounds[99].addr(), base + 10 * 96);
         assert_eq!(rounds[25].addr(), base + 84 * 96);
         assert_eq!(slab.take(&mut rounds), 0);
+    }
+
+    #[test]
+    #[cfg(feature = "hardened")]
+    fn objects_are_handed_out_in_random_order_each_once() {
+        let mut slab = slab(96, 64);
+        let base = slab.base();
+        let mut rounds = [ptr::null_mut(); 100];
+        assert_eq!(slab.take(&mut rounds[..10]), 10);
+        assert_eq!(slab.take(&mut rounds[10..]), 75, "the rest of 85");
+        assert!(slab.is_full() && rounds[10..25].iter().all(|round| round.is_null()));
+        assert_eq!(slab.take(&mut rounds[10..25]), 0);
+        rounds.copy_within(25.., 10);
+        let rounds = &mut rounds[..85];
+        assert!(!rounds.is_sorted() && !rounds.is_sorted_by(|a, b| a > b));
+        rounds.sort();
+        assert!((0..85).all(|index| rounds[index] == base.wrapping_add(index * 96)));
     }
 
     #[test]
@@ -476,11 +495,16 @@ pub(crate) mod tests {
 
     #[test]
     fn a_list_can_lose_any_of_its_slabs() {
-        let mut slabs = [slab(8, 1), slab(8, 1), slab(8, 1)];
-        let [a, b, c] = slabs.each_mut().map(|slab| &raw mut *slab);
+        // Of a chunk, as the hardened build takes no other address for a slab's.
+        let chunk = os::reserve(CHUNK, CHUNK);
+        assert!(!chunk.is_null() && registry::add(chunk.addr()));
+        let [a, b, c] = [0, 1, 2].map(|index| chunk.cast::<Slab>().wrapping_add(index));
         let mut list = SlabList::EMPTY;
-        // SAFETY: the slabs are this test's alone.
+        // SAFETY: the slabs lie in the header of a chunk that is this test's alone.
         unsafe {
+            for new in [a, b, c] {
+                new.write(slab(8, 1));
+            }
             list.insert(a);
             list.insert(b);
             list.insert(c);
@@ -491,6 +515,8 @@ pub(crate) mod tests {
             assert_eq!(list.first(), a);
             list.remove(a);
             assert!(list.first().is_null());
+            registry::remove(chunk.addr());
+            os::release(chunk, CHUNK);
         }
     }
 }

@@ -250,21 +250,20 @@ mod tests {
 
     #[test]
     fn an_object_that_is_in_the_depot_twice_is_seen() {
-        fn rounds<'a>(parent: &ParentPool) -> &'a mut [*mut u8] {
-            let (half, mask) = parent.lock().depot().half();
-            // SAFETY: the depot is the test's alone.
+        /// Puts the round below the last one, or another, in the place of the last one, and returns that.
+        fn replace_last(parent: &ParentPool, round: Option<*mut u8>) -> *mut u8 {
+            let (mut half, _) = parent.lock().depot().half();
+            // SAFETY: the depot is the test's alone, and has two rounds at least.
             unsafe {
-                let rounds = half.contents(mask);
-                core::slice::from_raw_parts_mut(rounds.as_ptr().cast_mut(), rounds.len())
+                let last = half.pop();
+                half.push(round.unwrap_or(half.last()));
+                last
             }
         }
         let replaced = Cell::new(ptr::null_mut());
         must_be_seen(
-            |parent, _, _| {
-                let second = rounds(parent)[1];
-                replaced.set(core::mem::replace(&mut rounds(parent)[0], second));
-            },
-            |parent, _, _| rounds(parent)[0] = replaced.get(),
+            |parent, _, _| replaced.set(replace_last(parent, None)),
+            |parent, _, _| assert_ne!(replace_last(parent, Some(replaced.get())), replaced.get()),
         );
     }
 

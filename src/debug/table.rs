@@ -1,7 +1,8 @@
 //! What is known of each object of a pool: a hash table, keyed by the address of the object's slot.
 //!
-//! Open addressing, linear probing, at most half full. Nothing is removed one by one: when the table is full, a
-//! new one is made without what helps no report any more. The memory is the system's, reserved for the table alone.
+//! Open addressing, linear probing, at most half full, or seven eighths if there is no memory for more. Nothing is
+//! removed one by one: when the table is full, a new one is made without what helps no report any more. The memory is
+//! the system's, reserved for the table alone.
 
 use core::mem::size_of;
 use core::ptr;
@@ -66,18 +67,20 @@ pub struct Table {
     records: *mut Record,
     capacity: usize,
     used: usize,
+    /// So many slots are entered before more room is asked for again, after there was no memory for it.
+    patience: usize,
 }
 
 impl Table {
     /// An empty table.
-    pub const EMPTY: Table = Table { records: ptr::null_mut(), capacity: 0, used: 0 };
+    pub const EMPTY: Table = Table { records: ptr::null_mut(), capacity: 0, used: 0, patience: 0 };
 
     #[inline(never)]
     fn place(&self, slot: usize) -> *mut Record {
         // The high bits of the product, as slots differ in few of the low ones.
         let hash = (slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let mut index = hash as usize & (self.capacity - 1);
-        // SAFETY: the index is below the capacity, a power of two. The loop ends as half of the places are empty.
+        // SAFETY: the index is below the capacity, a power of two. The loop ends as some places are empty.
         unsafe {
             loop {
                 let record = self.records.add(index);
@@ -109,8 +112,11 @@ impl Table {
     #[inline(never)]
     pub fn enter(&mut self, slot: usize) -> Option<&mut Record> {
         if self.used * 2 >= self.capacity && self.find(slot).is_none() {
-            self.make_room();
-            if self.used + 1 >= self.capacity {
+            match self.patience {
+                0 => self.make_room(),
+                _ => self.patience -= 1,
+            }
+            if self.used >= self.capacity / 8 * 7 {
                 return None;
             }
         }
@@ -146,9 +152,10 @@ impl Table {
         let bytes = (capacity * size_of::<Record>()).next_multiple_of(PAGE);
         let records: *mut Record = os::reserve(bytes, PAGE).cast();
         if records.is_null() {
+            self.patience = self.capacity / 8;
             return;
         }
-        let mut new = Table { records, capacity, used: 0 };
+        let mut new = Table { records, capacity, ..Table::EMPTY };
         self.for_each(|record| {
             if !record.is_old() {
                 // SAFETY: a place of the new table, which is empty.
