@@ -267,9 +267,10 @@ pub unsafe fn check_slab(
         let record = records.as_ref().and_then(|pages| pages.record(slot.addr()));
         let waits = record.is_some_and(|record| record.state == State::Waiting);
         let free = waits || slab.is_out(slot) == Some(false);
+        let record = record.as_ref();
         // SAFETY: the caller's promise.
-        problems +=
-            unsafe { u32::from(damage(function, parent, slot, free, User::NONE, record.as_ref())) };
+        let damaged = unsafe { damage(function, parent, slot, free, User::NONE, record) };
+        problems += u32::from(damaged);
     }
     problems
 }

@@ -324,8 +324,8 @@ impl Damage {
         let mut line = Text::EMPTY;
         line.text("mesa-slab: ").text(function).text(": ");
         // SAFETY: the caller's promise.
-        let (pool, allocated, freed) =
-            unsafe { ((*slot).pool(), (*slot).allocated.user(), (*slot).freed.user()) };
+        let (pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };
+        let [allocated, freed] = users.map(|copy| copy.user());
         drop(guards);
         pool.name(&mut line);
         let (words, numbers) = match self {

@@ -60,9 +60,10 @@ pub fn reserve(bytes: usize, align: usize) -> *mut u8 {
         return ptr::null_mut();
     };
     for _ in 0..TRIES {
+        let anywhere = ptr::null_mut();
         // SAFETY: a new reservation at an address of the system's choice touches nothing.
-        let room: *mut u8 =
-            unsafe { VirtualAlloc(ptr::null_mut(), ample, MEM_RESERVE, PAGE_NOACCESS) }.cast();
+        let room = unsafe { VirtualAlloc(anywhere, ample, MEM_RESERVE, PAGE_NOACCESS) };
+        let room: *mut u8 = room.cast();
         if room.is_null() {
             return room;
         }
