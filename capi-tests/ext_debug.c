@@ -21,6 +21,13 @@
 
 enum { size = 96, hint = 64, most_waiting = 1 << 20, poison_free = 0x6b, poison_fresh = 0x5a };
 
+/* With musl the library finds stacks only in a process that has an unwinder. */
+#ifdef __GLIBC__
+enum { has_stacks = 1 };
+#else
+enum { has_stacks = 0 };
+#endif
+
 static struct slab_parent_pool parent;
 static struct slab_child_pool child;
 
@@ -474,7 +481,7 @@ must_have_stack(const char *begin, pthread_t thread)
       own += strncmp(line, words, length) == 0;
       frames++;
    }
-   MUST(frames >= own && own > 0);
+   MUST(frames >= own && (own > 0 || !has_stacks));
 }
 
 static void *
@@ -652,6 +659,10 @@ leak(void)
    slab_destroy_child(&child);
    must_be_quiet();
    slab_destroy_parent(&parent);
+   if (!has_stacks) {
+      must_hear(1, "pool queries 96x64 at %p: 8 objects are still out\n", (void *)&parent);
+      return;
+   }
    more = strstr(heard.text, "\n  5 objects, 480 bytes, allocated by:\n    ");
    less = strstr(heard.text, "\n  3 objects, 288 bytes, allocated by:\n    ");
    if (!more || !less)
@@ -689,7 +700,9 @@ objects_out_at_exit_are_reported(void **state)
    for (i = 0; i < 2; i++, run.by_function = true) {
       assert_true(child_run(&process, run_body, &run));
       assert_ptr_equal(strstr(process.said, "mesa-slab: exit: pool queries 96x64 at 0x"), process.said);
-      assert_non_null(strstr(process.said, ": 2 objects are still out\n  2 objects, 192 bytes, allocated by:\n    "));
+      assert_non_null(strstr(process.said, ": 2 objects are still out\n"));
+      if (has_stacks)
+         assert_non_null(strstr(process.said, "out\n  2 objects, 192 bytes, allocated by:\n    "));
       assert_null(strstr(process.said + 1, "mesa-slab: "));
    }
 }
@@ -739,8 +752,8 @@ patterns_choose_pools_by_size_hint_and_name(void **state)
       {"checks", {{96, 64, NULL, true}, {96, 32, NULL, true}, {88, 64, "foo", true}, {8, 512, NULL, true}}},
       {"checks:96x64", {{96, 64, NULL, true}, {96, 32, NULL, false}, {88, 64, "foo", false}, {96, 640, NULL, false}}},
       {"checks:96", {{96, 64, NULL, true}, {96, 32, NULL, true}, {88, 64, "foo", false}, {9, 64, NULL, false}}},
-      {"checks:foo*", {{96, 64, NULL, false}, {96, 64, "foobar", true}, {88, 64, "foo", true}, {88, 64, "bfoo", false}}},
-      {"poison,redzone:b?r", {{96, 64, "bar", true}, {96, 64, "br", false}, {88, 64, "ber", true}, {88, 9, NULL, false}}},
+      {"checks:foo*", {{96, 64, NULL, false}, {96, 64, "foobar", true}, {8, 64, "foo", true}, {8, 64, "bfoo", false}}},
+      {"poison,redzone:b?r", {{96, 64, "bar", true}, {96, 64, "br", false}, {8, 64, "ber", true}, {8, 9, NULL, false}}},
       {"checks:88;poison:q*;leaks:8x*",
        {{88, 64, NULL, true}, {96, 64, "q", true}, {8, 64, NULL, true}, {96, 64, NULL, false}}},
       {"", {{96, 64, NULL, false}, {96, 32, "foo", false}, {88, 64, "foo", false}, {8, 512, NULL, false}}},
