@@ -48,6 +48,22 @@ static const char *program;
 static struct outcome *shared_outcome;
 static int null_file;
 
+/* Whether the library keeps records of objects: of those that wait. */
+static bool
+has_records(void)
+{
+   const char *words = getenv("SLAB_DEBUG");
+
+   return words && strstr(words, "quarantine");
+}
+
+/* Bytes that may stay mapped when all pools are gone: a page for each that had records at the same time. */
+static size_t
+most_kept(void)
+{
+   return has_records() ? 8 * 4096 : 0;
+}
+
 /* Called after a refusal, before the call is made again. */
 static void
 refused(struct run *run)
@@ -357,7 +373,7 @@ run_body(void *arg)
    heap.struct_size = sizeof(heap);
    slab_get_heap_stats(&heap);
    MUST(heap.mapped == 0 && heap.object_slabs == 0);
-   MUST(os_bytes_held() == 0);
+   MUST(os_bytes_held() <= most_kept());
    live_destroy(&run->live);
 }
 
@@ -445,7 +461,8 @@ free_without_memory_body(void *arg)
    /* Not so many that a slab is empty, which would be memory. */
    for (i = 0; i < 140; i++)
       release(run, &child, i);
-   MUST(child.top && !child.previous);
+   /* In a magazine, where there are any: not if pools have modes. */
+   MUST(!child.mask || (child.top && !child.previous));
    MUST(slab_validate(&parent) == 0);
    MUST(live_intact(&run->live));
    os_fail_nothing();
@@ -458,7 +475,7 @@ free_without_memory_body(void *arg)
    slab_destroy(&pages);
    slab_trim_heap();
    MUST(slab_validate(NULL) == 0);
-   MUST(os_bytes_held() == 0);
+   MUST(os_bytes_held() <= most_kept());
    live_destroy(&run->live);
 }
 
@@ -509,8 +526,8 @@ fail_each_call(enum os_function function, const char *name, void (*scenario)(str
          continue;
       }
       assert_int_equal(once.failed, 1);
-      /* With no memory to be had, some call must have said so. */
-      assert_true(all.refused >= 1 || function != os_mmap);
+      /* With no memory to be had, some call must have said so; not if it was for records, which are done without. */
+      assert_true(all.refused >= 1 || function != os_mmap || has_records());
       runs += 2;
       refusals += (once.refused > 0) + (all.refused > 0);
    }
