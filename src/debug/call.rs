@@ -222,10 +222,10 @@ pub unsafe fn keep(parent: usize, modes: Modes, item_size: u32, num_items: u32) 
             drop(pages);
             let slot = ptr::with_exposed_provenance_mut::<u8>(slot);
             // SAFETY: a slot that waited is out of its slab, which therefore exists. It was not the program's, so that
-            // freeing it cannot fail.
+            // freeing it cannot fail, and tools have known it as free since it waits.
             let _ = unsafe {
                 let slab = &*slab_of(slot);
-                HEAP.free_in_limbo(slot.add(lead(slab.item().0, slab.stride())))
+                HEAP.put_in_limbo(slot.add(lead(slab.item().0, slab.stride())), false)
             };
             pages = ledger.lock();
         }

@@ -21,6 +21,12 @@ pub struct Known {
 /// What the heap knows.
 pub static KNOWN: Known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
 
+/// Where the counts are: address and bytes.
+#[cfg(feature = "debug")]
+pub fn atomics() -> (usize, usize) {
+    ((&raw const KNOWN).addr(), size_of_val(&KNOWN))
+}
+
 impl Known {
     fn count(&self, parent: usize) -> &AtomicU32 {
         // The upper bits of the product depend on all bits of the address.

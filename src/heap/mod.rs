@@ -43,6 +43,8 @@ use crate::tools;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
 use known::KNOWN;
+#[cfg(feature = "debug")]
+pub use known::atomics as known_atomics;
 pub use state::State;
 use state::Unused;
 
@@ -193,6 +195,15 @@ impl Heap {
     /// # Safety
     /// The address is in a chunk.
     pub unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
+        // SAFETY: the caller's promise.
+        unsafe { self.put_in_limbo(object, tools::watch_objects()) }
+    }
+
+    /// The same, and tells tools that it is free, or not, as they know it.
+    ///
+    /// # Safety
+    /// The address is in a chunk.
+    pub unsafe fn put_in_limbo(&self, object: *mut u8, tell: bool) -> Result<(), Misuse> {
         let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
@@ -202,7 +213,7 @@ impl Heap {
                 let slab = slab_of(object);
                 let lead = debug::lead((*slab).item().0, (*slab).stride());
                 let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
-                if result.is_ok() && tools::watch_objects() {
+                if result.is_ok() && tell {
                     tools::freed(object, (*slab).item().0);
                 }
                 if result.is_ok() && (*slab).is_empty() {

@@ -30,7 +30,7 @@ use crate::debug::ledger::Ledger;
 use crate::debug::table::{State, User};
 use crate::debug::{Modes, lead};
 use crate::guard::sample;
-use crate::heap::{HEAP, Owner, owner};
+use crate::heap::{HEAP, Owner, known_atomics, owner};
 use crate::os;
 use crate::registry;
 use crate::sync::rank;
@@ -64,9 +64,13 @@ pub fn look() {
     }
     if request(valgrind::RUNNING, 0, 0, 0) != 0 {
         // Helgrind and drd take atomic accesses for any other.
-        for (words, bytes) in
-            [HEAP.atomics(), registry::atomics(), sample::atomics(), rank::atomics()]
-        {
+        for (words, bytes) in [
+            HEAP.atomics(),
+            known_atomics(),
+            registry::atomics(),
+            sample::atomics(),
+            rank::atomics(),
+        ] {
             request(valgrind::HELGRIND_UNTRACKED, words, bytes, 0);
             request(valgrind::DRD_SUPPRESS, words, bytes, 0);
         }
