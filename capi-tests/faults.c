@@ -520,7 +520,10 @@ fail_each_call(enum os_function function, const char *name, void (*scenario)(str
       struct outcome once = run_scenario(scenario, function, number, false);
       struct outcome all = run_scenario(scenario, function, number, true);
 
-      /* The kernel may choose other addresses than before, for which there is less to trim. */
+      /*
+       * The kernel may choose other addresses than before, for which there is less to trim; and the hardened build
+       * other slots, for which other pages become free.
+       */
       if (once.failed == 0 || all.failed == 0) {
          unreached++;
          continue;
@@ -531,7 +534,10 @@ fail_each_call(enum os_function function, const char *name, void (*scenario)(str
       runs += 2;
       refusals += (once.refused > 0) + (all.refused > 0);
    }
-   assert_true(unreached <= runs / 8 && (unreached == 0 || function == os_munmap));
+   assert_true(unreached <= runs / 8);
+#ifndef HARDENED
+   assert_true(unreached == 0 || function == os_munmap);
+#endif
    print_message("%-22s %-30s %5u sites %5u calls %5u runs %5u refused %5u unaffected\n", name,
                  scenario_name, sites, plain.made, runs, refusals, runs - refusals);
 }
