@@ -43,7 +43,7 @@ pub const FREE: usize = 0;
 pub const LIMBO: usize = 1;
 /// The owner word of a slab of magazine blocks.
 pub const MAGAZINES: usize = 2;
-/// The owner word of the slab of a kit that the heap keeps for its pool's next child.
+/// The owner word of the slab of a kit that the heap keeps for the next child of a pool of such objects.
 pub const PARKED: usize = 3;
 /// The owner word of the pages of guarded objects, whose chunks are not the heap's ([`crate::guard`]).
 pub const GUARDED: usize = 4;
