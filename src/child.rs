@@ -30,6 +30,7 @@ use crate::parent::ParentPool;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
 use crate::tools;
+use crate::zero::zero;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -84,16 +85,12 @@ impl ChildPool {
         // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
         unsafe {
             let child = &mut *this;
-            let object = if child.loaded.is_empty(child.mask) {
-                alloc_slow_for(child, true)
-            } else {
-                child.loaded.pop().cast()
-            };
-            if !object.is_null() {
-                let bytes = (*(*this).parent).item_size.max(1) as usize;
-                ptr::write_bytes(object.cast::<u8>(), 0, bytes);
+            if child.loaded.is_empty(child.mask) {
+                return zalloc_slow(child);
             }
-            object
+            let object = child.loaded.pop();
+            zero(object, (*child.parent).item_size.max(1) as usize);
+            object.cast()
         }
     }
 
@@ -234,7 +231,25 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
     unsafe { alloc_slow_for(child, false) }
 }
 
-/// The same, for a caller that will zero the object or not.
+/// The same, zeroed.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cold]
+#[inline(never)]
+unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
+    // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
+    unsafe {
+        let object = alloc_slow_for(child, true);
+        if !object.is_null() {
+            let bytes = (*child.parent).item_size.max(1) as usize;
+            ptr::write_bytes(object.cast::<u8>(), 0, bytes);
+        }
+        object
+    }
+}
+
+/// For a caller that will zero the object or not.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].

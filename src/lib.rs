@@ -92,3 +92,4 @@ pub mod trace;
 pub mod trace;
 mod unload;
 pub mod validate;
+mod zero;
