@@ -5,7 +5,7 @@
 //! the object in question is left alone; with `abort` in SLAB_DEBUG the process ends. After the first
 //! [`MOST`] reports, further ones are only counted.
 
-use core::ffi::{c_char, c_void};
+use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
@@ -22,6 +22,8 @@ pub const MOST: u32 = 100;
 // report, or in an order that the program sees to.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
+/// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
+static UNSET: AtomicBool = AtomicBool::new(false);
 
 /// A function of the program's that is given reports.
 pub type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
@@ -167,10 +169,16 @@ impl Report {
     }
 }
 
-/// What SLAB_DEBUG says of a pool, or of the program. Read anew each time, as it is rarely asked; the first
-/// unknown word is named, once.
+/// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it is not set
+/// when it is first looked for, it is not looked for again, but in a forked child.
 pub fn options(pool: Option<&Pool<'_>>) -> Options {
-    let words = os::variable(c"SLAB_DEBUG").map_or(&[][..], |words| words.to_bytes());
+    if UNSET.load(Relaxed) {
+        return Options::default();
+    }
+    let Some(words) = os::variable(c"SLAB_DEBUG").map(CStr::to_bytes) else {
+        UNSET.store(true, Relaxed);
+        return Options::default();
+    };
     if !cfg!(feature = "ext") {
         return Options::parse_abort(words);
     }
@@ -181,6 +189,11 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options {
             os::say(line.text(WORDS).text("\n").as_bytes());
         }
     })
+}
+
+/// Looks for SLAB_DEBUG again when it is next asked what it says.
+pub fn look_again() {
+    UNSET.store(false, Relaxed);
 }
 
 /// Says how many reports there were if not all were said.

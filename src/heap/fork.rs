@@ -7,6 +7,7 @@
 use super::HEAP;
 use crate::guard;
 use crate::os;
+use crate::report;
 use crate::sync::rank;
 use crate::trace;
 
@@ -37,6 +38,8 @@ unsafe extern "C" fn after_fork() {
         guard::after_fork();
         trace::after_fork();
     }
+    // For a child that changes its environment.
+    report::look_again();
 }
 
 #[cfg(not(target_vendor = "apple"))]
@@ -47,4 +50,5 @@ unsafe extern "C" fn after_fork_in_child() {
     rank::heap_unlocking();
     // SAFETY: `before_fork` locked it in the thread that this process was forked from.
     unsafe { HEAP.mutex.unlock_in_forked_child() };
+    report::look_again();
 }
