@@ -65,7 +65,7 @@ pub(crate) struct Shared {
 /// then adds one. A child that allocates a few objects is not to pay for a whole magazine.
 const FIRST_QUOTA: usize = 8;
 /// A child that has come so often since its quota is a whole magazine is busy, and gets a larger one.
-const BUSY_VISITS: usize = 32;
+const BUSY_VISITS: usize = 128;
 
 /// The quota after a further visit.
 fn next_quota(quota: usize, mask: usize) -> usize {
