@@ -283,6 +283,35 @@ slab_stats_writes_a_file_at_exit(void **state)
    assert_non_null(strstr(text, "\"name\": \"left\""));
 }
 
+static void
+slab_stats_follows_no_symbolic_link(void **state)
+{
+   char folder[] = "/tmp/slab-stats-XXXXXX", link[100], target[100], expected[200], kept[20];
+   struct child_process child;
+   FILE *file;
+
+   (void)state;
+   assert_non_null(mkdtemp(folder));
+   snprintf(link, sizeof(link), "%s/link", folder);
+   snprintf(target, sizeof(target), "%s/target", folder);
+   snprintf(expected, sizeof(expected), "mesa-slab: cannot write statistics to %s\n", link);
+   file = fopen(target, "w");
+   assert_non_null(file);
+   fputs("another's", file);
+   fclose(file);
+   assert_int_equal(symlink(target, link), 0);
+   assert_true(child_run(&child, stats_to_file_body, link));
+   assert_string_equal(child.said, expected);
+   file = fopen(target, "r");
+   assert_non_null(file);
+   assert_non_null(fgets(kept, sizeof(kept), file));
+   assert_string_equal(kept, "another's");
+   fclose(file);
+   assert_int_equal(unlink(link), 0);
+   assert_int_equal(unlink(target), 0);
+   assert_int_equal(rmdir(folder), 0);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -295,6 +324,7 @@ main(int argc, char **argv)
       cmocka_unit_test(stats_can_be_written_to_a_file),
       cmocka_unit_test(slab_stats_writes_to_stderr_at_exit),
       cmocka_unit_test(slab_stats_writes_a_file_at_exit),
+      cmocka_unit_test(slab_stats_follows_no_symbolic_link),
    };
 
    if (argc > 1 && strcmp(argv[1], "leave-an-object") == 0)

@@ -243,8 +243,8 @@ pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
 /// call other functions of the library. `format` is SLAB_STATS_TABLE or SLAB_STATS_JSON.
 ///
 /// With the environment variable SLAB_STATS set to a path, or to "stderr", the same is written when the library is
-/// unloaded or the program ends: as JSON if the path ends in ".json", else as a table. It is ignored in setuid
-/// programs.
+/// unloaded or the program ends: as JSON if the path ends in ".json", else as a table. The file is created or emptied;
+/// a symbolic link is not followed. The variable is ignored in setuid programs.
 ///
 /// Cost: in proportion to all slabs, times the number of pools. The heap's lock is held for a line at a time, so
 /// that pools which are used meanwhile are counted at different moments.

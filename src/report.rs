@@ -196,6 +196,15 @@ pub fn look_again() {
     UNSET.store(false, Relaxed);
 }
 
+/// Says that a file of the library's cannot be created.
+#[cold]
+#[inline(never)]
+pub fn cannot_write(what: &str, path: &[u8]) {
+    let mut line = Text::EMPTY;
+    line.text("mesa-slab: cannot write ").text(what).text(" to ").bytes(path).text("\n");
+    os::say(line.as_bytes());
+}
+
 /// Says how many reports there were if not all were said.
 pub fn say_count() {
     let count = COUNT.load(Relaxed);

@@ -60,6 +60,13 @@ fn write_statistics() {
     match bytes {
         b"" => {}
         b"stderr" => to(os::STDERR),
-        _ => os::with_file(path, to),
+        _ => {
+            let fd = os::create_file(path);
+            if fd < 0 {
+                return report::cannot_write("statistics", bytes);
+            }
+            to(fd);
+            os::close_file(fd);
+        }
     }
 }

@@ -245,17 +245,18 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
     true
 }
 
-/// Calls `text` with a file that is created, or emptied, for it; does nothing if that is not possible.
-pub fn with_file(path: &CStr, text: impl FnOnce(c_int)) {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_CLOEXEC;
-    // SAFETY: `path` is a string; the descriptor is closed once.
-    unsafe {
-        let fd = libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint);
-        if fd >= 0 {
-            text(fd);
-            libc::close(fd);
-        }
-    }
+/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not possible, or if the last
+/// part of the path is a symbolic link: in a directory that others may write to, it could lead anywhere.
+pub fn create_file(path: &CStr) -> c_int {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    // SAFETY: `path` is a string.
+    unsafe { libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint) }
+}
+
+/// Closes a descriptor.
+pub fn close_file(fd: c_int) {
+    // SAFETY: always callable.
+    unsafe { libc::close(fd) };
 }
 
 /// The value of an environment variable; none in a program with more rights than its user (setuid).

@@ -1,20 +1,4 @@
-//! What a recording needs: a file, a clock, and the number of the process.
-
-use core::ffi::{CStr, c_int, c_uint};
-
-/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not possible, or if the last
-/// part of the path is a symbolic link.
-pub fn create_file(path: &CStr) -> c_int {
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
-    // SAFETY: `path` is a string.
-    unsafe { libc::open(path.as_ptr(), flags, 0o666 as c_uint) }
-}
-
-/// Closes a descriptor.
-pub fn close_file(fd: c_int) {
-    // SAFETY: always callable.
-    unsafe { libc::close(fd) };
-}
+//! What a recording needs beside a file: a clock, and the number of the process.
 
 /// Microseconds since some moment.
 pub fn microseconds() -> u64 {

@@ -220,17 +220,17 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
     true
 }
 
-/// Calls `text` with a file that is created, or emptied, for it; does nothing if that is not possible.
-pub fn with_file(path: &CStr, text: impl FnOnce(c_int)) {
+/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not possible.
+pub fn create_file(path: &CStr) -> c_int {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOINHERIT;
-    // SAFETY: `path` is a string; the descriptor is closed once.
-    unsafe {
-        let fd = libc::open(path.as_ptr(), flags, libc::S_IREAD | libc::S_IWRITE);
-        if fd >= 0 {
-            text(fd);
-            libc::close(fd);
-        }
-    }
+    // SAFETY: `path` is a string.
+    unsafe { libc::open(path.as_ptr(), flags, libc::S_IREAD | libc::S_IWRITE) }
+}
+
+/// Closes a descriptor.
+pub fn close_file(fd: c_int) {
+    // SAFETY: always callable.
+    unsafe { libc::close(fd) };
 }
 
 /// The value of an environment variable.

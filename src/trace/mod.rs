@@ -19,9 +19,9 @@ use core::ptr;
 use crate::child::ChildPool;
 use crate::geometry::PAGE;
 use crate::line::Line;
-use crate::line::Text;
 use crate::os;
 use crate::parent::ParentPool;
+use crate::report;
 use crate::sync::{Guard, Mutex};
 use map::{Kind, Map};
 
@@ -165,9 +165,7 @@ impl State {
         let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else { return };
         self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
         if self.fd < 0 {
-            let mut line = Text::EMPTY;
-            line.text("mesa-slab: cannot write a trace to ").bytes(path.to_bytes()).text("\n");
-            return os::say(line.as_bytes());
+            return report::cannot_write("a trace", path.to_bytes());
         }
         self.process = process;
         self.began = os::microseconds();
