@@ -504,6 +504,128 @@ threads_may_use_one_guarded_pool(void **state)
    assert_string_equal(process.said, "");
 }
 
+static struct slab_parent_stats
+stats_of(struct slab_parent_pool *pool)
+{
+   struct slab_parent_stats stats;
+
+   stats.struct_size = sizeof(stats);
+   MUST(slab_get_parent_stats(pool, &stats) == 0);
+   return stats;
+}
+
+static void
+counted_body(void *arg)
+{
+   size_t page = (size_t)sysconf(_SC_PAGESIZE);
+   struct slab_parent_stats stats;
+   void *objects[30];
+   int i;
+
+   (void)arg;
+   create_guarded(5000);
+   for (i = 0; i < 30; i++)
+      objects[i] = slab_alloc(&child);
+   for (i = 0; i < 10; i++)
+      slab_free(&child, objects[i]);
+   stats = stats_of(&parent);
+   MUST(stats.objects_out == 20 && stats.objects_guarded == 20 && stats.peak_objects_out == 20);
+   MUST(stats.slabs_full + stats.slabs_partial + stats.slabs_empty == 0);
+   MUST(stats.bytes_held == 20 * ((5000 + page - 1) / page * page));
+   MUST(slab_print_stats_fd(STDERR_FILENO, SLAB_STATS_TABLE) == 0);
+   MUST(slab_print_stats_fd(STDERR_FILENO, SLAB_STATS_JSON) == 0);
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+   MUST(slab_print_stats_fd(STDERR_FILENO, SLAB_STATS_TABLE) == 0);
+   for (i = 10; i < 30; i++)
+      slab_free(&child, objects[i]);
+   MUST(slab_print_stats_fd(STDERR_FILENO, SLAB_STATS_TABLE) == 0);
+}
+
+static void
+guarded_objects_are_counted_and_printed_also_when_their_pool_is_gone(void **state)
+{
+   struct child_process process;
+   unsigned long long out, guarded;
+   const char *row;
+
+   (void)state;
+   assert_true(child_run(&process, counted_body, NULL));
+   row = strstr(process.said, "\nqueries 5000x64 0x");
+   assert_non_null(row);
+   assert_int_equal(sscanf(row, " queries 5000x64 0x%*s %llu 0 0 0 0 0 0 0 %llu\n", &out, &guarded), 2);
+   assert_true(out == 20 && guarded == 20);
+   assert_non_null(strstr(process.said, "\"objects_out\": 20, \"objects_guarded\": 20, \"bytes\": "));
+   row = strstr(process.said, "\n(limbo) 5000x64 ");
+   assert_non_null(row);
+   assert_int_equal(sscanf(row, " (limbo) 5000x64 %llu 0 0 0 0 0 0 0 %llu\n", &out, &guarded), 2);
+   assert_true(out == 20 && guarded == 20);
+   assert_null(strstr(row + strlen("\n(limbo) 5000x64"), "5000x64"));
+}
+
+__attribute__((noinline)) static void
+leave(int count)
+{
+   volatile int left;
+
+   for (left = count; left > 0; left--)
+      MUST(slab_alloc(&child));
+}
+
+static void
+leak_body(void *arg)
+{
+   MUST(setenv("SLAB_DEBUG", (const char *)arg, 1) == 0);
+   slab_create_parent(&parent, size, hint);
+   slab_set_name(&parent, "queries");
+   slab_create_child(&child, &parent);
+   leave(3);
+   slab_free(&child, slab_alloc(&child));
+   leave(5);
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+   slab_create_parent(&parent, size, hint);
+   slab_create_child(&child, &parent);
+   leave(2);
+   /* The library's last words are said after the program's own. */
+   exit(0);
+}
+
+static void
+guarded_objects_that_are_out_at_the_end_are_listed_by_where_they_were_allocated(void **state)
+{
+   static const char *const words[] = {"guard,leaks", "guard,leaks,users,quarantine"};
+   struct child_process process;
+   char modes[50], stack[100];
+   const char *more, *less, *at_exit;
+   int i;
+
+   (void)state;
+   for (i = 0; i < 2; i++) {
+      strcpy(modes, words[i]);
+      assert_true(child_run(&process, leak_body, modes));
+      assert_non_null(strstr(process.said, "slab_destroy_parent: pool queries 96x64 at 0x"));
+      assert_non_null(strstr(process.said, ": 8 objects are still out\n"));
+      at_exit = strstr(process.said, "mesa-slab: exit: pool 96x64 at 0x");
+      assert_non_null(at_exit);
+      assert_non_null(strstr(at_exit, ": 2 objects are still out\n"));
+      assert_null(strstr(process.said, "elsewhere"));
+      /* With musl the library finds stacks only in a process that has an unwinder. */
+#ifdef __GLIBC__
+      more = strstr(process.said, "\n  5 objects, 480 bytes, allocated by:\n    ");
+      less = strstr(process.said, "\n  3 objects, 288 bytes, allocated by:\n    ");
+      assert_true(more && less && more < less && less < at_exit);
+      at_exit = strstr(at_exit, "\n  2 objects, 192 bytes, allocated by:\n    ");
+      assert_non_null(at_exit);
+      snprintf(stack, sizeof(stack), "\n    %s+0x", program_invocation_short_name);
+      assert_non_null(strstr(at_exit, stack));
+      assert_true(strstr(more, stack) < less);
+#else
+      (void)more, (void)less, (void)stack;
+#endif
+   }
+}
+
 int
 main(void)
 {
@@ -520,6 +642,8 @@ main(void)
       cmocka_unit_test(freed_objects_are_not_used_again_soon),
       cmocka_unit_test(more_objects_than_there_are_mappings_are_allocated_all_the_same),
       cmocka_unit_test(threads_may_use_one_guarded_pool),
+      cmocka_unit_test(guarded_objects_are_counted_and_printed_also_when_their_pool_is_gone),
+      cmocka_unit_test(guarded_objects_that_are_out_at_the_end_are_listed_by_where_they_were_allocated),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

@@ -227,6 +227,64 @@ misuse_of_a_sampled_object_is_told_with_both_stacks(void **state)
    }
 }
 
+static void
+counted_body(void *arg)
+{
+   struct slab_mempool pool;
+   struct slab_parent_stats stats;
+   int guarded;
+
+   (void)arg;
+   slab_set_sampling(1);
+   slab_create(&pool, size, hint);
+   slab_set_name(&pool.parent, "sampled");
+   guarded = allocate(&pool, many);
+   stats.struct_size = sizeof(stats);
+   MUST(slab_get_parent_stats(&pool.parent, &stats) == 0);
+   MUST((int)stats.objects_guarded == guarded);
+   MUST(stats.objects_out >= many && stats.peak_objects_out >= stats.objects_out);
+   MUST(slab_print_stats_fd(STDERR_FILENO, SLAB_STATS_TABLE) == 0);
+   fprintf(stderr, "guarded %d out %d\n", guarded, (int)stats.objects_out);
+   if (guarded != 0)
+      MUST(setenv("SLAB_DEBUG", "leaks", 1) == 0);
+   slab_destroy(&pool);
+}
+
+/* One row for the pool, guarded or not; and of what it leaves, the stacks that are known. */
+static void
+sampled_objects_are_counted_with_the_others_of_their_pool(void **state)
+{
+   struct child_process process;
+   const char *row, *sum, *leak;
+   char words[100];
+   int guarded, out, rows = 0;
+   unsigned long long printed_out, printed_guarded;
+
+   (void)state;
+   assert_true(child_run(&process, counted_body, NULL));
+   sum = strstr(process.said, "\nguarded ");
+   assert_non_null(sum);
+   assert_int_equal(sscanf(sum, " guarded %d out %d", &guarded, &out), 2);
+   for (row = process.said; (row = strstr(row, "\nsampled 96x64 0x")); row++) {
+      assert_int_equal(sscanf(row, " sampled 96x64 0x%*s %llu %*u %*u %*u %*u %*u %*u %*u %llu\n", &printed_out,
+                              &printed_guarded), 2);
+      assert_true((int)printed_out == out && (int)printed_guarded == guarded);
+      rows++;
+   }
+   assert_int_equal(rows, 1);
+   if (guarded == 0)
+      return;
+   assert_true(guarded > 10);
+   leak = strstr(sum, "pool sampled 96x64 at 0x");
+   assert_non_null(leak);
+#ifdef __GLIBC__
+   snprintf(words, sizeof(words), "\n  %d objects, %d bytes, allocated by:\n    ", guarded, guarded * size);
+   assert_non_null(strstr(leak, words));
+#else
+   (void)words;
+#endif
+}
+
 int
 main(void)
 {
@@ -236,6 +294,7 @@ main(void)
       cmocka_unit_test(a_rate_that_is_no_number_is_named_once),
       cmocka_unit_test(so_many_objects_are_guarded_at_most),
       cmocka_unit_test(misuse_of_a_sampled_object_is_told_with_both_stacks),
+      cmocka_unit_test(sampled_objects_are_counted_with_the_others_of_their_pool),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

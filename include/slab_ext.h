@@ -62,7 +62,8 @@ struct slab_parent_stats {
     */
    size_t slabs_empty;
    /**
-    * Objects out of the slabs: the program's, those cached by children, and those cached by the depot.
+    * Objects out of the slabs: the program's, guarded ones (slab_set_sampling()) included, those cached by children,
+    * and those cached by the depot.
     */
    size_t objects_out;
    /**
@@ -70,7 +71,7 @@ struct slab_parent_stats {
     */
    size_t objects_in_depot;
    /**
-    * The most objects that were out at a time.
+    * The most objects that were out at a time. Of guarded objects only those count that are out now.
     */
    size_t peak_objects_out;
    /**
@@ -90,13 +91,18 @@ struct slab_parent_stats {
     */
    size_t exchanges;
    /**
-    * Bytes of all slabs, and of the magazines in the depot.
+    * Bytes of all slabs, of the magazines in the depot, and of the pages of guarded objects.
     */
    size_t bytes_held;
+   /**
+    * How many of objects_out are guarded, and so in no slab.
+    */
+   size_t objects_guarded;
 };
 
 /**
- * What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise.
+ * What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise. Guarded objects
+ * (slab_set_sampling()) are not in the heap.
  */
 struct slab_heap_stats {
    /**
@@ -225,7 +231,7 @@ int slab_get_parent_stats(struct slab_parent_pool *parent,
 void slab_get_heap_stats(struct slab_heap_stats *stats);
 
 /**
- * Prints what all pools and the heap hold: one line for each pool that has slabs.
+ * Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
  *
  * `write` is called with `data` and a piece of text, which does not end with a NUL, until all is printed; it may
  * call other functions of the library. `format` is SLAB_STATS_TABLE or SLAB_STATS_JSON.

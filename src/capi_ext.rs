@@ -49,11 +49,12 @@ pub struct slab_parent_stats {
     pub slabs_partial: usize,
     /// Slabs of which no object is out.
     pub slabs_empty: usize,
-    /// Objects out of the slabs: the program's, those cached by children, and those cached by the depot.
+    /// Objects out of the slabs: the program's, guarded ones (slab_set_sampling()) included, those cached by children,
+    /// and those cached by the depot.
     pub objects_out: usize,
     /// How many of these are cached by the depot.
     pub objects_in_depot: usize,
-    /// The most objects that were out at a time.
+    /// The most objects that were out at a time. Of guarded objects only those count that are out now.
     pub peak_objects_out: usize,
     /// Children that cache objects: those that have allocated or freed, and are not destroyed or trimmed.
     pub children: usize,
@@ -63,11 +64,14 @@ pub struct slab_parent_stats {
     pub foreign_frees: usize,
     /// How many times a child exchanged a magazine with the depot.
     pub exchanges: usize,
-    /// Bytes of all slabs, and of the magazines in the depot.
+    /// Bytes of all slabs, of the magazines in the depot, and of the pages of guarded objects.
     pub bytes_held: usize,
+    /// How many of objects_out are guarded, and so in no slab.
+    pub objects_guarded: usize,
 }
 
-/// What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise.
+/// What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise. Guarded objects
+/// (slab_set_sampling()) are not in the heap.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct slab_heap_stats {
@@ -200,7 +204,10 @@ pub unsafe extern "C" fn slab_get_parent_stats(
                 objects_per_child: 2 * rounds(geometry.busy_mask()),
                 foreign_frees: numbers.foreign_frees,
                 exchanges: numbers.exchanges,
-                bytes_held: slabs * geometry.slab_bytes() + numbers.depot_bytes,
+                bytes_held: slabs * geometry.slab_bytes()
+                    + numbers.depot_bytes
+                    + numbers.guarded_bytes,
+                objects_guarded: numbers.objects_guarded,
             },
         );
         0
@@ -237,7 +244,7 @@ pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
     }
 }
 
-/// Prints what all pools and the heap hold: one line for each pool that has slabs.
+/// Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
 ///
 /// `write` is called with `data` and a piece of text, which does not end with a NUL, until all is printed; it may
 /// call other functions of the library. `format` is SLAB_STATS_TABLE or SLAB_STATS_JSON.

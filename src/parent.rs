@@ -126,7 +126,7 @@ impl ParentPool {
             let modes = parent.modes.get();
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let shared = parent.shared.get();
-            let (mut objects_out, mut caching) = (guard::count_live(this.addr()), 0);
+            let (mut objects_out, mut caching) = (guard::live(this.addr()).0, 0);
             let kept = (*shared).kept;
             if (*shared).holders != 0 || (*shared).slabs.count() != 0 {
                 let mut surplus = Surplus::EMPTY;
@@ -140,7 +140,9 @@ impl ParentPool {
                 HEAP.take_back(&mut surplus);
             }
             if objects_out != 0 {
-                report::leak(parent, objects_out, caching, |report| debug::places(report, kept));
+                report::leak(parent, objects_out, caching, |report| {
+                    debug::places(report, parent, kept);
+                });
             }
             HEAP.disown(this.addr());
             guard::forget(this.addr());
@@ -212,14 +214,18 @@ impl ParentPool {
         let shared = self.lock();
         let [first, busy] = shared.depot.counts().map(|count| count as usize);
         let [slabs_full, slabs_partial, slabs_empty] = shared.slabs.by_state();
+        let (objects_guarded, guarded_bytes) = guard::live((&raw const *self).addr());
+        let objects_out = shared.slabs.out() + objects_guarded;
         ParentNumbers {
             geometry: self.geometry,
             slabs_full,
             slabs_partial,
             slabs_empty,
-            objects_out: shared.slabs.out() + guard::count_live((&raw const *self).addr()),
+            objects_out,
+            objects_guarded,
+            guarded_bytes,
             objects_in_depot: shared.depot.objects(&self.geometry),
-            peak_objects_out: shared.slabs.peak(),
+            peak_objects_out: shared.slabs.peak().max(objects_out),
             children: shared.holders as usize,
             depot_bytes: first * (self.geometry.magazine_mask() + 1)
                 + busy * (self.geometry.busy_mask() + 1),
@@ -274,11 +280,15 @@ pub struct ParentNumbers {
     pub slabs_partial: usize,
     /// Slabs without an object out.
     pub slabs_empty: usize,
-    /// Objects out of the slabs.
+    /// Objects out of the slabs, guarded ones included.
     pub objects_out: usize,
+    /// How many of these are guarded, and so in no slab.
+    pub objects_guarded: usize,
+    /// Bytes of their pages.
+    pub guarded_bytes: usize,
     /// How many of these are in the depot.
     pub objects_in_depot: usize,
-    /// The most objects that were out of the slabs at a time.
+    /// The most objects of slabs that were out at a time, or those that are out, if that is more.
     pub peak_objects_out: usize,
     /// Children that have magazines.
     pub children: usize,

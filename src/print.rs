@@ -5,7 +5,7 @@
 
 use crate::heap::HEAP;
 use crate::line::Text;
-use crate::stats::{HeapNumbers, PoolNumbers};
+use crate::stats::{HeapNumbers, PoolNumbers, next_pool};
 
 /// How to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub fn print(format: Format, write: &mut dyn FnMut(&[u8])) {
     }
     write(line.as_bytes());
     let mut last = None;
-    while let Some(pool) = HEAP.next_pool(last) {
+    while let Some(pool) = next_pool(last) {
         line.clear();
         match format {
             Format::Table => table_row(&mut line, &pool),
@@ -48,7 +48,7 @@ pub fn print(format: Format, write: &mut dyn FnMut(&[u8])) {
 fn table_head(line: &mut Text) {
     line.text("# mesa-slab: pools\n# name");
     line.column(53)
-        .text("objects   capacity  objsize objs/slab KiB/slab     full  partial  empty\n");
+        .text("objects   capacity  objsize objs/slab KiB/slab     full  partial  empty guarded\n");
 }
 
 fn table_row(line: &mut Text, pool: &PoolNumbers) {
@@ -72,6 +72,7 @@ fn table_row(line: &mut Text, pool: &PoolNumbers) {
         (pool.slabs[0], 9),
         (pool.slabs[1], 9),
         (pool.slabs[2], 7),
+        (pool.guarded, 8),
     ] {
         line.right(number, width);
     }
@@ -112,7 +113,7 @@ fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
     line.format(
         ", \"item_size\": %, \"num_items\": %, \"element_size\": %, \"objects_per_slab\": %, \
          \"slab_bytes\": %, \"slabs_full\": %, \"slabs_partial\": %, \"slabs_empty\": %, \
-         \"objects_out\": %, \"bytes\": %}",
+         \"objects_out\": %, \"objects_guarded\": %, \"bytes\": %}",
         &[
             item_size as usize,
             num_items as usize,
@@ -123,7 +124,8 @@ fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
             pool.slabs[1],
             pool.slabs[2],
             pool.out,
-            pool.all_slabs() * pool.slab_bytes,
+            pool.guarded,
+            pool.bytes(),
         ],
     );
 }

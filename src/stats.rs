@@ -5,7 +5,8 @@
 
 use crate::chunk::{LIMBO, owner_of};
 use crate::geometry::MAX_ORDER;
-use crate::heap::State;
+use crate::guard;
+use crate::heap::HEAP;
 use crate::names::NAME_BYTES;
 use crate::slab::Slab;
 
@@ -43,13 +44,15 @@ impl HeapNumbers {
     }
 }
 
-/// What one pool has in slabs: what can be told from the chunks alone.
+/// Address, item_size, num_items: what tells pools apart. The address is [`LIMBO`] for objects of pools that are gone.
+pub type PoolKey = (usize, u32, u32);
+
+/// What one pool has: what can be told from the chunks alone.
 #[derive(Clone, Copy)]
 pub struct PoolNumbers {
-    /// Address, item_size, num_items: what tells rows apart. The address is [`LIMBO`] for objects of pools
-    /// that are gone.
-    pub key: (usize, u32, u32),
-    /// Bytes from one object to the next.
+    /// Which pool.
+    pub key: PoolKey,
+    /// Bytes from one object to the next; 0, as are the next two, if all its objects are guarded.
     pub stride: u32,
     /// Objects of a slab.
     pub capacity: u16,
@@ -57,8 +60,12 @@ pub struct PoolNumbers {
     pub slab_bytes: usize,
     /// Slabs by state: full, partial, empty.
     pub slabs: [usize; 3],
-    /// Objects out of the slabs.
+    /// Objects out of the slabs, guarded ones included.
     pub out: usize,
+    /// How many of these are guarded, and so in no slab.
+    pub guarded: usize,
+    /// Bytes of their pages.
+    pub guarded_bytes: usize,
     /// The name, as far as `name_length`.
     pub name: [u8; NAME_BYTES],
     /// Bytes of the name.
@@ -66,20 +73,24 @@ pub struct PoolNumbers {
 }
 
 impl PoolNumbers {
-    fn new(key: (usize, u32, u32), slab: &Slab) -> PoolNumbers {
+    fn new(key: PoolKey) -> PoolNumbers {
         PoolNumbers {
             key,
-            stride: slab.stride(),
-            capacity: slab.capacity(),
-            slab_bytes: slab.bytes(),
+            stride: 0,
+            capacity: 0,
+            slab_bytes: 0,
             slabs: [0; 3],
             out: 0,
+            guarded: 0,
+            guarded_bytes: 0,
             name: [0; NAME_BYTES],
             name_length: 0,
         }
     }
 
     fn count(&mut self, slab: &Slab) {
+        (self.stride, self.capacity, self.slab_bytes) =
+            (slab.stride(), slab.capacity(), slab.bytes());
         let used = slab.used();
         let state = if used == slab.capacity() {
             0
@@ -97,6 +108,11 @@ impl PoolNumbers {
         self.slabs.iter().sum()
     }
 
+    /// Bytes of what there is.
+    pub fn bytes(&self) -> usize {
+        self.all_slabs() * self.slab_bytes + self.guarded_bytes
+    }
+
     /// Whether the pool is gone.
     pub fn is_limbo(&self) -> bool {
         self.key.0 == LIMBO
@@ -108,28 +124,51 @@ impl PoolNumbers {
     }
 }
 
-/// The numbers of the first pool behind `after`, in the order of keys. Takes time in proportion to all slabs.
-pub fn next_pool(state: &State, after: Option<(usize, u32, u32)>) -> Option<PoolNumbers> {
-    let mut found: Option<PoolNumbers> = None;
-    state.for_each_object_slab(&mut |slab| {
-        // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
-        // `used`, which is atomic.
-        let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
-        let (item_size, num_items) = slab.item();
-        let key = (owner, item_size, num_items);
-        if after.is_some_and(|after| key <= after) {
-            return;
-        }
-        match &mut found {
-            Some(pool) if pool.key < key => {}
-            Some(pool) if pool.key == key => pool.count(slab),
-            _ => found.insert(PoolNumbers::new(key, slab)).count(slab),
-        }
+/// The numbers of the first pool behind `after`, in the order of keys. Takes time in proportion to all slabs and all
+/// guarded objects, which are counted one after the other.
+pub fn next_pool(after: Option<PoolKey>) -> Option<PoolNumbers> {
+    let mut first = First { after, found: None };
+    HEAP.with_state(|state| {
+        state.for_each_object_slab(&mut |slab| {
+            // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
+            // `used`, which is atomic.
+            let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
+            let (item_size, num_items) = slab.item();
+            if let Some(pool) = first.pool((owner, item_size, num_items)) {
+                pool.count(slab);
+            }
+        });
     });
-    if let Some(pool) = &mut found {
+    for object in guard::live_objects() {
+        if let Some(pool) = first.pool(object.pool) {
+            pool.out += 1;
+            pool.guarded += 1;
+            pool.guarded_bytes += object.bytes;
+        }
+    }
+    let mut pool = first.found?;
+    HEAP.with_state(|state| {
         let name = state.name(pool.key.0);
         pool.name[..name.len()].copy_from_slice(name);
         pool.name_length = name.len();
+    });
+    Some(pool)
+}
+
+/// The first pool behind `after` among those that were asked for.
+struct First {
+    after: Option<PoolKey>,
+    found: Option<PoolNumbers>,
+}
+
+impl First {
+    /// The numbers of a pool, if it is the first one so far.
+    #[inline(never)]
+    fn pool(&mut self, key: PoolKey) -> Option<&mut PoolNumbers> {
+        let is_behind = self.after.is_none_or(|after| after < key);
+        if is_behind && self.found.as_ref().is_none_or(|found| key < found.key) {
+            self.found = Some(PoolNumbers::new(key));
+        }
+        self.found.as_mut().filter(|found| found.key == key)
     }
-    found
 }

@@ -4,8 +4,8 @@
 //! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds objects
 //! in stays mapped. At the end of the process, giving memory back is of no use and does no harm.
 //!
-//! A process may end anywhere, even in a signal handler within the library: if the heap is locked, nothing
-//! happens.
+//! A process may end anywhere, even in a signal handler within the library: if the heap or the guards are locked,
+//! nothing happens.
 
 use crate::debug;
 use crate::guard;
@@ -34,13 +34,14 @@ extern "C" fn at_load() {
 }
 
 extern "C" fn at_unload() {
-    if !HEAP.is_locked() {
+    let is_locked = HEAP.is_locked() || guard::is_locked();
+    if !is_locked {
         debug::at_end();
     }
     if cfg!(feature = "ext") {
         report::say_count();
     }
-    if cfg!(feature = "ext") && !HEAP.is_locked() {
+    if cfg!(feature = "ext") && !is_locked {
         write_statistics();
     }
     trace::at_unload();

@@ -8,20 +8,21 @@ use super::ledger::{Ledger, Pages};
 use super::stacks::Stack;
 use super::table::{State, User};
 use crate::geometry::PAGE;
+use crate::guard;
 use crate::heap::HEAP;
 use crate::line::Text;
 use crate::names::NAME_BYTES;
 use crate::os;
+use crate::parent::ParentPool;
 use crate::report::{self, Report};
 
 /// So many places are listed, those of the most objects.
 const PLACES: usize = 10;
 
 /// Adds to a report where the objects of a pool that are out were allocated.
-pub fn places(report: &Report, kept: Kept) {
-    if let Some(ledger) = kept {
-        say_places(report, &ledger.lock());
-    }
+pub fn places(report: &Report, parent: &ParentPool, kept: Kept) {
+    let pages = kept.map(Ledger::lock);
+    say_places(report, (&raw const *parent).addr(), parent.item_size, pages.as_deref());
 }
 
 /// Reports what is out of pools that are not destroyed. Called when the program ends or the library is unloaded,
@@ -35,14 +36,14 @@ pub fn at_end() {
             text.len()
         });
         let Some(pages) = ledger.try_lock() else { return };
-        let out = out(&pages);
+        let out = out(&pages) + guard::live(parent).0;
         if pages.modes.has(Modes::LEAKS) && out != 0 {
             let mut line = Text::EMPTY;
             report::function(&mut line, "exit");
             report::pool(&mut line, &name[..length], pages.item_size, pages.num_items, parent);
             report::objects_out(&mut line, out);
             let report = Report::say(&mut line);
-            say_places(&report, &pages);
+            say_places(&report, parent, pages.item_size, Some(&pages));
             report.end();
         }
     });
@@ -54,8 +55,11 @@ fn out(pages: &Pages) -> usize {
     out
 }
 
-fn say_places(report: &Report, pages: &Pages) {
-    if !pages.modes.has(Modes::USERS) {
+/// Of guarded objects the stack is always known, of others with `users`. Nothing is said if none is.
+fn say_places(report: &Report, parent: usize, item_size: u32, pages: Option<&Pages>) {
+    let guarded = guard::live(parent).0;
+    let users = pages.is_some_and(|pages| pages.modes.has(Modes::USERS));
+    if !users && guarded == 0 {
         return;
     }
     // A count for each word of the stacks' arena; of most of them, no page is ever touched.
@@ -67,14 +71,21 @@ fn say_places(report: &Report, pages: &Pages) {
     }
     // SAFETY: so many words were reserved, and are zeroed.
     let counts = unsafe { core::slice::from_raw_parts_mut(counts, numbers) };
-    pages.table.for_each(|record| {
-        if record.state == State::Out {
-            if let Some(count) = counts.get_mut(record.allocated.stack.number()) {
-                *count += 1;
-            }
+    let mut count = |stack: usize| {
+        if let Some(count) = counts.get_mut(stack) {
+            *count += 1;
         }
-    });
-    let mut left = out(pages);
+    };
+    guard::live_objects().filter(|object| object.pool.0 == parent).for_each(|one| count(one.stack));
+    let mut left = guarded;
+    if let Some(pages) = pages {
+        pages.table.for_each(|record| {
+            if users && record.state == State::Out {
+                count(record.allocated.stack.number());
+            }
+        });
+        left += out(pages);
+    }
     for _ in 0..PLACES {
         let (mut most, mut place) = (0, 0);
         for (number, count) in counts.iter().enumerate() {
@@ -86,12 +97,13 @@ fn say_places(report: &Report, pages: &Pages) {
             break;
         }
         counts[place] = 0;
-        left -= most as usize;
-        say_count(report, most as usize, pages.item_size, " allocated by:");
+        // Other threads may just now allocate and free.
+        left = left.saturating_sub(most as usize);
+        say_count(report, most as usize, item_size, " allocated by:");
         frames(report, User { thread: 0, stack: Stack::numbered(place) });
     }
     if left != 0 {
-        say_count(report, left, pages.item_size, " allocated elsewhere");
+        say_count(report, left, item_size, " allocated elsewhere");
     }
     // SAFETY: the reservation is used no more.
     unsafe { os::release(counts.as_mut_ptr().cast(), bytes) };

@@ -129,7 +129,7 @@ pub fn records(_: Kept) -> Records<'static> {
 
 /// Adds nothing to a report.
 #[inline(always)]
-pub fn places(_: &Report, _: Kept) {}
+pub fn places(_: &Report, _: &ParentPool, _: Kept) {}
 
 /// Reports nothing.
 #[inline(always)]

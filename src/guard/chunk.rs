@@ -173,17 +173,13 @@ impl GuardChunk {
         }
     }
 
-    /// Calls `each` with every slot that was ever used.
+    /// A slot that was ever used, by its number; none if there is no such.
     ///
     /// # Safety
     /// The lock of the guards is held.
-    pub unsafe fn for_each_slot(chunk: *mut GuardChunk, mut each: impl FnMut(*mut Slot)) {
+    pub unsafe fn used_slot<'a>(chunk: *const GuardChunk, index: usize) -> Option<&'a Slot> {
         // SAFETY: the caller's promise.
-        unsafe {
-            for index in 0..(*chunk).slots_used as usize {
-                each((&raw mut (*chunk).slots).cast::<Slot>().add(index));
-            }
-        }
+        unsafe { (index < (*chunk).slots_used as usize).then(|| &(&(*chunk).slots)[index]) }
     }
 
     /// The slot that an address lies in, or whose guard page; none if it lies in the header or behind the last.

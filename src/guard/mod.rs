@@ -29,6 +29,8 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::chunk::LIMBO;
+use crate::debug::access::PoolOf;
 use crate::debug::explain::tell;
 use crate::debug::table::User;
 use crate::geometry::{CHUNK, stride};
@@ -36,6 +38,7 @@ use crate::line::Text;
 use crate::os::{self, Access};
 use crate::parent::ParentPool;
 use crate::report::{self, Report};
+use crate::stats::PoolKey;
 use crate::sync::{Guard, Mutex};
 use chunk::{CLASSES, FREED, GuardChunk, LIVE, Slot, class_of, class_of_slot, slot_bytes};
 
@@ -350,35 +353,79 @@ impl Damage {
 
 /// Forgets that a pool which goes, or went without a word, had objects: they stay, and are nobody's.
 pub fn forget(parent: usize) {
-    for_each_live(parent, |slot| slot.parent.store(0, Relaxed));
+    for object in live_objects().filter(|object| object.pool.0 == parent) {
+        // SAFETY: the lock is held, and slots stay.
+        unsafe { (*object.slot).parent.store(0, Relaxed) };
+    }
 }
 
-/// How many objects of a pool callers have. Takes time in proportion to all slots.
-pub fn count_live(parent: usize) -> usize {
-    let mut count = 0;
-    for_each_live(parent, |_| count += 1);
-    count
+/// How many objects of a pool callers have, and the bytes of their pages. Takes time in proportion to all slots.
+pub fn live(parent: usize) -> (usize, usize) {
+    let objects = live_objects().filter(|object| object.pool.0 == parent);
+    objects.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.bytes))
 }
 
-/// Calls `each` with the slot of every object of a pool that a caller has.
-pub fn for_each_live(parent: usize, mut each: impl FnMut(&Slot)) {
+/// The objects that callers have. For as long as this exists, none is allocated or freed.
+#[inline(never)]
+pub fn live_objects() -> LiveObjects {
     // Relaxed: whoever asks of a pool is ordered with those who allocate from it.
     if LIVE_OBJECTS.load(Relaxed) == 0 {
-        return;
+        return LiveObjects { chunk: ptr::null_mut(), index: 0, _guards: None };
     }
-    let _guards = GUARDS.lock();
-    let mut chunk = CHUNKS.load(Relaxed);
-    while !chunk.is_null() {
-        // SAFETY: chunks in the list stay, and the lock is held.
-        unsafe {
-            GuardChunk::for_each_slot(chunk, |slot| {
-                if (*slot).state.load(Relaxed) == LIVE && (*slot).parent.load(Relaxed) == parent {
-                    each(&*slot);
+    let guards = GUARDS.lock();
+    LiveObjects { chunk: CHUNKS.load(Relaxed), index: 0, _guards: Some(guards) }
+}
+
+/// See [`live_objects`].
+pub struct LiveObjects {
+    chunk: *mut GuardChunk,
+    index: usize,
+    _guards: Option<Guard<'static, State>>,
+}
+
+/// An object that a caller has.
+pub struct LiveObject {
+    /// Its pool.
+    pub pool: PoolKey,
+    /// Bytes of its pages.
+    pub bytes: usize,
+    /// The number of the stack that it was allocated from.
+    pub stack: usize,
+    slot: *const Slot,
+}
+
+impl Iterator for LiveObjects {
+    type Item = LiveObject;
+
+    #[inline(never)]
+    fn next(&mut self) -> Option<LiveObject> {
+        while !self.chunk.is_null() {
+            // SAFETY: chunks in the list stay, and the lock is held.
+            unsafe {
+                let Some(slot) = GuardChunk::used_slot(self.chunk, self.index) else {
+                    (self.chunk, self.index) = ((*self.chunk).next, 0);
+                    continue;
+                };
+                self.index += 1;
+                if slot.state.load(Relaxed) == LIVE {
+                    let PoolOf { parent, item_size, num_items } = slot.pool();
+                    return Some(LiveObject {
+                        pool: (if parent == 0 { LIMBO } else { parent }, item_size, num_items),
+                        bytes: slot.object_pages(),
+                        stack: slot.allocated.user().stack.number(),
+                        slot,
+                    });
                 }
-            });
-            chunk = (*chunk).next;
+            }
         }
+        None
     }
+}
+
+/// Whether a thread, which may be this one, is just at it.
+pub fn is_locked() -> bool {
+    // SAFETY: the state is reached through this lock only.
+    unsafe { Guard::try_lock(&GUARDS.mutex, GUARDS.state.get()) }.is_none()
 }
 
 /// The chunk that an address lies in, or null. Takes no lock.

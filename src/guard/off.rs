@@ -1,6 +1,7 @@
 //! The library without guarded objects: none is ever made, and no code of it is left.
 
 use crate::parent::ParentPool;
+use crate::stats::PoolKey;
 
 /// There is no object to free.
 pub fn free(_function: &str, _object: *mut u8) {}
@@ -17,8 +18,28 @@ pub unsafe fn pool_of(_object: *mut u8) -> usize {
 pub fn forget(_parent: usize) {}
 
 /// No pool has any.
-pub fn count_live(_parent: usize) -> usize {
-    0
+pub fn live(_parent: usize) -> (usize, usize) {
+    (0, 0)
+}
+
+/// There is none.
+pub fn live_objects() -> impl Iterator<Item = LiveObject> {
+    core::iter::empty()
+}
+
+/// What there is none of.
+pub struct LiveObject {
+    /// Its pool.
+    pub pool: PoolKey,
+    /// Bytes of its pages.
+    pub bytes: usize,
+    /// The number of the stack that it was allocated from.
+    pub stack: usize,
+}
+
+/// There is no lock.
+pub fn is_locked() -> bool {
+    false
 }
 
 /// There is no lock.

@@ -36,7 +36,7 @@ use crate::names::{self, Name};
 use crate::os;
 use crate::report::Misuse;
 use crate::slab::Slab;
-use crate::stats::{self, HeapNumbers, PoolNumbers};
+use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
 use crate::sync::{Guard, Mutex, rank};
 use crate::tools;
@@ -275,11 +275,6 @@ impl Heap {
     /// Calls `look` with the heap locked.
     pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock())
-    }
-
-    /// The numbers of the first pool behind `after`; see [`stats::next_pool`].
-    pub fn next_pool(&self, after: Option<(usize, u32, u32)>) -> Option<PoolNumbers> {
-        self.with_state(|state| stats::next_pool(state, after))
     }
 
     /// The numbers of the heap. Takes time in proportion to all slabs.
