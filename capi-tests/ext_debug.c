@@ -956,6 +956,58 @@ words_for_no_pool_hold_for_those_to_come_besides_slab_debug(void **state)
    assert_string_equal(process.said, "");
 }
 
+/* Memory */
+
+static void
+give_back_body(void *arg)
+{
+   enum { large = 5 << 20, small = 96, many = 1000 };
+   static void *objects[many];
+   size_t before;
+   int i;
+
+   MUST(setenv("SLAB_DEBUG", (const char *)arg, 1) == 0);
+   slab_create_parent(&parent, large, 1);
+   slab_create_child(&child, &parent);
+   for (i = 0; i < 3; i++)
+      objects[i] = allocate();
+   MUST(stats_of(&parent).bytes_held >= 3 * (size_t)large);
+   before = os_bytes_held();
+   for (i = 0; i < 3; i++)
+      slab_free(&child, objects[i]);
+   MUST(stats_of(&parent).bytes_held == 0);
+   MUST(before - os_bytes_held() >= 3 * (size_t)large);
+   must_end_well();
+
+   slab_create_parent(&parent, small, hint);
+   slab_create_child(&child, &parent);
+   for (i = 0; i < many; i++)
+      objects[i] = allocate();
+   for (i = 0; i < many; i++)
+      slab_free(&child, objects[i]);
+   MUST(stats_of(&parent).bytes_held == stats_of(&parent).slab_bytes);
+   slab_destroy_child(&child);
+   MUST(stats_of(&parent).bytes_held == 0);
+   slab_destroy_parent(&parent);
+}
+
+static void
+a_pool_in_use_keeps_one_empty_slab_and_none_of_large_objects(void **state)
+{
+   static const char *const words[] = {"checks", "redzone,poison,users,leaks"};
+   struct child_process process;
+   size_t i;
+
+   (void)state;
+   for (i = 0; i < 2; i++) {
+      char modes[50];
+
+      strcpy(modes, words[i]);
+      assert_true(child_run(&process, give_back_body, modes));
+      assert_string_equal(process.said, "");
+   }
+}
+
 int
 main(void)
 {
@@ -974,6 +1026,7 @@ main(void)
       cmocka_unit_test(objects_that_wait_are_handed_out_when_memory_runs_out),
       cmocka_unit_test(objects_out_at_destroy_are_grouped_by_where_they_were_allocated),
       cmocka_unit_test(objects_out_at_exit_are_reported),
+      cmocka_unit_test(a_pool_in_use_keeps_one_empty_slab_and_none_of_large_objects),
       cmocka_unit_test(patterns_choose_pools_by_size_hint_and_name),
       cmocka_unit_test(words_hold_for_the_pools_of_their_group_only),
       cmocka_unit_test(a_name_given_after_the_first_allocation_changes_no_mode),

@@ -380,7 +380,8 @@ impl Shared {
         let (left, result) = unsafe {
             match owner(object) {
                 Owner::Parent(address) if address == (&raw const *parent).addr() => {
-                    let keep_spare = self.holders != 0;
+                    // A slab of a large object is as large as that. (Without modes no pool of such has holders.)
+                    let keep_spare = self.holders != 0 && !parent.geometry.is_large();
                     let put = self.slabs.put(slab_of(object), rounds, keep_spare, surplus);
                     match put {
                         (left, Ok(())) => (left, Ok(())),
