@@ -46,6 +46,7 @@ extern "C" fn at_unload() {
     }
     trace::at_unload();
     guard::at_unload();
+    debug::at_unload();
     HEAP.release_free_memory();
 }
 

@@ -1,8 +1,8 @@
 //! What is kept of a pool and its objects in the modes `users`, `quarantine` and `leaks`.
 //!
 //! A ledger has memory of its own, so that it outlives a pool whose memory goes without a word: it is then
-//! found by the pool's address, when a pool is created there or the program ends. Ledgers are never given back,
-//! but taken for the next pool.
+//! found by the pool's address, when a pool is created there or the program ends. A ledger that is given up is taken for
+//! the next pool. Those that are no pool's go when the library is unloaded; from then on no pool gets one.
 //!
 //! | field | written | read |
 //! |---|---|---|
@@ -17,6 +17,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::Modes;
+use super::gate::Gate;
 use super::table::{Record, State, Table, User};
 use crate::geometry::PAGE;
 use crate::os;
@@ -57,11 +58,15 @@ pub struct Pages {
 // Acquire and release: a ledger that is found in the list is initialised.
 static LEDGERS: AtomicPtr<Ledger> = AtomicPtr::new(ptr::null_mut());
 
+/// What all who walk the list, or add to it, are inside of.
+static GATE: Gate = Gate::open();
+
 impl Ledger {
     /// Calls `each` with all ledgers until it returns true, and returns that one.
     fn search(mut each: impl FnMut(&'static Ledger) -> bool) -> Option<&'static Ledger> {
+        let _stay = GATE.enter()?;
         let mut ledger = LEDGERS.load(Ordering::Acquire);
-        // SAFETY: ledgers are never given back.
+        // SAFETY: the list goes only when nobody is inside the gate, and a ledger of a pool does not go at all.
         while let Some(one) = unsafe { ledger.as_ref() } {
             if each(one) {
                 return Some(one);
@@ -111,7 +116,8 @@ impl Ledger {
     }
 
     fn new(parent: usize) -> Option<&'static Ledger> {
-        let new: *mut Ledger = os::reserve(PAGE, PAGE).cast();
+        let _stay = GATE.enter()?;
+        let new: *mut Ledger = os::reserve(bytes(), PAGE).cast();
         if new.is_null() {
             return None;
         }
@@ -132,14 +138,35 @@ impl Ledger {
         }
     }
 
-    /// Gives the ledger up.
+    /// Gives back those that are no pool's: when the library is unloaded.
+    pub fn at_unload() {
+        if !GATE.shut() {
+            return;
+        }
+        // Relaxed: the gate orders it with all who were inside.
+        let mut ledger = LEDGERS.swap(ptr::null_mut(), Ordering::Relaxed);
+        while !ledger.is_null() {
+            // SAFETY: the list is this call's. One that is no pool's was given up, which was the last use of it.
+            unsafe {
+                let next = (*ledger).next;
+                // Acquire: what was done before it was given up.
+                if (*ledger).parent.load(Ordering::Acquire) == 0 {
+                    (*ledger).mutex.destroy();
+                    os::release(ledger.cast(), bytes());
+                }
+                ledger = next;
+            }
+        }
+    }
+
+    /// Gives the ledger up, and does not touch it any more.
     pub fn close(&self) {
         let mut pages = self.lock();
         pages.table.clear();
         *pages = Pages::EMPTY;
         drop(pages);
-        // Relaxed: see `open`.
-        self.parent.store(0, Ordering::Relaxed);
+        // Release: see `at_unload`.
+        self.parent.store(0, Ordering::Release);
     }
 
     /// Locks the ledger.
@@ -154,6 +181,11 @@ impl Ledger {
         // SAFETY: as in `lock`.
         unsafe { Guard::try_lock(&self.mutex, self.pages.get()) }
     }
+}
+
+/// Bytes of a ledger, in whole pages.
+fn bytes() -> usize {
+    size_of::<Ledger>().next_multiple_of(os::page_size())
 }
 
 impl Pages {

@@ -11,6 +11,7 @@
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
 //! | `fill` | redzones, and what free objects are filled with |
+//! | `gate` | what threads may be inside of until the library is unloaded |
 //! | `ledger`, `table` | what is kept of a pool, and of each object |
 //! | `stack`, `stacks` | call stacks: taking one, and keeping each once |
 //! | `access` | what is said of an access that a protected page or a tool has found |
@@ -30,6 +31,7 @@ mod choice;
 mod entry;
 pub mod explain;
 mod fill;
+mod gate;
 mod layout;
 mod leaks;
 pub mod ledger;
@@ -50,3 +52,9 @@ pub use layout::lead;
 pub use leaks::{at_end, places};
 pub use modes::{Modes, ModesWord};
 pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};
+
+/// Gives back what is kept of pools that are gone: when the library is unloaded.
+pub fn at_unload() {
+    ledger::Ledger::at_unload();
+    stacks::at_unload();
+}

@@ -134,6 +134,10 @@ pub fn places(_: &Report, _: &ParentPool, _: Kept) {}
 /// Reports nothing.
 #[inline(always)]
 pub fn at_end() {}
+
+/// Nothing is kept.
+#[inline(always)]
+pub fn at_unload() {}
 /// # Safety
 /// None is needed.
 #[inline(always)]

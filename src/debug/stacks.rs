@@ -3,11 +3,12 @@
 //! An arena of words that only grows, reserved when the first stack comes, and in front of it the heads of the
 //! chains of a hash table. An entry is `next, frames, frame...`; a [`Stack`] is the index of its first word. An
 //! entry never changes once it is in its chain, so that no lock is needed. When the arena is full, further
-//! stacks are not kept.
+//! stacks are not kept, nor are any once the library is unloaded, with which the arena goes.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use super::gate::Gate;
 use super::stack::{FRAMES, capture};
 use crate::os;
 
@@ -23,6 +24,8 @@ const OWN_FRAMES: usize = 3;
 type Arena = [AtomicUsize; WORDS];
 
 static ARENA: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
+/// What all who use the arena are inside of.
+static GATE: Gate = Gate::open();
 static USED: AtomicUsize = AtomicUsize::new(CHAINS);
 
 /// A stack that is kept, or none.
@@ -46,6 +49,7 @@ impl Stack {
         if frames.is_empty() {
             return Stack::NONE;
         }
+        let Some(_stay) = GATE.enter() else { return Stack::NONE };
         let Some(arena) = arena() else { return Stack::NONE };
         let hash = frames.iter().fold(frames.len(), |hash, frame| {
             (hash ^ frame).wrapping_mul(0x9e37_79b1).rotate_left(13)
@@ -88,6 +92,7 @@ impl Stack {
 
     /// Calls `each` with the frames, innermost first.
     pub fn for_each_frame(self, mut each: impl FnMut(usize)) {
+        let Some(_stay) = GATE.enter() else { return };
         if let Some(arena) = arena().filter(|_| !self.is_none()) {
             // Relaxed: whoever has the stack got it through a lock, or from someone who did.
             let load = |index| word(arena, self.number() + index).load(Ordering::Relaxed);
@@ -135,7 +140,19 @@ fn find(arena: &Arena, first: usize, frames: &[usize]) -> Option<Stack> {
     None
 }
 
-/// All words; none if there is no memory.
+/// Gives all stacks up: when the library is unloaded.
+pub fn at_unload() {
+    if GATE.shut() {
+        // Relaxed: the gate orders it with all who were inside.
+        let words = ARENA.swap(ptr::null_mut(), Ordering::Relaxed);
+        if !words.is_null() {
+            // SAFETY: the reservation that `arena` made; nobody is inside the gate.
+            unsafe { os::release(words.cast(), BYTES) };
+        }
+    }
+}
+
+/// All words; none if there is no memory. The gate is entered.
 fn arena() -> Option<&'static Arena> {
     // Acquire: the words are used.
     let mut words = ARENA.load(Ordering::Acquire);
@@ -155,7 +172,7 @@ fn arena() -> Option<&'static Arena> {
             }
         };
     }
-    // SAFETY: so many words were reserved, and are never given back.
+    // SAFETY: so many words were reserved, and are given back only when nobody is inside the gate.
     Some(unsafe { &*words })
 }
 
