@@ -12,7 +12,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
 .PHONY: help build header demo measure install clean
-.PHONY: bench bench-quick bench-instructions bench-test
+.PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
@@ -52,6 +52,11 @@ bench-quick: $(library) ## The same in fewer and shorter rounds
 bench-instructions: $(library) ## Counts the instructions of each operation with valgrind
 	scripts/setup bench bench-instructions
 	cargo run --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench -- --instructions $(BENCH_FLAGS)
+
+bench-modes: $(library) ## Times the modes of SLAB_DEBUG and sampling against the library without, and counts instructions
+	scripts/setup bench bench-instructions
+	bench/modes
+	bench/modes --instructions
 
 bench-test: $(library) ## Formatting, lints and tests of the benchmark; the C tests on its baseline
 	scripts/setup test bench

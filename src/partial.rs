@@ -95,23 +95,33 @@ impl Slabs {
             // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
             unsafe {
                 let mut slab = self.fullest();
-                if !slab.is_null() {
-                    self.unfile(slab);
-                } else if !self.spare.is_null() {
+                let is_filed = !slab.is_null();
+                if !is_filed {
                     slab = core::mem::replace(&mut self.spare, ptr::null_mut());
-                } else {
-                    slab = make();
                     if slab.is_null() {
-                        break;
+                        slab = make();
+                        if slab.is_null() {
+                            break;
+                        }
+                        self.slabs += 1;
                     }
-                    self.slabs += 1;
                 }
                 left -= (*slab).take(&mut rounds[..left]);
-                self.file(slab);
+                let used = (*slab).used() as usize;
+                // Full is four quarters.
+                let next_quarter = ((*slab).list as usize + 1) * (*slab).capacity() as usize;
+                if !is_filed || used * QUARTERS >= next_quarter {
+                    if is_filed {
+                        self.unfile(slab);
+                    }
+                    self.file(slab);
+                }
             }
         }
         let taken = rounds.len() - left;
-        rounds.copy_within(left.., 0);
+        if left != 0 {
+            rounds.copy_within(left.., 0);
+        }
         self.out += taken;
         self.peak = self.peak.max(self.out);
         taken

@@ -41,6 +41,14 @@ use crate::sync::Guard;
 use crate::tools;
 use crate::validate;
 
+/// The modes that have more to do with an object than its slab has.
+const BEYOND_THE_SLAB: Modes = Modes::REDZONE
+    .with(Modes::POISON)
+    .with(Modes::USERS)
+    .with(Modes::QUARANTINE)
+    .with(Modes::LEAKS)
+    .with(Modes::TOOLS);
+
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
 /// the child's, unless it is destroyed or was never created.
 ///
@@ -345,7 +353,7 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
         if slot.is_null() && let_all_go(FUNCTION, parent, &mut shared, &mut surplus) {
             slot = shared.take_one(parent);
         }
-        if !slot.is_null() {
+        if !slot.is_null() && parent.modes.get().has_any(BEYOND_THE_SLAB) {
             let ledger = shared.kept;
             let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
             mend(FUNCTION, parent, slot, true, now, record.as_ref());
@@ -413,6 +421,11 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
         if foreign {
             shared.count_foreign_free();
         }
+        if !modes.has_any(BEYOND_THE_SLAB) {
+            // It says itself what is wrong.
+            shared.put_own(parent, function, &[slot], &mut surplus);
+            return leave(parent, shared, surplus);
+        }
         let ledger = shared.kept;
         let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
         let waits = record.is_some_and(|record| record.state == State::Waiting);
@@ -446,18 +459,21 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
 #[inline(never)]
 fn leave(parent: &ParentPool, shared: Guard<'_, Shared>, mut surplus: Surplus) {
     drop(shared);
-    HEAP.take_back(&mut surplus);
+    if !surplus.is_empty() {
+        HEAP.take_back(&mut surplus);
+    }
     validate::after_slow_path(parent);
 }
 
 /// Who makes this call, if the pool's modes ask for it. No lock is held.
-#[inline(never)]
+#[inline]
 fn this_call(parent: &ParentPool) -> User {
-    if parent.modes.get().has(Modes::USERS) {
-        User { thread: os::thread_id(), stack: Stack::here() }
-    } else {
-        User::NONE
-    }
+    if parent.modes.get().has(Modes::USERS) { here() } else { User::NONE }
+}
+
+#[inline(never)]
+fn here() -> User {
+    User { thread: os::thread_id(), stack: Stack::here() }
 }
 
 /// The slot as bytes.
@@ -512,6 +528,9 @@ unsafe fn mend(
     now: User,
     record: Option<&Record>,
 ) {
+    if !parent.modes.get().has_any(Modes::REDZONE.with(Modes::POISON)) {
+        return;
+    }
     // SAFETY: the caller's promise.
     unsafe {
         if damage(function, parent, slot, free, now, record) {
@@ -566,7 +585,11 @@ unsafe fn count(shared: &mut Shared, child: *mut ChildPool) {
     }
 }
 
+#[inline]
 fn lead_of(parent: &ParentPool) -> usize {
+    if !parent.modes.get().has_any(Modes::REDZONE.with(Modes::TOOLS)) {
+        return 0;
+    }
     lead(parent.item_size, parent.geometry.stride)
 }
 
