@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* The modes users and leaks: who had an object, and what is out at the end. */
+#include "child_process.h"
+#include "cmocka_case.h"
+#include "debugged_pool.h"
+#include "must.h"
+#include "slab.h"
+#include "slab_ext.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The part of the last report from the line that begins so; it ends before the next line that is no stack frame. */
+static void
+must_have_stack(const char *begin, pthread_t thread)
+{
+   char words[200];
+   const char *found, *line;
+   int own = 0, frames = 0;
+   size_t length;
+
+   snprintf(words, sizeof(words), "\n  %s by thread 0x%lx:\n", begin, (unsigned long)thread);
+   found = strstr(heard.text, words);
+   if (!found)
+      fprintf(stderr, "not \"%s\", but:\n%s\n", words, heard.text);
+   MUST(found);
+   snprintf(words, sizeof(words), "    %s+0x", program_invocation_short_name);
+   length = strlen(words);
+   for (line = strchr(found + 1, '\n') + 1; strncmp(line, "    ", 4) == 0; line = strchr(line, '\n') + 1) {
+      own += strncmp(line, words, length) == 0;
+      frames++;
+   }
+   MUST(frames >= own && (own > 0 || !has_stacks));
+}
+
+static void *
+allocate_here(void *arg)
+{
+   (void)arg;
+   return allocate();
+}
+
+static void
+free_twice_as_users(void)
+{
+   pthread_t other;
+   void *object;
+
+   MUST(pthread_create(&other, NULL, allocate_here, NULL) == 0);
+   MUST(pthread_join(other, &object) == 0);
+   slab_free(&child, object);
+   must_be_quiet();
+   slab_free(&child, object);
+   must_have_stack("this call is", pthread_self());
+   must_have_stack("allocated", other);
+   must_have_stack("freed", pthread_self());
+   must_hear(1, ": %p: double free\n  this call is by thread", object);
+
+   object = allocate();
+   ((char *)object)[size] = 1;
+   slab_free(&child, object);
+   must_have_stack("allocated", pthread_self());
+   MUST(!strstr(heard.text, "  freed by"));
+   must_hear(1, ": %p: overrun: 0x1 at offset 96\n", object);
+   must_end_well();
+}
+
+static void
+reports_tell_who_allocated_and_who_freed(void **state)
+{
+   (void)state;
+   run_debugged("checks,redzone,users", free_twice_as_users);
+}
+
+__attribute__((noinline)) static void
+leave(int count)
+{
+   volatile int left;
+
+   for (left = count; left > 0; left--)
+      allocate();
+}
+
+static void
+leak(void)
+{
+   const char *more, *less;
+
+   leave(3);
+   slab_free(&child, allocate());
+   leave(5);
+   slab_destroy_child(&child);
+   must_be_quiet();
+   slab_destroy_parent(&parent);
+   if (!has_stacks) {
+      must_hear(1, "pool queries 96x64 at %p: 8 objects are still out\n", (void *)&parent);
+      return;
+   }
+   more = strstr(heard.text, "\n  5 objects, 480 bytes, allocated by:\n    ");
+   less = strstr(heard.text, "\n  3 objects, 288 bytes, allocated by:\n    ");
+   if (!more || !less)
+      fprintf(stderr, "%s\n", heard.text);
+   MUST(more && less && more < less);
+   MUST(strstr(more, program_invocation_short_name) < less);
+   MUST(strstr(less, program_invocation_short_name));
+   must_hear(1, "mesa-slab: slab_destroy_parent: pool queries 96x64 at %p: 8 objects are still out\n", (void *)&parent);
+}
+
+static void
+objects_out_at_destroy_are_grouped_by_where_they_were_allocated(void **state)
+{
+   (void)state;
+   run_debugged("leaks,users", leak);
+}
+
+static void
+leak_until_exit(void)
+{
+   slab_set_report_handler(NULL, NULL);
+   leave(2);
+   /* The library's last words are said after the program's own. */
+   exit(0);
+}
+
+static void
+objects_out_at_exit_are_reported(void **state)
+{
+   struct run run = {"leaks,users", false, leak_until_exit};
+   struct child_process process;
+   int i;
+
+   (void)state;
+   for (i = 0; i < 2; i++, run.by_function = true) {
+      assert_true(child_run(&process, run_body, &run));
+      assert_ptr_equal(strstr(process.said, "mesa-slab: exit: pool queries 96x64 at 0x"), process.said);
+      assert_non_null(strstr(process.said, ": 2 objects are still out\n"));
+      if (has_stacks)
+         assert_non_null(strstr(process.said, "out\n  2 objects, 192 bytes, allocated by:\n    "));
+      assert_null(strstr(process.said + 1, "mesa-slab: "));
+   }
+}
+
+int
+main(void)
+{
+   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(reports_tell_who_allocated_and_who_freed),
+      cmocka_unit_test(objects_out_at_destroy_are_grouped_by_where_they_were_allocated),
+      cmocka_unit_test(objects_out_at_exit_are_reported),
+   };
+
+   return cmocka_run_group_tests(tests, NULL, NULL);
+}
