@@ -239,8 +239,10 @@ impl Buddy {
         self.nodes[page].order_plus_1 = 0;
     }
 
-    /// Checks every invariant of the file's head, and calls `problem` with what does not hold.
-    pub fn validate(&self, problem: &mut dyn FnMut(&'static str)) {
+    /// Checks every invariant of the file's head, and calls `problem` with the address of the chunk and what does
+    /// not hold.
+    pub fn validate(&self, chunk: usize, problem: &mut dyn FnMut(usize, &'static str)) {
+        let mut problem = |words| problem(chunk, words);
         let mut free = [0u64; PAGES / 64];
         let (mut free_pages, mut dirty_pages) = (0, 0);
         for state in 0..2 {
@@ -307,7 +309,7 @@ mod tests {
     }
 
     fn validate(buddy: &Buddy) {
-        buddy.validate(&mut |problem| panic!("{problem}"));
+        buddy.validate(0, &mut |_, problem| panic!("{problem}"));
     }
 
     #[test]
@@ -428,7 +430,7 @@ mod tests {
         validate(&buddy);
         damage(&mut buddy);
         let mut problems = Vec::new();
-        buddy.validate(&mut |problem| problems.push(problem));
+        buddy.validate(0, &mut |_, problem| problems.push(problem));
         problems
     }
 

@@ -111,6 +111,7 @@ pub unsafe fn owner_of(object: *mut u8) -> usize {
 ///
 /// # Safety
 /// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
+#[inline(never)]
 pub unsafe fn owner_if_any(address: *mut u8) -> usize {
     // SAFETY: the caller's promise.
     if registry::has(address.addr()) { unsafe { owner_of(address) } } else { FREE }
@@ -120,7 +121,7 @@ pub unsafe fn owner_if_any(address: *mut u8) -> usize {
 ///
 /// # Safety
 /// The address is in a page whose owner word is not [`FREE`].
-#[inline]
+#[inline(never)]
 pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
     let chunk = chunk_of(object);
     // SAFETY: the caller's promise: the slot was written when the slab was made.
@@ -180,7 +181,8 @@ impl Chunk {
         // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
         unsafe {
             let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
-            Chunk::for_each_slab(chunk, &mut |slab| {
+            let mut slab = Chunk::slab_behind(chunk, ptr::null_mut());
+            while !slab.is_null() {
                 slabs += 1;
                 let first = (*slab).first_page();
                 let owner = (&(*chunk).owners)[first].load(Relaxed);
@@ -195,7 +197,8 @@ impl Chunk {
                 if first < HEADER_PAGES || (*slab).first_page() != first {
                     problem(slab.addr(), "a slab is out of place");
                 }
-            });
+                slab = Chunk::slab_behind(chunk, slab);
+            }
             let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
             if owned != looked_up {
                 problem(chunk.addr(), "a page has an owner and is in no slab");
@@ -206,7 +209,7 @@ impl Chunk {
                 }
                 return;
             }
-            (*chunk).buddy.validate(&mut |words| problem(chunk.addr(), words));
+            (*chunk).buddy.validate(chunk.addr(), problem);
             let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
             if slab_pages + free_pages != PAGES - HEADER_PAGES {
                 problem(chunk.addr(), "a page is neither in a slab nor free");
@@ -335,21 +338,25 @@ impl Chunk {
         }
     }
 
-    /// Calls `each` with every slab of the chunk. `each` may close the slab it is given.
+    /// The slab behind another one of the chunk, or the first one behind null; null behind the last one.
     ///
     /// # Safety
     /// The heap's lock is held.
-    pub unsafe fn for_each_slab(chunk: *mut Chunk, each: &mut dyn FnMut(*mut Slab)) {
-        for word in 0..SLOTS.div_ceil(64) {
-            // SAFETY: the caller's promise.
-            let mut used = unsafe { (*chunk).slots_used[word] };
-            while used != 0 {
-                let slot = word * 64 + used.trailing_zeros() as usize;
-                used &= used - 1;
-                // SAFETY: a descriptor in use is one of the chunk's.
-                each(unsafe { (&raw mut (*chunk).slabs).cast::<Slab>().add(slot) });
+    #[inline(never)]
+    pub unsafe fn slab_behind(chunk: *mut Chunk, slab: *mut Slab) -> *mut Slab {
+        // SAFETY: the caller's promise; a descriptor in use is one of the chunk's.
+        unsafe {
+            let slabs = (&raw mut (*chunk).slabs).cast::<Slab>();
+            let mut slot = if slab.is_null() { 0 } else { slab.offset_from(slabs) as usize + 1 };
+            while let Some(word) = (&(*chunk).slots_used).get(slot / 64) {
+                let used = word >> (slot % 64);
+                if used != 0 {
+                    return slabs.add(slot + used.trailing_zeros() as usize);
+                }
+                slot = (slot / 64 + 1) * 64;
             }
         }
+        ptr::null_mut()
     }
 }
 

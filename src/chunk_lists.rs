@@ -136,15 +136,28 @@ impl ChunkLists {
         }
     }
 
-    /// Calls `each` with every chunk.
-    pub fn for_each(&self, each: &mut dyn FnMut(*mut Chunk)) {
-        for mut chunk in self.first {
-            while !chunk.is_null() {
-                each(chunk);
-                // SAFETY: the chunks here belong to the lock that is held.
-                chunk = unsafe { (*chunk).next };
-            }
+    /// Every chunk. The lists must stay as they are meanwhile.
+    pub fn iter(&self) -> impl Iterator<Item = *mut Chunk> {
+        let mut chunk = ptr::null_mut();
+        core::iter::from_fn(move || {
+            chunk = self.behind(chunk);
+            (!chunk.is_null()).then_some(chunk)
+        })
+    }
+
+    /// The chunk behind another one, or the first one behind null; null behind the last one.
+    #[inline(never)]
+    pub fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
+        let (mut next, mut list) = (ptr::null_mut(), 0);
+        if !chunk.is_null() {
+            // SAFETY: the chunks here belong to the lock that is held.
+            (next, list) = unsafe { ((*chunk).next, (*chunk).list as usize + 1) };
         }
+        while next.is_null() && list < LISTS {
+            next = self.first[list];
+            list += 1;
+        }
+        next
     }
 }
 

@@ -14,6 +14,7 @@ impl<const BYTES: usize> Line<BYTES> {
     pub const EMPTY: Self = Line { text: [0; BYTES], length: 0 };
 
     /// The text.
+    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         &self.text[..self.length]
     }

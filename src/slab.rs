@@ -105,6 +105,7 @@ impl Slab {
     }
 
     /// Bytes of the run.
+    #[inline(never)]
     pub fn bytes(&self) -> usize {
         if self.order == LARGE {
             (self.stride as usize).next_multiple_of(PAGE)

@@ -129,7 +129,7 @@ impl PoolNumbers {
 pub fn next_pool(after: Option<PoolKey>) -> Option<PoolNumbers> {
     let mut first = First { after, found: None };
     HEAP.with_state(|state| {
-        state.for_each_object_slab(&mut |slab| {
+        for slab in state.object_slabs() {
             // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
             // `used`, which is atomic.
             let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
@@ -137,7 +137,7 @@ pub fn next_pool(after: Option<PoolKey>) -> Option<PoolNumbers> {
             if let Some(pool) = first.pool((owner, item_size, num_items)) {
                 pool.count(slab);
             }
-        });
+        }
     });
     for object in guard::live_objects() {
         if let Some(pool) = first.pool(object.pool) {

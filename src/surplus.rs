@@ -81,6 +81,7 @@ impl Surplus {
     ///
     /// # Safety
     /// It is not none, of this mask, and nobody else uses it.
+    #[inline(never)]
     pub unsafe fn add_magazine(&mut self, magazine: Magazine, mask: usize) {
         self.block_bytes += mask + 1;
         // SAFETY: the caller's promise.

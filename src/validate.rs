@@ -137,15 +137,14 @@ fn check_slabs(
 ) {
     let address = (&raw const *parent).addr();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
-    state.for_each_slab(&mut |slab, owner| {
-        if owner != address {
-            return;
+    for slab in state.slabs() {
+        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it; of others
+        // only that is read which is constant.
+        if unsafe { owner_of((*slab).base()) != address || (*slab).list == LEAVING } {
+            continue;
         }
-        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it.
+        // SAFETY: as above.
         let slab = unsafe { &*slab };
-        if slab.list == LEAVING {
-            return;
-        }
         slabs += 1;
         not_full += usize::from(!slab.is_full());
         out += slab.used() as usize;
@@ -157,7 +156,7 @@ fn check_slabs(
             // SAFETY: the slab is this pool's, whose lock is held.
             problems.count += unsafe { debug::check_slab(FUNCTION, parent, slab, records) };
         }
-    });
+    }
     problems.check(slabs == shared.slabs().count() as usize, address, "wrong number of slabs");
     problems.check(not_full == listed, address, "slab with free objects on no list");
     problems.check(out == shared.slabs().out(), address, "wrong number of objects out");
@@ -170,12 +169,14 @@ fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
 
 /// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
 fn check_heap(state: &State, problems: &mut Problems<'_>) {
-    state.for_each_slab(&mut |slab, owner| {
-        if owner == MAGAZINES {
-            // SAFETY: slabs of magazine blocks belong to the heap's lock.
-            check_bitmap(unsafe { &*slab }, problems);
+    for slab in state.slabs() {
+        // SAFETY: slabs of magazine blocks belong to the heap's lock.
+        unsafe {
+            if owner_of((*slab).base()) == MAGAZINES {
+                check_bitmap(&*slab, problems);
+            }
         }
-    });
+    }
     state.validate(&mut |address, words| problems.add(address, words));
 }
 

@@ -238,6 +238,7 @@ impl Pages {
     }
 
     /// The record of a slot.
+    #[inline(never)]
     pub fn record(&self, slot: usize) -> Option<Record> {
         self.table.find(slot).copied()
     }

@@ -167,26 +167,23 @@ impl Heap {
         let mut empty = Surplus::EMPTY;
         let mut state = self.lock();
         state.forget(parent, now, &mut unused);
-        let mut disown = |slab: *mut Slab| {
-            // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
-            unsafe {
-                if owner_of((*slab).base()) != parent {
-                    // Another parent's.
-                } else if (*slab).is_empty() {
-                    empty.add_slab(slab);
-                } else {
-                    KNOWN.remove(parent);
-                    Chunk::set_owner(slab, LIMBO);
+        if !KNOWN.nothing_of(parent) {
+            for slab in state.slabs() {
+                // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
+                unsafe {
+                    if owner_of((*slab).base()) != parent {
+                        // Another parent's.
+                    } else if (*slab).is_empty() {
+                        empty.add_slab(slab);
+                    } else {
+                        KNOWN.remove(parent);
+                        Chunk::set_owner(slab, LIMBO);
+                    }
                 }
             }
-        };
-        // SAFETY: the heap's lock is held. What is in the surplus is nobody else's.
-        unsafe {
-            if !KNOWN.nothing_of(parent) {
-                state.chunks.for_each(&mut |chunk| Chunk::for_each_slab(chunk, &mut disown));
-            }
-            state.absorb(&mut empty, now, &mut unused);
         }
+        // SAFETY: what is in the surplus is nobody else's.
+        unsafe { state.absorb(&mut empty, now, &mut unused) }
         self.decay(state, now, unused);
     }
 

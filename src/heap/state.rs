@@ -7,7 +7,7 @@ use core::ptr;
 use super::kit::Parking;
 use super::known::KNOWN;
 use crate::buddy::Buddy;
-use crate::chunk::{Chunk, FREE, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
+use crate::chunk::{Chunk, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
 use crate::chunk_lists::{ChunkLists, RELEASED};
 use crate::decay::Decay;
 use crate::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
@@ -238,25 +238,39 @@ impl State {
         }
     }
 
-    /// Calls `each` with every slab of objects, limbo included.
-    pub fn for_each_object_slab(&self, each: &mut dyn FnMut(*mut Slab)) {
-        self.for_each_slab(&mut |slab, owner| {
-            if owner != MAGAZINES && owner != PARKED {
-                each(slab);
-            }
-        });
+    /// Every slab of objects, limbo included. The lists of chunks must stay as they are meanwhile.
+    pub fn object_slabs(&self) -> impl Iterator<Item = *mut Slab> {
+        // SAFETY: a slab in use is in a chunk.
+        self.slabs()
+            .filter(|slab| !matches!(unsafe { owner_of((**slab).base()) }, MAGAZINES | PARKED))
     }
 
-    /// Calls `each` with every slab and its owner word.
-    pub fn for_each_slab(&self, each: &mut dyn FnMut(*mut Slab, usize)) {
-        // SAFETY: the heap's lock is held, and a slab in use has an owner.
-        self.chunks.for_each(&mut |chunk| unsafe {
-            Chunk::for_each_slab(chunk, &mut |slab| {
-                let owner = owner_of((*slab).base());
-                debug_assert!(owner != FREE);
-                each(slab, owner);
-            });
-        });
+    /// Every slab, likewise.
+    pub fn slabs(&self) -> impl Iterator<Item = *mut Slab> {
+        let mut slab = ptr::null_mut();
+        core::iter::from_fn(move || {
+            slab = self.slab_behind(slab);
+            (!slab.is_null()).then_some(slab)
+        })
+    }
+
+    /// The slab behind another one, or the first one behind null; null behind the last one.
+    #[inline(never)]
+    fn slab_behind(&self, mut slab: *mut Slab) -> *mut Slab {
+        let mut chunk = chunk_of(slab.cast());
+        loop {
+            if !chunk.is_null() {
+                // SAFETY: the heap's lock is held.
+                slab = unsafe { Chunk::slab_behind(chunk, slab) };
+                if !slab.is_null() {
+                    return slab;
+                }
+            }
+            chunk = self.chunks.behind(chunk);
+            if chunk.is_null() {
+                return slab;
+            }
+        }
     }
 
     /// The name of a pool; empty if it has none.
@@ -268,10 +282,9 @@ impl State {
 
     /// Checks all invariants of the heap, and calls `problem` with an address and what does not hold there.
     pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
-        let (mut mapped, mut free_pages, mut dirty_pages, mut object_slabs) = (0, 0, 0, 0);
-        self.for_each_object_slab(&mut |_| object_slabs += 1);
+        let (mut mapped, mut free_pages, mut dirty_pages) = (0, 0, 0);
         self.chunks.validate(problem);
-        self.chunks.for_each(&mut |chunk| {
+        for chunk in self.chunks.iter() {
             // SAFETY: chunks on the lists exist, and the heap's lock is held.
             unsafe {
                 mapped += Chunk::bytes(chunk);
@@ -279,11 +292,11 @@ impl State {
                 dirty_pages += (*chunk).buddy.dirty_pages();
                 Chunk::validate(chunk, problem);
             }
-        });
+        }
         if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
             problem(0, "the heap's pages are miscounted");
         }
-        if object_slabs != self.object_slabs {
+        if self.object_slabs().count() != self.object_slabs {
             problem(0, "the heap's slabs are miscounted");
         }
     }
@@ -305,22 +318,24 @@ impl State {
             clean: (self.free_pages - self.dirty_pages) * PAGE,
             ..HeapNumbers::default()
         };
-        // SAFETY: the heap's lock is held.
-        self.for_each_slab(&mut |slab, owner| unsafe {
-            let bytes = if owner == MAGAZINES || owner == PARKED {
-                &mut numbers.magazine_slabs
+        for slab in self.slabs() {
+            // SAFETY: the heap's lock is held; only what is constant is read.
+            let (owner, bytes) = unsafe { (owner_of((*slab).base()), (*slab).bytes()) };
+            if owner == MAGAZINES || owner == PARKED {
+                numbers.magazine_slabs += bytes;
             } else {
-                &mut numbers.object_slabs
-            };
-            *bytes += (*slab).bytes();
-        });
-        // SAFETY: the heap's lock is held.
-        self.chunks.for_each(&mut |chunk| unsafe {
+                numbers.object_slabs += bytes;
+            }
+        }
+        for chunk in self.chunks.iter() {
             numbers.chunks += 1;
-            numbers.large += usize::from(Chunk::is_large(chunk));
-            numbers.metadata += Chunk::metadata_bytes(chunk);
-            (*chunk).buddy.for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
-        });
+            // SAFETY: the heap's lock is held.
+            unsafe {
+                numbers.large += usize::from(Chunk::is_large(chunk));
+                numbers.metadata += Chunk::metadata_bytes(chunk);
+                (*chunk).buddy.for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
+            }
+        }
         numbers
     }
 }

@@ -12,9 +12,7 @@ const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
 
 impl Heap {
     fn chunks(&self) -> usize {
-        let mut count = 0;
-        self.lock().chunks.for_each(&mut |_| count += 1);
-        count
+        self.lock().chunks.iter().count()
     }
 
     fn dirty(&self) -> usize {

@@ -188,6 +188,7 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
 }
 
 /// Bytes of a page of the system's; the library's own, if it does not say.
+#[inline(never)]
 pub fn page_size() -> usize {
     // SAFETY: always callable.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -202,6 +203,7 @@ pub fn thread_id() -> usize {
 }
 
 /// Seconds since some moment, by the cheapest clock there is.
+#[inline(never)]
 pub fn coarse_seconds() -> u32 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
@@ -224,6 +226,7 @@ pub fn around_fork(
 }
 
 /// Says a line on stderr: one write if it can be, no buffer, no lock.
+#[inline(never)]
 pub fn say(line: &[u8]) {
     // There is no one to tell if stderr is closed.
     write(STDERR, line);

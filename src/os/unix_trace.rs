@@ -1,6 +1,7 @@
 //! What a recording needs beside a file: a clock, and the number of the process.
 
 /// Microseconds since some moment.
+#[inline(never)]
 pub fn microseconds() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.

@@ -184,7 +184,7 @@ fn uninitialised(start: *mut u8, bytes: usize) {
 }
 
 /// The library wrote a struct of the program's.
-#[inline]
+#[inline(never)]
 pub fn initialised(start: *const u8, bytes: usize) {
     if let (true, Some(unpoison)) = (has(MSAN), weak().msan_unpoison) {
         // SAFETY: as above.

@@ -75,6 +75,7 @@ impl Map {
     }
 
     /// The values of a key, if it is in the table.
+    #[inline(never)]
     pub fn get(&self, kind: Kind, key: usize) -> Option<[u32; 2]> {
         if self.room == 0 {
             return None;
