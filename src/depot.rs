@@ -297,6 +297,7 @@ impl Depot {
     }
 
     /// Calls `each` with every magazine, its mask, and the list that it is on: none for the half-filled one.
+    #[inline(never)]
     pub(crate) fn for_each(
         &self,
         geometry: &Geometry,

@@ -136,6 +136,7 @@ pub struct Report {
 
 impl Report {
     /// Says the first line.
+    #[inline(never)]
     pub fn say(line: &mut Text) -> Report {
         let report = Report { before: COUNT.fetch_add(1, Relaxed) };
         report.line(line);

@@ -88,6 +88,7 @@ impl PoolNumbers {
         }
     }
 
+    #[inline(never)]
     fn count(&mut self, slab: &Slab) {
         (self.stride, self.capacity, self.slab_bytes) =
             (slab.stride(), slab.capacity(), slab.bytes());
