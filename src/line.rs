@@ -1,8 +1,10 @@
 //! Text in a buffer of fixed size on the stack, for whoever may neither allocate nor lock.
 
-/// Some text; what does not fit is cut.
+use core::mem::MaybeUninit;
+
+/// Some text; what does not fit is cut. The first `length` bytes are written.
 pub struct Line<const BYTES: usize> {
-    text: [u8; BYTES],
+    text: [MaybeUninit<u8>; BYTES],
     length: usize,
 }
 
@@ -11,12 +13,15 @@ pub type Text = Line<1024>;
 
 impl<const BYTES: usize> Line<BYTES> {
     /// No text.
-    pub const EMPTY: Self = Line { text: [0; BYTES], length: 0 };
+    pub fn new() -> Self {
+        Line { text: [const { MaybeUninit::uninit() }; BYTES], length: 0 }
+    }
 
     /// The text.
     #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
-        &self.text[..self.length]
+        // SAFETY: so many bytes are written, see the struct.
+        unsafe { core::slice::from_raw_parts(self.text.as_ptr().cast(), self.length) }
     }
 
     /// Forgets the text.
@@ -39,8 +44,8 @@ impl<const BYTES: usize> Line<BYTES> {
     #[inline(never)]
     pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
-            if self.length < BYTES {
-                self.text[self.length] = byte;
+            if let Some(place) = self.text.get_mut(self.length) {
+                place.write(byte);
                 self.length += 1;
             }
         }
@@ -101,8 +106,7 @@ impl<const BYTES: usize> Line<BYTES> {
     /// Adds spaces up to a column.
     pub fn column(&mut self, column: usize) -> &mut Self {
         while self.length < column.min(BYTES) {
-            self.text[self.length] = b' ';
-            self.length += 1;
+            self.bytes(b" ");
         }
         self
     }
@@ -114,9 +118,8 @@ impl<const BYTES: usize> Line<BYTES> {
             match byte {
                 b'"' | b'\\' => self.bytes(&[b'\\', byte]),
                 0..=31 => {
-                    let digits = b"0123456789abcdef";
-                    self.text("\\u00")
-                        .bytes(&[digits[byte as usize / 16], digits[byte as usize % 16]])
+                    let digits = if byte < 16 { "\\u000" } else { "\\u00" };
+                    self.text(digits).hexadecimal(byte.into())
                 }
                 _ => self.bytes(&[byte]),
             };
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_line_holds_text_numbers_and_addresses() {
-        let mut line = Line::<100>::EMPTY;
+        let mut line = Line::<100>::new();
         line.text("pool ").decimal(0).text("x").decimal(4294967295).text(" at ").address(0xdead0);
         assert_eq!(line.as_bytes(), b"pool 0x4294967295 at 0xdead0");
         line.clear();
@@ -141,14 +144,14 @@ mod tests {
 
     #[test]
     fn numbers_take_their_places_in_a_text() {
-        let mut line = Line::<100>::EMPTY;
+        let mut line = Line::<100>::new();
         line.format("% of %x% at @, %%", &[1, 96, 64, 0xdead0, 4, 2]);
         assert_eq!(line.as_bytes(), b"1 of 96x64 at 0xdead0, 42");
     }
 
     #[test]
     fn a_line_that_is_too_long_is_cut() {
-        let mut line = Line::<7>::EMPTY;
+        let mut line = Line::<7>::new();
         line.text("01234").decimal(56789).column(100);
         assert_eq!(line.as_bytes(), b"0123456");
         assert_eq!(line.as_c_string(), b"012345\0");
@@ -156,7 +159,7 @@ mod tests {
 
     #[test]
     fn json_strings_are_escaped() {
-        let mut line = Line::<100>::EMPTY;
+        let mut line = Line::<100>::new();
         line.json(b"a\"b\\c\nd");
         assert_eq!(line.as_bytes(), br#""a\"b\\c\u000ad""#);
     }

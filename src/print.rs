@@ -18,7 +18,7 @@ pub enum Format {
 
 /// Prints the numbers of all pools and of the heap. `write` is called once or more for each line.
 pub fn print(format: Format, write: &mut dyn FnMut(&[u8])) {
-    let mut line = Text::EMPTY;
+    let mut line = Text::new();
     match format {
         Format::Table => table_head(&mut line),
         Format::Json => {

@@ -101,7 +101,7 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnc
 
 /// The beginning of the first line of each report.
 pub fn begin(name: &str, parent: Option<&ParentPool>) -> Text {
-    let mut line = Text::EMPTY;
+    let mut line = Text::new();
     function(&mut line, name);
     if let Some(parent) = parent {
         let address = (&raw const *parent).addr();
@@ -185,7 +185,7 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options {
     }
     Options::parse(words, pool, &mut |word| {
         if !UNKNOWN_NAMED.swap(true, Relaxed) {
-            let mut line = Text::EMPTY;
+            let mut line = Text::new();
             line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
             os::say(line.text(WORDS).text("\n").as_bytes());
         }
@@ -201,7 +201,7 @@ pub fn look_again() {
 #[cold]
 #[inline(never)]
 pub fn cannot_write(what: &str, path: &[u8]) {
-    let mut line = Text::EMPTY;
+    let mut line = Text::new();
     line.text("mesa-slab: cannot write ").text(what).text(" to ").bytes(path).text("\n");
     os::say(line.as_bytes());
 }
@@ -210,7 +210,7 @@ pub fn cannot_write(what: &str, path: &[u8]) {
 pub fn say_count() {
     let count = COUNT.load(Relaxed);
     if count > MOST {
-        let mut line = Text::EMPTY;
+        let mut line = Text::new();
         line.format("mesa-slab: % reports in all\n", &[count as usize]);
         os::say(line.as_bytes());
     }

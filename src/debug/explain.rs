@@ -19,7 +19,7 @@ pub fn explain(report: &Report, now: User, record: Option<&Record>) {
 
 fn user(report: &Report, words: &str, user: User) {
     if user.thread != 0 {
-        let mut line = Text::EMPTY;
+        let mut line = Text::new();
         line.text(words).format(" by thread @:", &[user.thread]);
         report.line(&mut line);
         frames(report, user);
@@ -29,7 +29,7 @@ fn user(report: &Report, words: &str, user: User) {
 /// Adds the stack of a user.
 pub fn frames(report: &Report, user: User) {
     user.stack.for_each_frame(|frame| {
-        let mut line = Text::EMPTY;
+        let mut line = Text::new();
         line.text("    ");
         location(&mut line, frame - 1);
         report.line(&mut line);
@@ -52,7 +52,7 @@ pub fn tell(words: &str, user: User, say: &mut dyn FnMut(&mut Text)) {
     if user.thread == 0 {
         return;
     }
-    let mut line = Text::EMPTY;
+    let mut line = Text::new();
     line.text(words).format(" by thread @:", &[user.thread]);
     say(&mut line);
     user.stack.for_each_frame(|frame| {

@@ -110,7 +110,7 @@ pub fn slot_bytes(class: u8) -> usize {
 }
 
 fn first_slot() -> usize {
-    HEADER.next_multiple_of(os::page_size()) + os::page_size()
+    os::whole_pages(HEADER) + os::page_size()
 }
 
 impl GuardChunk {
@@ -254,7 +254,7 @@ impl Slot {
     /// Bytes of the pages that the object takes.
     #[inline(never)]
     pub fn object_pages(&self) -> usize {
-        self.room.load(Relaxed).next_multiple_of(os::page_size())
+        os::whole_pages(self.room.load(Relaxed))
     }
 
     /// Sets how many bytes there are from the start of the object to the guard page.

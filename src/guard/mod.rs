@@ -324,7 +324,7 @@ impl Damage {
         address: usize,
         guards: Guard<'_, State>,
     ) {
-        let mut line = Text::EMPTY;
+        let mut line = Text::new();
         line.text("mesa-slab: ").text(function).text(": ");
         // SAFETY: the caller's promise.
         let (pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };

@@ -19,3 +19,11 @@ pub use faults::*;
 mod trace;
 #[cfg(all(unix, feature = "debug"))]
 pub use trace::*;
+
+/// Rounds up to whole pages of the system's, whose size is a power of two.
+#[cfg(all(unix, feature = "debug"))]
+#[inline(never)]
+pub fn whole_pages(bytes: usize) -> usize {
+    let page = page_size();
+    (bytes + page - 1) & !(page - 1)
+}

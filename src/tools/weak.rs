@@ -72,10 +72,9 @@ mod table {
         static mesa_slab_weak: Weak;
     }
 
-    pub fn weak() -> Weak {
-        // SAFETY: the words are written by the linker or the loader, before any code runs. Volatile: the compiler is
-        // not to believe that a function has an address.
-        unsafe { core::ptr::read_volatile(&raw const mesa_slab_weak) }
+    pub fn weak() -> &'static Weak {
+        // SAFETY: the words are written by the linker or the loader, before any code runs.
+        unsafe { &mesa_slab_weak }
     }
 }
 
@@ -83,8 +82,8 @@ mod table {
 mod table {
     use super::Weak;
 
-    pub fn weak() -> Weak {
-        Weak {
+    pub fn weak() -> &'static Weak {
+        &Weak {
             asan_poison: None,
             asan_unpoison: None,
             asan_set_callback: None,

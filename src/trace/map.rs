@@ -123,7 +123,7 @@ impl Map {
 
     fn grow(&mut self) -> bool {
         let room = (self.room * 2).max(FIRST_ROOM);
-        let bytes = (room * size_of::<Entry>()).next_multiple_of(os::page_size());
+        let bytes = os::whole_pages(room * size_of::<Entry>());
         let mut larger = Map { entries: os::reserve(bytes, PAGE).cast(), room, used: 0 };
         if larger.entries.is_null() {
             return false;
@@ -142,7 +142,7 @@ impl Map {
     /// Forgets everything.
     pub fn release(&mut self) {
         if self.room != 0 {
-            let bytes = (self.room * size_of::<Entry>()).next_multiple_of(os::page_size());
+            let bytes = os::whole_pages(self.room * size_of::<Entry>());
             // SAFETY: the table is a reservation of so many bytes, and is not used any more.
             unsafe { os::release(self.entries.cast(), bytes) }
         }

@@ -155,14 +155,15 @@ impl State {
     fn open(&mut self) {
         self.phase = Phase::Over;
         let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
-        let mut path = Line::<1024>::EMPTY;
+        let mut path = Line::<1024>::new();
         let process = os::process_id();
         if os::is_privileged() || !expand(pattern.to_bytes(), process, &mut path) {
             return os::say(b"mesa-slab: no trace is written\n");
         }
-        let bytes = BUFFER.next_multiple_of(os::page_size());
+        let bytes = os::whole_pages(BUFFER);
         self.buffer = os::reserve(bytes, PAGE);
-        let Ok(path) = CStr::from_bytes_with_nul(path.as_bytes()) else { return };
+        // SAFETY: it ends with its first 0: the pattern has none.
+        let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.as_bytes()) };
         self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
         if self.fd < 0 {
             return report::cannot_write("a trace", path.to_bytes());
@@ -199,7 +200,7 @@ impl State {
         os::close_file(self.fd);
         self.map.release();
         // SAFETY: the buffer is the recording's, and not used any more.
-        unsafe { os::release(self.buffer, BUFFER.next_multiple_of(os::page_size())) }
+        unsafe { os::release(self.buffer, os::whole_pages(BUFFER)) }
         self.buffer = ptr::null_mut();
     }
 
@@ -409,7 +410,7 @@ mod tests {
     #[test]
     fn the_number_of_the_process_takes_the_place_of_each_percent_p() {
         let expanded = |pattern: &str| {
-            let mut path = Line::<20>::EMPTY;
+            let mut path = Line::<20>::new();
             let fits = expand(pattern.as_bytes(), 42, &mut path);
             fits.then(|| path.as_bytes().to_vec())
         };
