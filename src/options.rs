@@ -12,13 +12,15 @@ use crate::line::Text;
 
 /// What the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub struct Options<'a> {
     /// `abort`: a report ends the process.
     pub abort: bool,
     /// `help`: the words are to be listed.
     pub help: bool,
     /// The modes of the pool in question.
     pub modes: Modes,
+    /// The first word that is not known.
+    pub unknown: Option<&'a [u8]>,
 }
 
 /// What patterns are matched against.
@@ -54,16 +56,15 @@ mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or
   help        this
 ";
 
-impl Options {
+impl<'a> Options<'a> {
     /// Reads whether there is the word `abort`, without spaces, and nothing else.
-    pub fn parse_abort(text: &[u8]) -> Options {
+    pub fn parse_abort(text: &[u8]) -> Options<'static> {
         let abort = text.split(|byte| *byte == b',').any(|word| word == b"abort");
         Options { abort, ..Options::default() }
     }
 
-    /// Reads what is said of a pool, or of the program if there is none; then no pattern matches. Calls
-    /// `unknown` with each word that is not known.
-    pub fn parse(text: &[u8], pool: Option<&Pool<'_>>, unknown: &mut dyn FnMut(&[u8])) -> Options {
+    /// Reads what is said of a pool, or of the program if there is none; then no pattern matches.
+    pub fn parse(text: &'a [u8], pool: Option<&Pool<'_>>) -> Options<'a> {
         let mut options = Options::default();
         let (mut start, mut in_pattern, mut modes) = (0, false, Modes::NONE);
         for end in 0..=text.len() {
@@ -79,7 +80,7 @@ impl Options {
                     cfg!(feature = "debug") && pool.is_some_and(|pool| pool.is_meant_by(part));
             } else if !part.is_empty() {
                 match (part, number_of(part)) {
-                    (_, None) => unknown(part),
+                    (_, None) => options.unknown = options.unknown.or(Some(part)),
                     (b"abort", _) => options.abort = true,
                     (b"help", _) => options.help = true,
                     (_, Some(number)) => modes = modes.with(Modes::nth(number)),
@@ -164,15 +165,11 @@ mod tests {
     #[cfg(feature = "debug")]
     const QUERIES: Pool<'_> = Pool { name: b"zink queries", item_size: 96, num_items: 64 };
 
-    fn parse_for(words: &str, pool: Option<&Pool<'_>>) -> (Options, Vec<String>) {
-        let mut unknown = Vec::new();
-        let options = Options::parse(words.as_bytes(), pool, &mut |word| {
-            unknown.push(String::from_utf8(word.to_vec()).unwrap());
-        });
-        (options, unknown)
+    fn parse_for<'a>(words: &'a str, pool: Option<&Pool<'_>>) -> Options<'a> {
+        Options::parse(words.as_bytes(), pool)
     }
 
-    fn parse(words: &str) -> (Options, Vec<String>) {
+    fn parse(words: &str) -> Options<'_> {
         parse_for(words, None)
     }
 
@@ -185,29 +182,31 @@ mod tests {
 
     #[test]
     fn words_are_separated_by_commas_and_may_have_spaces() {
-        assert_eq!(parse(""), (Options::default(), vec![]));
-        assert!(parse("abort").0.abort);
+        assert_eq!(parse(""), Options::default());
+        assert!(parse("abort").abort);
         let both = Options { abort: true, modes: Modes::LEAKS, ..Options::default() };
-        assert_eq!(parse(" abort ,, leaks"), (both, vec![]));
+        assert_eq!(parse(" abort ,, leaks"), both);
     }
 
     #[test]
     #[cfg(all(feature = "debug", unix))]
     fn guarded_pools_are_checked() {
         let all = Modes::GUARD.with(Modes::CHECKS);
-        assert_eq!(Options::parse(b"guard", None, &mut |_| {}).modes, all);
+        assert_eq!(Options::parse(b"guard", None).modes, all);
     }
 
     #[test]
     fn every_listed_word_is_known_and_does_something_of_its_own() {
         let mut all = Vec::new();
         for word in WORDS.split_ascii_whitespace() {
-            let (options, unknown) = parse(word);
+            let options = parse(word);
             assert_ne!(options, Options::default(), "{word}");
-            assert!(unknown.is_empty() && !all.contains(&options), "{word}");
+            assert!(options.unknown.is_none() && !all.contains(&options), "{word}");
             all.push(options);
         }
-        assert_eq!(parse("check,hel,abortleaks").1.len(), 3);
+        for word in ["check", "hel", "abortleaks"] {
+            assert_eq!(parse(word).unknown, Some(word.as_bytes()));
+        }
     }
 
     #[cfg(feature = "debug")]
@@ -218,31 +217,33 @@ mod tests {
     }
 
     #[test]
-    fn unknown_words_are_named_and_the_others_hold() {
-        let (options, unknown) = parse("abrt,abort,x=1:96;y");
-        assert!(options.abort);
-        assert_eq!(unknown, ["abrt", "x=1", "y"]);
+    fn the_first_unknown_word_is_named_and_the_others_hold() {
+        assert!(parse("abrt,abort,x=1:96;y").abort);
+        for (words, first) in
+            [("abrt,abort,x=1:96;y", "abrt"), ("abort,x=1:96;y", "x=1"), ("leaks:96;y", "y")]
+        {
+            assert_eq!(parse(words).unknown, Some(first.as_bytes()));
+        }
     }
 
     #[test]
     #[cfg(feature = "debug")]
     fn words_with_a_pattern_hold_for_the_pools_that_it_matches() {
-        let modes = |words: &str| parse_for(words, Some(&QUERIES)).0.modes;
+        let modes = |words: &str| parse_for(words, Some(&QUERIES)).modes;
         for pattern in ["zink queries", "zink*", "*q?eries", "96", "96x64", "96x*", "*", " 9? "] {
             assert_eq!(modes(&format!("leaks:{pattern}")), Modes::LEAKS, "{pattern}");
         }
         for pattern in ["", "zink", "queries", "97", "96x", "9", "964", "96x640", "?"] {
             assert_eq!(modes(&format!("leaks:{pattern}")), Modes::NONE, "{pattern}");
         }
-        assert_eq!(parse("leaks:*").0.modes, Modes::NONE, "no pool is in question");
+        assert_eq!(parse("leaks:*").modes, Modes::NONE, "no pool is in question");
     }
 
     #[test]
     #[cfg(feature = "debug")]
     fn groups_add_up_and_abort_holds_for_all() {
-        let (options, unknown) = parse_for("abort:97;leaks:96;abort:1", Some(&QUERIES));
-        assert_eq!(options, Options { abort: true, help: false, modes: Modes::LEAKS });
-        assert!(unknown.is_empty());
+        let options = parse_for("abort:97;leaks:96;abort:1", Some(&QUERIES));
+        assert_eq!(options, Options { abort: true, modes: Modes::LEAKS, ..Options::default() });
     }
 
     #[test]

@@ -69,7 +69,8 @@ pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, m
 #[cold]
 #[inline(never)]
 pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
-    let mut line = begin(function, parent);
+    let mut line = Text::new();
+    begin(&mut line, function, parent);
     line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
 }
@@ -87,7 +88,8 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnc
     if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
         return;
     }
-    let mut line = begin("slab_destroy_parent", Some(parent));
+    let mut line = Text::new();
+    begin(&mut line, "slab_destroy_parent", Some(parent));
     objects_out(&mut line, objects);
     if children != 0 {
         let (one, more) = ("% child that is not destroyed", "% children that are not destroyed");
@@ -100,14 +102,12 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnc
 }
 
 /// The beginning of the first line of each report.
-pub fn begin(name: &str, parent: Option<&ParentPool>) -> Text {
-    let mut line = Text::new();
-    function(&mut line, name);
+pub fn begin(line: &mut Text, name: &str, parent: Option<&ParentPool>) {
+    function(line, name);
     if let Some(parent) = parent {
         let address = (&raw const *parent).addr();
-        pool(&mut line, parent.name(), parent.item_size, parent.num_elements, address);
+        pool(line, parent.name(), parent.item_size, parent.num_elements, address);
     }
-    line
 }
 
 /// Adds the name of a function.
@@ -172,7 +172,7 @@ impl Report {
 
 /// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it is not set
 /// when it is first looked for, it is not looked for again, but in a forked child.
-pub fn options(pool: Option<&Pool<'_>>) -> Options {
+pub fn options(pool: Option<&Pool<'_>>) -> Options<'static> {
     if UNSET.load(Relaxed) {
         return Options::default();
     }
@@ -183,13 +183,13 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options {
     if !cfg!(feature = "ext") {
         return Options::parse_abort(words);
     }
-    Options::parse(words, pool, &mut |word| {
-        if !UNKNOWN_NAMED.swap(true, Relaxed) {
-            let mut line = Text::new();
-            line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
-            os::say(line.text(WORDS).text("\n").as_bytes());
-        }
-    })
+    let options = Options::parse(words, pool);
+    if let Some(word) = options.unknown.filter(|_| !UNKNOWN_NAMED.swap(true, Relaxed)) {
+        let mut line = Text::new();
+        line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
+        os::say(line.text(WORDS).text("\n").as_bytes());
+    }
+    options
 }
 
 /// Looks for SLAB_DEBUG again when it is next asked what it says.

@@ -1,11 +1,10 @@
 //! What is said of an access to an object that something else than the library has found: a protected page, or a
 //! tool. It may be said from a signal handler: no lock is waited for, and nothing is allocated.
 
-use super::explain::tell;
+use super::explain::{say, tell};
 use super::table::User;
 use crate::heap::HEAP;
 use crate::line::Text;
-use crate::os;
 
 /// How an address is related to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,11 +93,10 @@ impl Access {
         line.format(" object @ of ", &[self.object]);
         self.pool.name(&mut line);
         line.format(where_, &[bytes]);
-        let mut say = |line: &mut Text| os::say(line.text("\n").as_bytes());
-        say(&mut line);
-        tell("  allocated", self.users[0], &mut say);
+        say(&mut line, None);
+        tell("  allocated", self.users[0], None);
         if self.is_free {
-            tell("  freed", self.users[1], &mut say);
+            tell("  freed", self.users[1], None);
         }
     }
 }

@@ -32,6 +32,7 @@ use crate::child::{self, ChildPool};
 use crate::chunk::slab_of;
 use crate::guard::{self, Purpose};
 use crate::heap::{HEAP, Owner, owner};
+use crate::line::Text;
 use crate::os;
 use crate::parent::{ParentPool, Shared};
 use crate::report::{self, Misuse, Report};
@@ -505,12 +506,13 @@ unsafe fn damage(
     let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
     for damage in [fence, inside].into_iter().flatten() {
         let object = slot.wrapping_add(lead_of(parent)).addr();
-        let mut line = report::begin(function, Some(parent));
+        let mut line = Text::new();
+        report::begin(&mut line, function, Some(parent));
         line.format("@: ", &[object]).text(damage.words);
         let words = if damage.offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
         line.format(words, &[damage.found as usize, damage.offset.unsigned_abs()]);
         let report = Report::say(&mut line);
-        explain(&report, now, record);
+        explain(now, record, &report);
         report.end();
     }
     fence.is_some() || inside.is_some()
@@ -564,10 +566,11 @@ fn say(
     now: User,
     record: Option<&Record>,
 ) {
-    let mut line = report::begin(function, Some(parent));
+    let mut line = Text::new();
+    report::begin(&mut line, function, Some(parent));
     line.format("@: ", &[object.addr()]).text(words[0]).text(words[1]);
     let report = Report::say(&mut line);
-    explain(&report, now, record);
+    explain(now, record, &report);
     report.end();
 }
 
@@ -603,7 +606,8 @@ unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(words) = what_is_wrong_with(child) {
-            let mut line = report::begin(function, None);
+            let mut line = Text::new();
+            report::begin(&mut line, function, None);
             line.format("@: ", &[child.addr()]).text(words);
             Report::say(&mut line).end();
         }

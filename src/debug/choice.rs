@@ -84,10 +84,10 @@ pub fn set_default(words: &[u8]) -> bool {
 
 /// The modes that words say; none if there is something else in them.
 fn read(words: &[u8]) -> Option<Modes> {
-    let mut known = words.iter().all(|byte| *byte != b':' && *byte != b';');
-    let options = Options::parse(words, None, &mut |_| known = false);
-    known &= !options.abort && !options.help;
-    known.then_some(options.modes)
+    let options = Options::parse(words, None);
+    let others = options.abort || options.help || options.unknown.is_some();
+    let patterns = words.iter().any(|byte| matches!(byte, b':' | b';'));
+    (!others && !patterns).then_some(options.modes)
 }
 
 #[cfg(test)]

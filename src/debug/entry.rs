@@ -14,6 +14,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::child::ChildPool;
+use crate::line::Text;
 use crate::os;
 use crate::parent::ParentPool;
 use crate::report::{Report, begin};
@@ -61,7 +62,8 @@ impl Drop for Entry<'_> {
 #[cold]
 #[inline(never)]
 fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usize, other: usize) {
-    let mut line = begin(function, Some(parent));
+    let mut line = Text::new();
+    begin(&mut line, function, Some(parent));
     line.format(
         "@: child used by two threads at once: thread @ calls while thread @ is inside",
         &[child.addr(), own, other],

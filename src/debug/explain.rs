@@ -3,37 +3,48 @@
 //! Each return address is a line, `module+0xoffset`, of the call before it, as addr2line takes it; where the
 //! module cannot be told, the address itself.
 
+use super::stacks::Stack;
 use super::table::{Record, User};
 use crate::line::Text;
 use crate::os;
 use crate::report::Report;
 
 /// Adds who makes this call, and who allocated and freed the object, as far as it is known.
-pub fn explain(report: &Report, now: User, record: Option<&Record>) {
-    user(report, "  this call is", now);
+pub fn explain(now: User, record: Option<&Record>, report: &Report) {
+    tell("  this call is", now, Some(report));
     if let Some(record) = record {
-        user(report, "  allocated", record.allocated);
-        user(report, "  freed", record.freed);
+        tell("  allocated", record.allocated, Some(report));
+        tell("  freed", record.freed, Some(report));
     }
 }
 
-fn user(report: &Report, words: &str, user: User) {
+/// Says who it was, one line after the other; nothing if nothing is known. The lines belong to the report; without
+/// one, they go to stderr.
+pub fn tell(words: &str, user: User, report: Option<&Report>) {
     if user.thread != 0 {
         let mut line = Text::new();
         line.text(words).format(" by thread @:", &[user.thread]);
-        report.line(&mut line);
-        frames(report, user);
+        say(&mut line, report);
+        frames(user.stack, report);
     }
 }
 
-/// Adds the stack of a user.
-pub fn frames(report: &Report, user: User) {
-    user.stack.for_each_frame(|frame| {
+/// Says the frames of a stack.
+pub fn frames(stack: Stack, report: Option<&Report>) {
+    stack.for_each_frame(|frame| {
         let mut line = Text::new();
         line.text("    ");
         location(&mut line, frame - 1);
-        report.line(&mut line);
+        say(&mut line, report);
     });
+}
+
+/// Says a line of a report, or on stderr.
+pub fn say(line: &mut Text, report: Option<&Report>) {
+    match report {
+        Some(report) => report.line(line),
+        None => os::say(line.text("\n").as_bytes()),
+    }
 }
 
 /// Writes where an address of code is.
@@ -43,22 +54,4 @@ pub fn location(line: &mut Text, address: usize) {
         Some((length, offset)) => line.bytes(&name[..length]).text("+").address(offset),
         None => line.address(address),
     };
-}
-
-/// Says who it was, one line after the other; nothing if nothing is known. Without a report, for whoever may not make
-/// one.
-#[inline(never)]
-pub fn tell(words: &str, user: User, say: &mut dyn FnMut(&mut Text)) {
-    if user.thread == 0 {
-        return;
-    }
-    let mut line = Text::new();
-    line.text(words).format(" by thread @:", &[user.thread]);
-    say(&mut line);
-    user.stack.for_each_frame(|frame| {
-        line.clear();
-        line.text("    ");
-        location(&mut line, frame - 1);
-        say(&mut line);
-    });
 }

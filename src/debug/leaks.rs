@@ -6,7 +6,7 @@ use super::call::Kept;
 use super::explain::frames;
 use super::ledger::{Ledger, Pages};
 use super::stacks::Stack;
-use super::table::{State, User};
+use super::table::State;
 use crate::geometry::PAGE;
 use crate::guard;
 use crate::heap::HEAP;
@@ -100,7 +100,7 @@ fn say_places(report: &Report, parent: usize, item_size: u32, pages: Option<&Pag
         // Other threads may just now allocate and free.
         left = left.saturating_sub(most as usize);
         say_count(report, most as usize, item_size, " allocated by:");
-        frames(report, User { thread: 0, stack: Stack::numbered(place) });
+        frames(Stack::numbered(place), Some(report));
     }
     if left != 0 {
         say_count(report, left, item_size, " allocated elsewhere");

@@ -343,9 +343,9 @@ impl Damage {
         };
         line.address(address).format(words, &numbers);
         let report = Report::say(&mut line);
-        tell("  allocated", allocated, &mut |line| report.line(line));
+        tell("  allocated", allocated, Some(&report));
         if matches!(self, Damage::DoubleFree) {
-            tell("  freed", freed, &mut |line| report.line(line));
+            tell("  freed", freed, Some(&report));
         }
         report.end();
     }
