@@ -16,9 +16,8 @@ use crate::debug;
 use crate::geometry::rounds;
 use crate::guard;
 use crate::heap::HEAP;
-use crate::os;
 use crate::parent::ParentPool;
-use crate::print::{Format, print};
+use crate::print::{Format, print, print_to};
 use crate::report;
 use crate::validate;
 
@@ -265,7 +264,7 @@ pub unsafe extern "C" fn slab_print_stats(
     format: c_uint,
 ) {
     // SAFETY: the caller passes a function that takes these.
-    print(format_of(format), &mut |text| unsafe { write(data, text.as_ptr().cast(), text.len()) });
+    unsafe { print(format_of(format), write, data) }
 }
 
 /// The same as slab_print_stats(), written to a file descriptor.
@@ -273,9 +272,7 @@ pub unsafe extern "C" fn slab_print_stats(
 /// Returns 0, or -1 if something could not be written; errno says why.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_print_stats_fd(fd: c_int, format: c_uint) -> c_int {
-    let mut written = true;
-    print(format_of(format), &mut |text| written = written && os::write(fd, text));
-    if written { 0 } else { -1 }
+    if print_to(fd, format_of(format)) { 0 } else { -1 }
 }
 
 /// Checks every structure of a parent pool and of the heap, and reports each problem in a line on stderr.

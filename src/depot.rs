@@ -297,11 +297,10 @@ impl Depot {
     }
 
     /// Calls `each` with every magazine, its mask, and the list that it is on: none for the half-filled one.
-    #[inline(never)]
     pub(crate) fn for_each(
         &self,
         geometry: &Geometry,
-        each: &mut dyn FnMut(Magazine, usize, Option<List>),
+        mut each: impl FnMut(Magazine, usize, Option<List>),
     ) {
         for (shelf, mask) in self.shelves.iter().zip(geometry.masks()) {
             shelf.full.iter(mask).for_each(|full| each(full, mask, Some(List::Full)));

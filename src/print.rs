@@ -3,8 +3,11 @@
 //! Pools are found by walking the chunks, never through a list of pools: the memory of one that was not
 //! destroyed may be gone. The heap's lock is taken once for each line and never held while it is written.
 
+use core::ffi::{c_char, c_int, c_void};
+
 use crate::heap::HEAP;
 use crate::line::Text;
+use crate::os;
 use crate::stats::{HeapNumbers, PoolNumbers, next_pool};
 
 /// How to print.
@@ -16,8 +19,34 @@ pub enum Format {
     Json,
 }
 
+/// What is called with some text.
+pub type Write = unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize);
+
+/// Writes text to the file descriptor that `data` points to, which becomes -1 if that fails.
+unsafe extern "C" fn write_to(data: *mut c_void, text: *const c_char, length: usize) {
+    // SAFETY: `print_to` passes a descriptor, and `print` text of this length.
+    unsafe {
+        let fd = data.cast::<c_int>();
+        if *fd >= 0 && !os::write(*fd, core::slice::from_raw_parts(text.cast(), length)) {
+            *fd = -1;
+        }
+    }
+}
+
+/// Prints to a file descriptor, and returns whether all of it could be written.
+pub fn print_to(mut fd: c_int, format: Format) -> bool {
+    // SAFETY: `write_to` takes the address of a descriptor.
+    unsafe { print(format, write_to, (&raw mut fd).cast()) }
+    fd >= 0
+}
+
 /// Prints the numbers of all pools and of the heap. `write` is called once or more for each line.
-pub fn print(format: Format, write: &mut dyn FnMut(&[u8])) {
+///
+/// # Safety
+/// `write` may be called with `data`.
+pub unsafe fn print(format: Format, write: Write, data: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let write = |text: &[u8]| unsafe { write(data, text.as_ptr().cast(), text.len()) };
     let mut line = Text::new();
     match format {
         Format::Table => table_head(&mut line),

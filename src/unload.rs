@@ -11,7 +11,7 @@ use crate::debug;
 use crate::guard;
 use crate::heap::HEAP;
 use crate::os;
-use crate::print::{Format, print};
+use crate::print::{Format, print_to};
 use crate::report;
 use crate::trace;
 
@@ -54,14 +54,10 @@ fn write_statistics() {
     let Some(path) = os::variable(c"SLAB_STATS") else { return };
     let bytes = path.to_bytes();
     let format = if bytes.ends_with(b".json") { Format::Json } else { Format::Table };
-    let to = |fd| {
-        print(format, &mut |text| {
-            os::write(fd, text);
-        });
-    };
+    let to = |fd| print_to(fd, format);
     match bytes {
         b"" => {}
-        b"stderr" => to(os::STDERR),
+        b"stderr" => _ = to(os::STDERR),
         _ => {
             let fd = os::create_file(path);
             if fd < 0 {

@@ -70,45 +70,42 @@ fn check_depot(parent: &ParentPool, shared: &Shared, problems: &mut Problems<'_>
     let address = (&raw const *parent).addr();
     let geometry = &parent.geometry;
     let depot = shared.depot();
-    let mut counted = [0; 2];
-    depot.for_each(geometry, &mut |magazine, mask, list| {
-        let (empty, full) = (magazine.is_empty(mask), magazine.is_full(mask));
-        let right = match list {
-            Some(List::Full) => full,
-            Some(List::Empty) => empty,
-            None => !empty && !full,
-        };
-        if list.is_some() {
-            counted[usize::from(geometry.is_busy(mask))] += 1;
-        }
-        problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
-    });
-    problems.check(depot.counts() == counted, address, "depot miscounted");
-
-    let mut cleared = 0;
-    // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
-    // that is held. An object is in a chunk, as its slab is not free while it is out.
-    let mut clear = |object: *mut u8| unsafe {
-        if owner_if_any(object) != address {
-            problems.add(object.addr(), "foreign object in the depot");
-        } else if (*slab_of(object)).clear_out(object) {
-            cleared += 1;
-        } else {
-            problems.add(object.addr(), "free object in the depot, or there twice");
-        }
-    };
-    // SAFETY: as above.
-    let mut set = |object: *mut u8| unsafe {
-        if owner_if_any(object) == address {
-            (*slab_of(object)).set_out(object);
-        }
-    };
-    for each in [&mut clear as &mut dyn FnMut(*mut u8), &mut set] {
-        depot.for_each(geometry, &mut |magazine, mask, _| {
-            // SAFETY: the magazine is the depot's, whose lock is held.
-            unsafe { magazine.contents(mask) }.iter().for_each(|&object| each(object));
+    let (mut counted, mut cleared) = ([0; 2], 0);
+    for set_again in [false, true] {
+        depot.for_each(geometry, |magazine, mask, list| {
+            if !set_again {
+                let (empty, full) = (magazine.is_empty(mask), magazine.is_full(mask));
+                let right = match list {
+                    Some(List::Full) => full,
+                    Some(List::Empty) => empty,
+                    None => !empty && !full,
+                };
+                if list.is_some() {
+                    counted[usize::from(geometry.is_busy(mask))] += 1;
+                }
+                problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
+            }
+            // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
+            // that is held. An object is in a chunk, as its slab is not free while it is out.
+            unsafe {
+                for &object in magazine.contents(mask).iter() {
+                    let own = owner_if_any(object) == address;
+                    if set_again {
+                        if own {
+                            (*slab_of(object)).set_out(object);
+                        }
+                    } else if !own {
+                        problems.add(object.addr(), "foreign object in the depot");
+                    } else if (*slab_of(object)).clear_out(object) {
+                        cleared += 1;
+                    } else {
+                        problems.add(object.addr(), "free object in the depot, or there twice");
+                    }
+                }
+            }
         });
     }
+    problems.check(depot.counts() == counted, address, "depot miscounted");
     problems.check(cleared <= shared.slabs().out(), address, "more in the depot than is out");
 }
 
