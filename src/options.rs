@@ -132,7 +132,7 @@ impl Pool<'_> {
         size.format("%x%", &[self.item_size as usize, self.num_items as usize]);
         let size = size.as_bytes();
         let hint = size.iter().position(|byte| *byte == b'x').unwrap_or(size.len());
-        matches(pattern, self.name) || matches(pattern, size) || matches(pattern, &size[..hint])
+        [self.name, size, &size[..hint]].iter().any(|text| matches(pattern, text))
     }
 }
 

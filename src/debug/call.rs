@@ -502,7 +502,7 @@ unsafe fn damage(
     let modes = parent.modes.get();
     // SAFETY: the caller's promise.
     let view = unsafe { view(parent, slot) };
-    let fence = if modes.has(Modes::REDZONE) { view.fence_damage() } else { None };
+    let fence = if modes.has(Modes::REDZONE) { view.fence_damage(fill::REDZONE) } else { None };
     let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
     for damage in [fence, inside].into_iter().flatten() {
         let object = slot.wrapping_add(lead_of(parent)).addr();
@@ -550,7 +550,7 @@ unsafe fn prepare(parent: &ParentPool, slot: *mut u8, free: bool) {
     // SAFETY: the caller's promise.
     let view = unsafe { view(parent, slot) };
     if modes.has(Modes::REDZONE) {
-        view.fence();
+        view.fence(fill::REDZONE);
     }
     if free && modes.has(Modes::POISON) {
         view.fill(fill::FREE);

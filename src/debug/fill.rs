@@ -64,10 +64,10 @@ impl Slot {
         self.part(self.lead + self.item, self.bytes)
     }
 
-    /// Fills the redzones.
-    pub fn fence(self) {
-        self.before().fill(REDZONE);
-        self.behind().fill(REDZONE);
+    /// Fills what is around the object.
+    pub fn fence(self, byte: u8) {
+        self.before().fill(byte);
+        self.behind().fill(byte);
     }
 
     /// Fills the object.
@@ -77,11 +77,11 @@ impl Slot {
     }
 
     /// The first byte behind the object that is not what it should be, else the last one before it.
-    pub fn fence_damage(self) -> Option<Damage> {
-        if let Some((first, _)) = others(self.behind(), REDZONE) {
+    pub fn fence_damage(self, byte: u8) -> Option<Damage> {
+        if let Some((first, _)) = others(self.behind(), byte) {
             return Some(self.damage("overrun", self.lead + self.item + first));
         }
-        let (_, last) = others(self.before(), REDZONE)?;
+        let (_, last) = others(self.before(), byte)?;
         Some(self.damage("underrun", last))
     }
 
@@ -118,7 +118,7 @@ mod tests {
     fn slot(bytes: &mut [u8; 128]) -> Slot {
         // SAFETY: the slot is the test's alone, and the bytes are not used meanwhile.
         let slot = unsafe { Slot::new(bytes.as_mut_ptr(), 16, 96, 128) };
-        slot.fence();
+        slot.fence(REDZONE);
         slot.fill(FREE);
         slot
     }
@@ -128,13 +128,13 @@ mod tests {
         for at in 0..128 {
             let mut bytes = [0; 128];
             let slot = slot(&mut bytes);
-            assert_eq!((slot.fence_damage(), slot.free_damage()), (None, None));
+            assert_eq!((slot.fence_damage(REDZONE), slot.free_damage()), (None, None));
             slot.part(at, at + 1)[0] ^= 1;
             let offset = at as isize - 16;
             let (damage, words) = match at {
-                0..16 => (slot.fence_damage(), "underrun"),
+                0..16 => (slot.fence_damage(REDZONE), "underrun"),
                 16..112 => (slot.free_damage(), "write after free"),
-                _ => (slot.fence_damage(), "overrun"),
+                _ => (slot.fence_damage(REDZONE), "overrun"),
             };
             let found = slot.part(at, at + 1)[0];
             assert_eq!(damage, Some(Damage { words, offset, found }));
@@ -146,8 +146,8 @@ mod tests {
         let mut bytes = [0; 128];
         let slot = slot(&mut bytes);
         slot.before().fill(1);
-        assert_eq!(slot.fence_damage().unwrap().offset, -1);
+        assert_eq!(slot.fence_damage(REDZONE).unwrap().offset, -1);
         slot.behind().fill(2);
-        assert_eq!(slot.fence_damage().unwrap().offset, 96);
+        assert_eq!(slot.fence_damage(REDZONE).unwrap().offset, 96);
     }
 }

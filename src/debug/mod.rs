@@ -30,7 +30,7 @@ mod call;
 mod choice;
 mod entry;
 pub mod explain;
-mod fill;
+pub mod fill;
 mod gate;
 mod layout;
 mod leaks;

@@ -32,6 +32,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use crate::chunk::LIMBO;
 use crate::debug::access::PoolOf;
 use crate::debug::explain::tell;
+use crate::debug::fill;
 use crate::debug::table::User;
 use crate::geometry::{CHUNK, stride};
 use crate::line::Text;
@@ -202,26 +203,23 @@ pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
         (*slot).allocated.note(user);
         (*slot).freed.note(User::NONE);
         (*slot).state.store(LIVE, Relaxed);
-        for (bytes, count) in surroundings(slot) {
-            bytes.write_bytes(FILL, count);
-        }
+        view(slot).fence(FILL);
         state.live += 1;
         LIVE_OBJECTS.store(state.live, Relaxed);
         object
     }
 }
 
-/// The bytes of the object's pages that are not the object's: before it, and behind it.
+/// The object, and the bytes of its pages before it and behind it.
 ///
 /// # Safety
-/// The slot is one of a chunk's, and its room and size are set.
-unsafe fn surroundings(slot: *mut Slot) -> [(*mut u8, usize); 2] {
+/// The slot is one of a chunk's, its room and size are set, and its pages can be accessed.
+unsafe fn view(slot: *mut Slot) -> fill::Slot {
     // SAFETY: the caller's promise.
     unsafe {
         let (start, object) = (Slot::start(slot), Slot::object(slot));
-        let before = object.addr() - start.addr();
         let size = (*slot).item_size.load(Relaxed).max(1) as usize;
-        [(start, before), (object.add(size), (*slot).object_pages() - before - size)]
+        fill::Slot::new(start, object.addr() - start.addr(), size, (*slot).object_pages())
     }
 }
 
@@ -265,24 +263,7 @@ pub unsafe fn free(function: &str, object: *mut u8) {
         } else if (*slot).state.load(Relaxed) != LIVE {
             Some(Damage::DoubleFree)
         } else {
-            surroundings(slot).into_iter().zip([false, true]).find_map(
-                |((bytes, count), behind)| {
-                    let bytes = core::slice::from_raw_parts(bytes, count);
-                    let bad = |byte: &u8| *byte != FILL;
-                    // The one that is nearest to the object.
-                    let at = if behind {
-                        bytes.iter().position(bad)
-                    } else {
-                        bytes.iter().rposition(bad)
-                    }?;
-                    let value = bytes[at];
-                    Some(if behind {
-                        Damage::Overrun(at, value)
-                    } else {
-                        Damage::Underrun(count - at, value)
-                    })
-                },
-            )
+            view(slot).fence_damage(FILL).map(Damage::Around)
         };
         let is_freed = !matches!(damage, Some(Damage::NotAnObject | Damage::DoubleFree));
         if is_freed {
@@ -306,10 +287,8 @@ pub unsafe fn free(function: &str, object: *mut u8) {
 enum Damage {
     NotAnObject,
     DoubleFree,
-    /// So many bytes behind its last one something else was found than was written there.
-    Overrun(usize, u8),
-    /// The same before its first one.
-    Underrun(usize, u8),
+    /// Something else was found next to it than was written there.
+    Around(fill::Damage),
 }
 
 impl Damage {
@@ -331,14 +310,17 @@ impl Damage {
         let [allocated, freed] = users.map(|copy| copy.user());
         drop(guards);
         pool.name(&mut line);
+        let size = pool.item_size.max(1) as usize;
         let (words, numbers) = match self {
             Damage::NotAnObject => (": not an object of a pool, but within a guarded one", [0; 2]),
             Damage::DoubleFree => (": double free", [0; 2]),
-            Damage::Overrun(at, value) => {
-                (": overrun: byte % behind the object is @", [at + 1, value.into()])
+            Damage::Around(damage) if damage.offset < 0 => {
+                let bytes = damage.offset.unsigned_abs();
+                (": underrun: byte % before the object is @", [bytes, damage.found.into()])
             }
-            Damage::Underrun(at, value) => {
-                (": underrun: byte % before the object is @", [at, value.into()])
+            Damage::Around(damage) => {
+                let bytes = damage.offset as usize + 1 - size;
+                (": overrun: byte % behind the object is @", [bytes, damage.found.into()])
             }
         };
         line.address(address).format(words, &numbers);
