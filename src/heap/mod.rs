@@ -38,7 +38,7 @@ use crate::report::Misuse;
 use crate::slab::Slab;
 use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
-use crate::sync::{Guard, Mutex, rank};
+use crate::sync::{Mutex, rank};
 use crate::tools;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
@@ -78,18 +78,33 @@ impl Heap {
     }
 
     fn lock(&self) -> HeapGuard<'_> {
-        // SAFETY: no thread locks the heap twice (asserted in debug builds), and the state is reached
-        // through this lock only.
-        let guard = unsafe { Guard::lock(&self.mutex, self.state.get()) };
+        self.lock_mutex();
+        HeapGuard(self)
+    }
+
+    #[inline(never)]
+    fn lock_mutex(&self) {
+        // SAFETY: no thread locks the heap twice (asserted in debug builds).
+        unsafe { self.mutex.lock() }
         rank::heap_locked();
-        HeapGuard(guard)
+    }
+
+    /// # Safety
+    /// This thread holds the lock, and does not use what it protects any more.
+    #[inline(never)]
+    unsafe fn unlock_mutex(&self) {
+        rank::heap_unlocking();
+        // SAFETY: the caller's promise.
+        unsafe { self.mutex.unlock() }
     }
 
     fn try_lock(&self) -> Option<HeapGuard<'_>> {
-        // SAFETY: as in `lock`.
-        let guard = unsafe { Guard::try_lock(&self.mutex, self.state.get()) }?;
+        // SAFETY: the mutex is initialised.
+        if !unsafe { self.mutex.try_lock() } {
+            return None;
+        }
         rank::heap_locked();
-        Some(HeapGuard(guard))
+        Some(HeapGuard(self))
     }
 
     /// Whether a thread, which may be this one, is just at it.
@@ -327,25 +342,28 @@ impl Heap {
     }
 }
 
-/// The locked heap.
-struct HeapGuard<'a>(Guard<'a, State>);
+/// The locked heap. The state is reached through this only.
+struct HeapGuard<'a>(&'a Heap);
 
 impl core::ops::Deref for HeapGuard<'_> {
     type Target = State;
     fn deref(&self) -> &State {
-        &self.0
+        // SAFETY: the lock is held for as long as this exists.
+        unsafe { &*self.0.state.get() }
     }
 }
 
 impl core::ops::DerefMut for HeapGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
-        &mut self.0
+        // SAFETY: as above.
+        unsafe { &mut *self.0.state.get() }
     }
 }
 
 impl Drop for HeapGuard<'_> {
     fn drop(&mut self) {
-        rank::heap_unlocking();
+        // SAFETY: the lock is held for as long as this exists.
+        unsafe { self.0.unlock_mutex() }
     }
 }
 
