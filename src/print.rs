@@ -109,20 +109,13 @@ fn table_row(line: &mut Text, pool: &PoolNumbers) {
 }
 
 fn table_heap(line: &mut Text, heap: &HeapNumbers) {
-    let kib = [
-        heap.held(),
-        heap.object_slabs,
-        heap.magazine_slabs,
-        heap.metadata,
-        heap.dirty,
-        heap.clean,
-        heap.mapped,
-    ];
-    let [held, slabs, magazines, metadata, dirty, clean, mapped] = kib.map(|bytes| bytes / 1024);
+    let mut numbers = heap.in_order();
+    let (bytes, _) = numbers.split_at_mut(HeapNumbers::BYTES);
+    bytes.iter_mut().for_each(|bytes| *bytes /= 1024);
     line.format(
         "# heap: % KiB held: % in slabs, % in magazines, % in metadata, % dirty; % KiB purged; \
          % KiB mapped in % chunks, % of them large objects\n# free runs by order:",
-        &[held, slabs, magazines, metadata, dirty, clean, mapped, heap.chunks, heap.large],
+        &numbers,
     );
     for runs in heap.free_runs {
         line.text(" ").decimal(runs as usize);
@@ -163,17 +156,7 @@ fn json_heap(line: &mut Text, heap: &HeapNumbers) {
     line.format(
         "\n],\n\"heap\": {\"held\": %, \"object_slabs\": %, \"magazine_slabs\": %, \"metadata\": %, \
          \"dirty\": %, \"clean\": %, \"mapped\": %, \"chunks\": %, \"large\": %, \"free_runs\": [",
-        &[
-            heap.held(),
-            heap.object_slabs,
-            heap.magazine_slabs,
-            heap.metadata,
-            heap.dirty,
-            heap.clean,
-            heap.mapped,
-            heap.chunks,
-            heap.large,
-        ],
+        &heap.in_order(),
     );
     for (order, runs) in heap.free_runs.iter().enumerate() {
         line.text(if order == 0 { "" } else { ", " }).decimal(*runs as usize);

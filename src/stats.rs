@@ -38,6 +38,25 @@ pub struct HeapNumbers {
 }
 
 impl HeapNumbers {
+    /// How many of [`HeapNumbers::in_order`] are bytes: the first ones.
+    pub const BYTES: usize = 7;
+
+    /// The numbers in the order in which they are shown: bytes held, and the fields.
+    #[inline(never)]
+    pub fn in_order(&self) -> [usize; 9] {
+        [
+            self.held(),
+            self.object_slabs,
+            self.magazine_slabs,
+            self.metadata,
+            self.dirty,
+            self.clean,
+            self.mapped,
+            self.chunks,
+            self.large,
+        ]
+    }
+
     /// Bytes that may have memory behind them.
     pub fn held(&self) -> usize {
         self.object_slabs + self.magazine_slabs + self.metadata + self.dirty
