@@ -36,9 +36,15 @@ pub struct Pool<'a> {
 /// All words; first those of modes, in the order of [`Modes::nth`].
 #[cfg(feature = "debug")]
 pub const WORDS: &str = " checks redzone poison users quarantine leaks guard trace abort help";
+/// The numbers of those that are no modes.
+#[cfg(feature = "debug")]
+const OTHERS: [u32; 2] = [8, 9];
 /// The same, as far as they are known without modes.
 #[cfg(not(feature = "debug"))]
 pub const WORDS: &str = " leaks abort";
+/// The same.
+#[cfg(not(feature = "debug"))]
+const OTHERS: [u32; 2] = [1, u32::MAX];
 
 /// What `help` says.
 #[cfg(feature = "debug")]
@@ -65,6 +71,8 @@ impl<'a> Options<'a> {
 
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches.
     pub fn parse(text: &'a [u8], pool: Option<&Pool<'_>>) -> Options<'a> {
+        const ABORT: u32 = OTHERS[0];
+        const HELP: u32 = OTHERS[1];
         let mut options = Options::default();
         let (mut start, mut in_pattern, mut modes) = (0, false, Modes::NONE);
         for end in 0..=text.len() {
@@ -79,11 +87,11 @@ impl<'a> Options<'a> {
                 matched =
                     cfg!(feature = "debug") && pool.is_some_and(|pool| pool.is_meant_by(part));
             } else if !part.is_empty() {
-                match (part, number_of(part)) {
-                    (_, None) => options.unknown = options.unknown.or(Some(part)),
-                    (b"abort", _) => options.abort = true,
-                    (b"help", _) => options.help = true,
-                    (_, Some(number)) => modes = modes.with(Modes::nth(number)),
+                match number_of(part) {
+                    None => options.unknown = options.unknown.or(Some(part)),
+                    Some(ABORT) => options.abort = true,
+                    Some(HELP) => options.help = true,
+                    Some(number) => modes = modes.with(Modes::nth(number)),
                 }
             }
             in_pattern |= byte == b':';
@@ -115,6 +123,7 @@ fn number_of(word: &[u8]) -> Option<u32> {
 }
 
 /// Without spaces around it.
+#[inline(never)]
 fn trim(text: &[u8]) -> &[u8] {
     let (mut start, mut end) = (0, text.len());
     while start < end && text[start] == b' ' {
