@@ -504,7 +504,8 @@ unsafe fn damage(
     let view = unsafe { view(parent, slot) };
     let fence = if modes.has(Modes::REDZONE) { view.fence_damage(fill::REDZONE) } else { None };
     let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
-    for damage in [fence, inside].into_iter().flatten() {
+    for damage in &[fence, inside] {
+        let Some(damage) = damage else { continue };
         let object = slot.wrapping_add(lead_of(parent)).addr();
         let mut line = Text::new();
         report::begin(&mut line, function, Some(parent));
