@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,8 @@
 
 typedef int mutex_function(pthread_mutex_t *mutex);
 typedef int init_function(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
+typedef int action_function(int signal, const struct sigaction *action, struct sigaction *before);
+typedef int backtrace_function(void **frames, int most);
 typedef void hook_function(void);
 typedef int atfork_function(hook_function *before, hook_function *parent, hook_function *child, void *object);
 
@@ -44,6 +47,43 @@ sysconf(int name)
       return -1;
    }
    return __sysconf(name);
+}
+
+/* Fails for lack of memory to split a mapping, or if there are as many as there may be. */
+int
+mprotect(void *address, size_t length, int protection)
+{
+   if (os_count_call(os_mprotect, __builtin_return_address(0))) {
+      errno = ENOMEM;
+      return -1;
+   }
+   return (int)syscall(SYS_mprotect, address, length, protection);
+}
+
+/* Its manual names no reason for the signals of faults; a filter of system calls may have one. */
+int
+sigaction(int signal, const struct sigaction *action, struct sigaction *before)
+{
+   action_function *next;
+
+   if (os_count_call(os_sigaction, __builtin_return_address(0))) {
+      errno = EPERM;
+      return -1;
+   }
+   find(&next, "sigaction");
+   return next(signal, action, before);
+}
+
+/* No frames. */
+int
+backtrace(void **frames, int most)
+{
+   backtrace_function *next;
+
+   if (os_count_call(os_backtrace, __builtin_return_address(0)))
+      return 0;
+   find(&next, "backtrace");
+   return next(frames, most);
 }
 
 int
@@ -124,6 +164,17 @@ open(const char *path, int flags, ...)
    mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
    va_end(arguments);
    return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+}
+
+/* As write: with an error, or at the end of the file. */
+ssize_t
+read(int file, void *text, size_t length)
+{
+   if (os_count_call(os_read, __builtin_return_address(0))) {
+      errno = EIO;
+      return (os_calls_made(os_read) - os_calls_failed(os_read)) % 2 ? 0 : -1;
+   }
+   return syscall(SYS_read, file, text, length);
 }
 
 /* The file is closed all the same, as Linux does. */

@@ -9,18 +9,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { most_sites = 32 };
-
 struct calls {
    unsigned made, failed, sites;
    unsigned fail_number; /* 0: none */
    bool sticky;
-   const void *site[most_sites];
+   struct os_site site[os_most_sites];
 };
 
 struct counts {
    struct calls calls[os_functions];
    size_t bytes_held;
+   pid_t process; /* whose bytes these are, if the counts are shared */
    unsigned seconds;
 };
 
@@ -32,6 +31,16 @@ os_count_from_here(void)
 {
    memset(counts->calls, 0, sizeof(counts->calls));
    counts->bytes_held = 0;
+   counts->process = getpid();
+}
+
+/* Notes memory that was mapped, or unmapped. What a forked process unmaps, its parent still has. */
+static void
+hold(size_t length, int sign)
+{
+   if (counts != &own_counts && counts->process != getpid())
+      return;
+   __atomic_add_fetch(&counts->bytes_held, sign < 0 ? 0 - length : length, __ATOMIC_RELAXED);
 }
 
 void
@@ -65,9 +74,37 @@ os_calls_made(enum os_function function)
 }
 
 unsigned
-os_call_sites(enum os_function function)
+os_call_sites(enum os_function function, const struct os_site **sites)
 {
+   *sites = counts->calls[function].site;
    return counts->calls[function].sites;
+}
+
+const char *
+os_function_name(enum os_function function)
+{
+   static const char *const names[] = {
+      "mmap",
+      "munmap",
+      "madvise",
+      "clock_gettime",
+      "mprotect",
+      "sysconf",
+      "sigaction",
+      "pthread_mutex_init",
+      "pthread_mutex_destroy",
+      "pthread_mutex_trylock",
+      "pthread_atfork",
+      "write",
+      "open",
+      "read",
+      "close",
+      "backtrace",
+   };
+   typedef char one_for_each[sizeof(names) / sizeof(names[0]) == os_functions ? 1 : -1];
+
+   (void)sizeof(one_for_each);
+   return names[function];
 }
 
 unsigned
@@ -100,34 +137,40 @@ os_pass_time(unsigned seconds)
    __atomic_add_fetch(&counts->seconds, seconds, __ATOMIC_RELAXED);
 }
 
-static void
-note_site(struct calls *calls, const void *site)
+/* Where the call was noted, or NULL if there were too many places. */
+static struct os_site *
+note_site(struct calls *calls, const void *address, unsigned number)
 {
    unsigned i;
 
    for (i = 0; i < calls->sites; i++) {
-      if (calls->site[i] == site)
-         return;
+      if (calls->site[i].address == address)
+         return &calls->site[i];
    }
-   if (calls->sites < most_sites)
-      calls->site[calls->sites++] = site;
+   if (calls->sites == os_most_sites)
+      return NULL;
+   calls->site[i].address = address;
+   calls->site[i].first = number;
+   calls->sites++;
+   return &calls->site[i];
 }
 
 bool
-os_count_call(enum os_function function, const void *site)
+os_count_call(enum os_function function, const void *address)
 {
    struct calls *calls = &counts->calls[function];
    unsigned number = __atomic_add_fetch(&calls->made, 1, __ATOMIC_RELAXED);
    unsigned fail_number = __atomic_load_n(&calls->fail_number, __ATOMIC_RELAXED);
-
    /* Shared counts are of one thread. */
-   if (counts != &own_counts)
-      note_site(calls, site);
+   struct os_site *site = counts != &own_counts ? note_site(calls, address, number) : NULL;
+
    if (fail_number == 0 || number < fail_number)
       return false;
    if (number != fail_number && !__atomic_load_n(&calls->sticky, __ATOMIC_RELAXED))
       return false;
    __atomic_add_fetch(&calls->failed, 1, __ATOMIC_RELAXED);
+   if (site)
+      site->failed++;
    return true;
 }
 
@@ -161,7 +204,7 @@ mmap(void *address, size_t length, int protection, int flags, int file, off_t of
    }
    result = map(address, length, protection, flags, file, offset);
    if ((flags & MAP_ANONYMOUS) && !(flags & MAP_FIXED) && result != -1)
-      __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+      hold(length, 1);
    return (void *)(intptr_t)result;
 }
 
@@ -173,7 +216,7 @@ mmap64(void *address, size_t length, int protection, int flags, int file, off64_
    long result = map(address, length, protection, flags, file, offset);
 
    if ((flags & MAP_ANONYMOUS) && !(flags & MAP_FIXED) && result != -1)
-      __atomic_add_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+      hold(length, 1);
    return (void *)(intptr_t)result;
 }
 #endif
@@ -190,7 +233,7 @@ munmap(void *address, size_t length)
    }
    result = (int)syscall(SYS_munmap, address, length);
    if (result == 0)
-      __atomic_sub_fetch(&counts->bytes_held, length, __ATOMIC_RELAXED);
+      hold(length, -1);
    return result;
 }
 
@@ -209,7 +252,7 @@ clock_gettime(clockid_t clock, struct timespec *now)
 {
    int result;
 
-   if (clock == CLOCK_MONOTONIC_COARSE &&
+   if ((clock == CLOCK_MONOTONIC_COARSE || clock == CLOCK_MONOTONIC) &&
        os_count_call(os_clock_gettime, __builtin_return_address(0))) {
       errno = EINVAL;
       return -1;

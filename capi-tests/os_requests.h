@@ -17,16 +17,20 @@ enum os_function {
    os_mmap, /* anonymous memory only */
    os_munmap,
    os_madvise,
-   os_clock_gettime, /* the coarse clock only, which is the library's */
+   os_clock_gettime, /* the coarse clock and the monotonic one, which are the library's */
    /* Those of os_faults.c. */
+   os_mprotect,
    os_sysconf,
+   os_sigaction,
    os_mutex_init,
    os_mutex_destroy,
    os_mutex_trylock,
    os_atfork,
    os_write,
    os_open,
+   os_read,
    os_close,
+   os_backtrace,
    os_functions
 };
 
@@ -45,10 +49,23 @@ void os_fail_request(unsigned number, bool sticky);
 /* Lets all calls succeed again. */
 void os_fail_nothing(void);
 
-/* How many calls were made, from how many places if the counts are shared, and how many were failed. */
+/* How many calls were made, and how many were failed. */
 unsigned os_calls_made(enum os_function function);
-unsigned os_call_sites(enum os_function function);
 unsigned os_calls_failed(enum os_function function);
+
+enum { os_most_sites = 48 };
+
+/* A place that calls a function. */
+struct os_site {
+   const void *address;
+   unsigned first; /* the number of its first call */
+   unsigned failed;
+};
+
+/* How many places made calls, if the counts are shared; sets sites to where they are noted. */
+unsigned os_call_sites(enum os_function function, const struct os_site **sites);
+
+const char *os_function_name(enum os_function function);
 
 /* The same for mmap. */
 unsigned os_requests_made(void);

@@ -166,6 +166,7 @@ impl State {
         let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.as_bytes()) };
         self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
         if self.fd < 0 {
+            self.release_buffer();
             return report::cannot_write("a trace", path.to_bytes());
         }
         self.process = process;
@@ -199,9 +200,15 @@ impl State {
         self.phase = Phase::Over;
         os::close_file(self.fd);
         self.map.release();
-        // SAFETY: the buffer is the recording's, and not used any more.
-        unsafe { os::release(self.buffer, os::whole_pages(BUFFER)) }
-        self.buffer = ptr::null_mut();
+        self.release_buffer();
+    }
+
+    fn release_buffer(&mut self) {
+        if !self.buffer.is_null() {
+            // SAFETY: the buffer is the recording's, and not used any more.
+            unsafe { os::release(self.buffer, os::whole_pages(BUFFER)) }
+            self.buffer = ptr::null_mut();
+        }
     }
 
     fn record(&mut self, op: Op, flags: u8, pool: u32, a: u32, b: u32) {
