@@ -22,7 +22,7 @@
 #if defined(__cplusplus) || defined(SLAB_INLINE) || __STDC_VERSION__ > 201112L
 static const unsigned most_failed = 4;
 #else
-static const unsigned most_failed = ITERATIONS(50, 1);
+static const unsigned most_failed = ITERATIONS(50, 2);
 #endif
 
 /* What all runs of a function have come to. */

@@ -223,6 +223,15 @@ close_fails(void **state)
    fail_each_call(os_close, &way_out_in_modes);
 }
 
+static void
+getauxval_fails(void **state)
+{
+   (void)state;
+   fail_each_call(os_getauxval, &everything);
+   fail_each_call(os_getauxval, &a_trace);
+   fail_each_call(os_getauxval, &way_out_in_modes);
+}
+
 #ifdef __GLIBC__
 /* Elsewhere the library has another way to get at call stacks. */
 static void
@@ -274,6 +283,7 @@ main(int argc, char **argv)
       cmocka_unit_test(read_fails),
       cmocka_unit_test(write_fails),
       cmocka_unit_test(close_fails),
+      cmocka_unit_test(getauxval_fails),
 #ifdef __GLIBC__
       cmocka_unit_test(backtrace_fails),
 #endif

@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -33,8 +34,10 @@ find(void *function, const char *name)
 extern "C" {
 #endif
 
-/* The C library's other name for it. */
+/* The C library's other names for them. */
 long __sysconf(int name);
+
+unsigned long __getauxval(unsigned long type);
 
 /* What pthread_atfork is, in each object that calls it. */
 int __register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object);
@@ -72,6 +75,15 @@ sigaction(int signal, const struct sigaction *action, struct sigaction *before)
    }
    find(&next, "sigaction");
    return next(signal, action, before);
+}
+
+/* As if the kernel said nothing of it. */
+unsigned long
+getauxval(unsigned long type)
+{
+   bool of_library = type == AT_SECURE || type == AT_RANDOM;
+
+   return of_library && os_count_call(os_getauxval, __builtin_return_address(0)) ? 0 : __getauxval(type);
 }
 
 /* No frames. */

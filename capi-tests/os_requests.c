@@ -100,6 +100,7 @@ os_function_name(enum os_function function)
       "read",
       "close",
       "backtrace",
+      "getauxval",
    };
    typedef char one_for_each[sizeof(names) / sizeof(names[0]) == os_functions ? 1 : -1];
 

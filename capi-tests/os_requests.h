@@ -31,6 +31,7 @@ enum os_function {
    os_read,
    os_close,
    os_backtrace,
+   os_getauxval, /* whether the program is privileged, and random bytes */
    os_functions
 };
 
