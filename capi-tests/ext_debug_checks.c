@@ -135,6 +135,21 @@ the_use_of_destroyed_and_zeroed_pools_is_reported(void **state)
    run_debugged("checks", use_dead_pools);
 }
 
+static void
+use_after_the_pools_memory_is_cleared(void)
+{
+   memset(&parent, 0, sizeof(parent));
+   MUST(!slab_alloc(&child));
+   must_hear(1, "slab_alloc: %p: a child of a pool that is destroyed or was never created\n", (void *)&child);
+}
+
+static void
+a_child_whose_pools_memory_was_cleared_is_reported(void **state)
+{
+   (void)state;
+   run_debugged("checks", use_after_the_pools_memory_is_cleared);
+}
+
 static sem_t first_is_inside, second_is_done;
 
 /* The first thread's report is made within its call, which does not go on until the other one's is over. */
@@ -198,6 +213,7 @@ main(void)
       cmocka_unit_test(a_free_through_a_strange_child_is_reported_and_done),
       cmocka_unit_test(an_address_that_is_no_object_is_reported),
       cmocka_unit_test(the_use_of_destroyed_and_zeroed_pools_is_reported),
+      cmocka_unit_test(a_child_whose_pools_memory_was_cleared_is_reported),
       cmocka_unit_test(two_threads_in_one_child_at_once_are_reported),
    };
 

@@ -116,6 +116,27 @@ objects_out_at_destroy_are_grouped_by_where_they_were_allocated(void **state)
    run_debugged("leaks,users", leak);
 }
 
+/* From twelve places, of which ten are listed. */
+static void
+leak_from_many_places(void)
+{
+   allocate(), allocate(), allocate(), allocate(), allocate(), allocate();
+   allocate(), allocate(), allocate(), allocate(), allocate(), allocate();
+   slab_destroy_child(&child);
+   must_be_quiet();
+   slab_destroy_parent(&parent);
+   if (has_stacks)
+      MUST(strstr(heard.text, "\n  2 objects, 192 bytes, allocated elsewhere\n"));
+   must_hear(1, "pool queries 96x64 at %p: 12 objects are still out\n", (void *)&parent);
+}
+
+static void
+objects_out_from_more_places_than_are_listed_are_counted(void **state)
+{
+   (void)state;
+   run_debugged("leaks,users", leak_from_many_places);
+}
+
 static void
 leak_until_exit(void)
 {
@@ -149,6 +170,7 @@ main(void)
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(reports_tell_who_allocated_and_who_freed),
       cmocka_unit_test(objects_out_at_destroy_are_grouped_by_where_they_were_allocated),
+      cmocka_unit_test(objects_out_from_more_places_than_are_listed_are_counted),
       cmocka_unit_test(objects_out_at_exit_are_reported),
    };
 

@@ -328,6 +328,155 @@ the_handler_that_was_there_gets_the_signal(void **state)
    assert_non_null(strstr(process.said, "overrun of object"));
 }
 
+static const char *expected_address;
+
+static void
+jump_back_from(int signal, siginfo_t *info, void *context)
+{
+   MUST(signal == SIGSEGV && info->si_addr == expected_address && context);
+   siglongjmp(back, 1);
+}
+
+static void
+informed_body(void *arg)
+{
+   struct sigaction action;
+   char *object;
+
+   (void)arg;
+   memset(&action, 0, sizeof(action));
+   action.sa_sigaction = jump_back_from;
+   action.sa_flags = SA_SIGINFO;
+   MUST(sigaction(SIGSEGV, &action, NULL) == 0);
+   create_guarded(size);
+   object = (char *)slab_alloc(&child);
+   MUST(object);
+   expected_address = object + size;
+   if (sigsetjmp(back, 1) == 0) {
+      read_byte(object + size);
+      abort();
+   }
+   slab_free(&child, object);
+   destroy_guarded();
+}
+
+static void
+it_gets_what_the_system_says_of_the_fault(void **state)
+{
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, informed_body, NULL));
+   assert_non_null(strstr(process.said, "overrun of object"));
+}
+
+struct sent {
+   bool ignored; /* before the handler was installed */
+   bool faults;  /* else the signal is sent */
+};
+
+static void
+sent_body(void *arg)
+{
+   const struct sent *sent = (const struct sent *)arg;
+   char *object;
+
+   if (sent->ignored)
+      MUST(signal(SIGSEGV, SIG_IGN) != SIG_ERR);
+   create_guarded(size);
+   object = (char *)slab_alloc(&child);
+   MUST(object);
+   if (sent->faults)
+      read_byte(object + size);
+   else
+      MUST(kill(getpid(), SIGSEGV) == 0);
+   slab_free(&child, object);
+   destroy_guarded();
+}
+
+static void
+a_signal_that_someone_sent_goes_its_way(void **state)
+{
+   struct sent ignored = {true, false}, deadly = {false, false}, ignored_fault = {true, true};
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, sent_body, &ignored));
+   assert_string_equal(process.said, "");
+
+   child_start(&process, sent_body, &deadly);
+   child_wait_quietly(&process);
+   assert_int_not_equal(process.status, 0);
+   assert_null(strstr(process.said, "mesa-slab"));
+
+   /* A fault cannot be ignored. */
+   child_start(&process, sent_body, &ignored_fault);
+   child_wait_quietly(&process);
+   assert_int_not_equal(process.status, 0);
+   assert_non_null(strstr(process.said, "overrun of object"));
+}
+
+static void
+another_pools_body(void *arg)
+{
+   struct slab_parent_pool other;
+   struct slab_child_pool others;
+   void *object;
+
+   (void)arg;
+   create_guarded(size);
+   slab_create_parent(&other, size, hint);
+   slab_create_child(&others, &other);
+   object = slab_alloc(&child);
+   MUST(object);
+   memset(object, 1, size);
+   slab_free(&others, object);
+   MUST(slab_validate(&parent) == 0 && slab_validate(&other) == 0);
+   slab_destroy_child(&others);
+   slab_destroy_parent(&other);
+   destroy_guarded();
+}
+
+static void
+a_guarded_object_that_is_freed_into_another_guarded_pool_is_reported_and_freed(void **state)
+{
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, another_pools_body, NULL));
+   assert_non_null(strstr(process.said, ": object of another pool"));
+   assert_null(strstr(process.said, "double free"));
+   assert_ptr_equal(strstr(process.said, "mesa-slab: "), process.said);
+   assert_null(strstr(process.said + 1, "mesa-slab: "));
+}
+
+static void
+between_body(void *arg)
+{
+   char *object;
+
+   (void)arg;
+   /* The first object of its size, which is as large as a page: before it is the page behind the header. */
+   create_guarded(4096);
+   object = (char *)slab_alloc(&child);
+   MUST(object);
+   slab_free(&child, object - 64);
+   memset(object, 1, 4096);
+   slab_free(&child, object);
+   destroy_guarded();
+}
+
+static void
+an_address_between_objects_is_reported_and_not_freed(void **state)
+{
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, between_body, NULL));
+   assert_non_null(strstr(process.said, "not an object of a pool"));
+   assert_null(strstr(process.said, "double free"));
+}
+
 static void
 elsewhere_body(void *arg)
 {
@@ -637,6 +786,10 @@ main(void)
       cmocka_unit_test(objects_are_aligned_and_their_own_as_ever),
       cmocka_unit_test(objects_may_be_freed_through_any_child_and_outlive_their_pool),
       cmocka_unit_test(the_handler_that_was_there_gets_the_signal),
+      cmocka_unit_test(it_gets_what_the_system_says_of_the_fault),
+      cmocka_unit_test(a_signal_that_someone_sent_goes_its_way),
+      cmocka_unit_test(a_guarded_object_that_is_freed_into_another_guarded_pool_is_reported_and_freed),
+      cmocka_unit_test(an_address_between_objects_is_reported_and_not_freed),
       cmocka_unit_test(faults_elsewhere_are_not_spoken_of),
       cmocka_unit_test(without_guarded_pools_there_is_no_handler),
       cmocka_unit_test(freed_objects_are_not_used_again_soon),

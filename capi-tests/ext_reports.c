@@ -185,6 +185,37 @@ slab_debug_leaks_reports_objects_that_are_out_at_destroy(void **state)
 }
 
 static void
+leak_into_children_body(void *arg)
+{
+   struct slab_parent_pool parent;
+   struct slab_child_pool children[2];
+   int count = *(const int *)arg;
+   int i;
+
+   slab_create_parent(&parent, 96, 64);
+   for (i = 0; i < count; i++) {
+      slab_create_child(&children[i], &parent);
+      MUST(slab_alloc(&children[i]));
+   }
+   /* Asked for late: the children have caches. */
+   MUST(setenv("SLAB_DEBUG", "leaks", 1) == 0);
+   slab_destroy_parent(&parent);
+}
+
+static void
+a_leak_report_counts_the_children_that_are_left(void **state)
+{
+   struct child_process child;
+   int one = 1, two = 2;
+
+   (void)state;
+   assert_true(child_run(&child, leak_into_children_body, &one));
+   assert_non_null(strstr(child.said, " still out, some of them cached by 1 child that is not destroyed\n"));
+   assert_true(child_run(&child, leak_into_children_body, &two));
+   assert_non_null(strstr(child.said, " still out, some of them cached by 2 children that are not destroyed\n"));
+}
+
+static void
 leaks_are_not_reported_unless_asked_for(void **state)
 {
    struct child_process child;
@@ -203,6 +234,7 @@ main(void)
       cmocka_unit_test(slab_debug_abort_ends_the_process_after_a_report),
       cmocka_unit_test(unknown_words_in_slab_debug_are_named_once),
       cmocka_unit_test(slab_debug_leaks_reports_objects_that_are_out_at_destroy),
+      cmocka_unit_test(a_leak_report_counts_the_children_that_are_left),
       cmocka_unit_test(leaks_are_not_reported_unless_asked_for),
    };
 

@@ -69,7 +69,8 @@ off_body(void *arg)
 {
    struct slab_mempool pool;
 
-   (void)arg;
+   if (arg)
+      MUST(setenv("SLAB_SAMPLE", (const char *)arg, 1) == 0);
    slab_create(&pool, size, hint);
    MUST(!is_ordinary(&pool) || allocate(&pool, many) == 0);
    slab_destroy(&pool);
@@ -79,9 +80,12 @@ static void
 nothing_is_sampled_unless_asked_for(void **state)
 {
    struct child_process process;
+   char none[] = "0";
 
    (void)state;
    assert_true(child_run(&process, off_body, NULL));
+   assert_string_equal(process.said, "");
+   assert_true(child_run(&process, off_body, none));
    assert_string_equal(process.said, "");
 }
 
@@ -171,6 +175,40 @@ so_many_objects_are_guarded_at_most(void **state)
 
    (void)state;
    assert_true(child_run(&process, bound_body, NULL));
+   assert_string_equal(process.said, "");
+}
+
+/* Of ordinary objects of so many bytes, every 256th ends where a page does. */
+enum { large = 8208, many_large = 512 };
+
+static void
+large_body(void *arg)
+{
+   struct slab_mempool pool;
+   void *all[many_large];
+   int i, at_page_ends = 0;
+
+   (void)arg;
+   slab_set_sampling(1);
+   slab_create(&pool, large, hint);
+   for (i = 0; i < many_large; i++) {
+      all[i] = slab_alloc_st(&pool);
+      MUST(all[i]);
+      at_page_ends += ((uintptr_t)all[i] + large) % 4096 == 0;
+   }
+   MUST(!is_ordinary(&pool) || at_page_ends <= 2 + many_large / 256);
+   for (i = 0; i < many_large; i++)
+      slab_free_st(&pool, all[i]);
+   slab_destroy(&pool);
+}
+
+static void
+objects_larger_than_a_page_are_not_sampled(void **state)
+{
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, large_body, NULL));
    assert_string_equal(process.said, "");
 }
 
@@ -293,6 +331,7 @@ main(void)
       cmocka_unit_test(about_one_allocation_in_so_many_is_guarded),
       cmocka_unit_test(a_rate_that_is_no_number_is_named_once),
       cmocka_unit_test(so_many_objects_are_guarded_at_most),
+      cmocka_unit_test(objects_larger_than_a_page_are_not_sampled),
       cmocka_unit_test(misuse_of_a_sampled_object_is_told_with_both_stacks),
       cmocka_unit_test(sampled_objects_are_counted_with_the_others_of_their_pool),
    };

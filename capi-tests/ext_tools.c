@@ -200,7 +200,7 @@ overwrite_the_stack(void)
 static void
 lost_body(void)
 {
-   static void *kept;
+   static void *volatile kept;
 
    create(size);
    /* Memcheck looks for lost objects only if some memory of malloc() is in use. */

@@ -398,7 +398,7 @@ static void
 what_cannot_be_written_is_said_once_and_symbolic_links_are_not_followed(void **state)
 {
    struct child_process process;
-   char link[120], target[120], nowhere[] = "/nonexistent/trace";
+   char link[120], target[120], nowhere[] = "/nonexistent/trace", empty[] = "";
    struct stat found;
 
    (void)state;
@@ -413,6 +413,8 @@ what_cannot_be_written_is_said_once_and_symbolic_links_are_not_followed(void **s
    assert_int_equal(unlink(link), 0);
    assert_true(child_run(&process, refused_body, nowhere));
    assert_string_equal(process.said, "mesa-slab: cannot write a trace to /nonexistent/trace\n");
+   assert_true(child_run(&process, refused_body, empty));
+   assert_string_equal(process.said, "mesa-slab: no trace is written\n");
 }
 
 static int

@@ -55,3 +55,15 @@ pub fn location(line: &mut Text, address: usize) {
         None => line.address(address),
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_no_file_is_written_itself() {
+        let mut line = Text::new();
+        location(&mut line, 0x10);
+        assert_eq!(line.as_bytes(), b"0x10");
+    }
+}

@@ -282,3 +282,26 @@ fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved(
     assert!(!heap.make_slab(PARENT, &page).is_null());
     assert_eq!(heap.chunks(), 2);
 }
+
+#[test]
+fn a_magazine_block_that_is_given_back_twice_is_taken_once() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(96, 64);
+    let slab = heap.make_slab(PARENT, &geometry);
+    let object = take_one(slab);
+    let block = heap.with_memory(|state| state.take_block(0)).unwrap();
+    {
+        let mut state = heap.lock();
+        let mut unused = Unused::NONE;
+        // SAFETY: the block is the test's; the second time and the object are what is to be refused.
+        unsafe {
+            state.put_block(block, 0, &mut unused);
+            state.put_block(block, 0, &mut unused);
+            state.put_block(object, 0, &mut unused);
+        }
+    }
+    let blocks = [(); 2].map(|()| heap.with_memory(|state| state.take_block(0)).unwrap());
+    assert_ne!(blocks[0], blocks[1]);
+    // SAFETY: the slab is the test's.
+    unsafe { assert_eq!((*slab).is_out(object), Some(true)) };
+}

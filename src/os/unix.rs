@@ -46,7 +46,6 @@ mod pthread_mutex;
     target_os = "openbsd",
     all(test, target_os = "linux")
 ))]
-#[cfg_attr(all(test, target_os = "linux"), expect(dead_code, reason = "only tested there"))]
 #[path = "unix/word_mutex.rs"]
 mod word_mutex;
 

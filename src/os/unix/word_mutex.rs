@@ -88,6 +88,7 @@ pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
 mod tests {
     use super::*;
     use std::cell::UnsafeCell;
+    use std::mem::MaybeUninit;
 
     struct Counter {
         mutex: UnsafeCell<RawMutex>,
@@ -127,16 +128,18 @@ mod tests {
 
     #[test]
     fn a_word_mutex_is_taken_once() {
-        let mut mutex = RAW_MUTEX;
-        let mutex = &raw mut mutex;
-        // SAFETY: the mutex exists; it is locked and unlocked in turn.
+        let mut mutex = MaybeUninit::uninit();
+        let mutex = mutex.as_mut_ptr();
+        // SAFETY: the mutex is initialised, locked and unlocked in turn, and ended.
         unsafe {
+            init_mutex(mutex);
             assert!(try_lock_mutex(mutex));
             assert!(!try_lock_mutex(mutex));
             unlock_mutex(mutex);
             lock_mutex(mutex);
             assert!(!try_lock_mutex(mutex));
             unlock_mutex(mutex);
+            destroy_mutex(mutex);
         }
     }
 }
