@@ -99,7 +99,6 @@ impl Slot {
 }
 
 /// The first and the last index of other bytes.
-#[inline(never)]
 fn others(bytes: &[u8], byte: u8) -> Option<(usize, usize)> {
     let mut others = None;
     for (index, other) in bytes.iter().enumerate() {

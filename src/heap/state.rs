@@ -255,7 +255,6 @@ impl State {
     }
 
     /// The slab behind another one, or the first one behind null; null behind the last one.
-    #[inline(never)]
     fn slab_behind(&self, mut slab: *mut Slab) -> *mut Slab {
         let mut chunk = chunk_of(slab.cast());
         loop {
