@@ -187,13 +187,13 @@ impl Chunk {
                 let first = (*slab).first_page();
                 let owner = (&(*chunk).owners)[first].load(Relaxed);
                 slab_pages += (*slab).bytes() / PAGE;
-                for page in Chunk::pages(slab) {
+                Chunk::for_each_page(slab, |page| {
                     looked_up += 1;
                     let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
                     if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
                         problem(address.addr(), "a page does not lead to its slab");
                     }
-                }
+                });
                 if first < HEADER_PAGES || (*slab).first_page() != first {
                     problem(slab.addr(), "a slab is out of place");
                 }
@@ -281,9 +281,7 @@ impl Chunk {
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             (*slab).init(page, geometry);
-            for page in Chunk::pages(slab) {
-                (&mut (*chunk).slots)[page] = slot as u16;
-            }
+            Chunk::for_each_page(slab, |page| (&mut (*chunk).slots)[page] = slot as u16);
             Chunk::set_owner(slab, owner);
             slab
         }
@@ -313,34 +311,34 @@ impl Chunk {
         // the slab, and got it through a lock or from someone who did.
         unsafe {
             let chunk = chunk_of(slab.cast());
-            for page in Chunk::pages(slab) {
-                (&(*chunk).owners)[page].store(owner, Relaxed);
-            }
+            Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
         }
     }
 
-    /// The pages of a slab that are looked up; see the head of this file.
+    /// Calls `each` with the pages of a slab that are looked up; see the head of this file.
     ///
     /// # Safety
     /// The slab is in use, or about to be.
-    unsafe fn pages(slab: *mut Slab) -> impl Iterator<Item = usize> {
+    unsafe fn for_each_page(slab: *mut Slab, mut each: impl FnMut(usize)) {
         // SAFETY: the caller's promise; only what is constant is read.
         let (first, stride, capacity, order) = unsafe {
             let slab = &*slab;
             (slab.first_page(), slab.stride() as usize, slab.capacity() as usize, slab.order())
         };
-        let (count, stride) = if order == LARGE {
-            (2, 0)
+        // So many ranges of so many pages: two for each object if they are sparse, else all of the slab's.
+        let (ranges, pages) = if order == LARGE {
+            (1, 2)
         } else if stride < SPARSE {
-            (1 << order, 0)
+            (1, 1 << order)
         } else {
-            (2 * capacity, stride)
+            (capacity, 2)
         };
-        // Two for each object if they are sparse, else one behind the other.
-        (0..count).map(move |number| match stride {
-            0 => first + number,
-            _ => first + ((number / 2 * stride) >> PAGE_SHIFT) + number % 2,
-        })
+        for range in 0..ranges {
+            let start = first + ((range * stride) >> PAGE_SHIFT);
+            for page in start..start + pages {
+                each(page);
+            }
+        }
     }
 
     /// The slab behind another one of the chunk, or the first one behind null; null behind the last one.
