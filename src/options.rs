@@ -56,7 +56,7 @@ mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or
   users       reports name thread and stack of allocation and free
   quarantine  freed objects wait before they are used again
   leaks       objects that are out when their pool or the program ends
-  guard       objects end at a protected page, and are protected when freed; and checks
+  guard       objects end at a protected page, and are protected when freed; and checks, leaks
   trace       all calls are written to the file SLAB_TRACE
   abort       the process ends after a report
   help        this
@@ -199,8 +199,8 @@ mod tests {
 
     #[test]
     #[cfg(all(feature = "debug", unix))]
-    fn guarded_pools_are_checked() {
-        let all = Modes::GUARD.with(Modes::CHECKS);
+    fn guarded_pools_are_checked_and_their_leaks_listed() {
+        let all = Modes::GUARD.with(Modes::CHECKS).with(Modes::LEAKS);
         assert_eq!(Options::parse(b"guard", None).modes, all);
     }
 

@@ -37,8 +37,9 @@ impl Modes {
     /// A mode by its number: the first, [`Modes::CHECKS`], is 0. (Without modes, the only one is [`Modes::LEAKS`].)
     pub const fn nth(number: u32) -> Modes {
         let modes = if cfg!(feature = "debug") { Modes(1 << number) } else { Modes::LEAKS };
-        // A pool that is guarded is there to find whatever is wrong, and every call is on the slow path anyway.
-        if modes.has(Modes::GUARD) { modes.with(Modes::CHECKS) } else { modes }
+        // A pool that is guarded is there to find whatever is wrong; every call is on the slow path anyway, and of every
+        // object it is known who allocated it.
+        if modes.has(Modes::GUARD) { modes.with(Modes::CHECKS).with(Modes::LEAKS) } else { modes }
     }
 
     /// Whether there is none.
