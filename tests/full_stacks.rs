@@ -12,7 +12,7 @@ fn frames(number: usize) -> [usize; 13] {
 fn each_stack_is_kept_once_until_there_is_no_room_and_then_no_more_are() {
     // More threads than cores come to the same chains at the same time.
     const THREADS: usize = 4;
-    const COMMON: usize = 20_000;
+    const COMMON: usize = 2000;
     let kept: Vec<Vec<Stack>> = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
             .map(|_| scope.spawn(|| (0..COMMON).map(|number| Stack::of(&frames(number))).collect()))

@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn addresses_are_spread_over_the_counts() {
         let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
-        (1..=64).for_each(|number| known.add(0x7f00_0000_0000 + number * 4096));
+        (1..=64).for_each(|number| known.add(0x7f00_0000_0000u64 as usize + number * 4096));
         let most = known.counts.iter().map(|count| count.load(Relaxed)).max();
         assert!(most < Some(8), "{most:?}");
     }
