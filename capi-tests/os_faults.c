@@ -19,7 +19,12 @@ typedef int init_function(pthread_mutex_t *mutex, const pthread_mutexattr_t *att
 typedef int action_function(int signal, const struct sigaction *action, struct sigaction *before);
 typedef int backtrace_function(void **frames, int most);
 typedef void hook_function(void);
+#ifdef __GLIBC__
 typedef int atfork_function(hook_function *before, hook_function *parent, hook_function *child, void *object);
+#else
+typedef int atfork_function(hook_function *before, hook_function *parent, hook_function *child);
+typedef long sysconf_function(int name);
+#endif
 
 /* Where the C library's own is. ISO C does not turn the address of an object into a function. */
 static void
@@ -34,13 +39,30 @@ find(void *function, const char *name)
 extern "C" {
 #endif
 
-/* The C library's other names for them. */
-long __sysconf(int name);
-
+/* The C library's other name for it. */
 unsigned long __getauxval(unsigned long type);
+
+#ifdef __GLIBC__
+long __sysconf(int name);
 
 /* What pthread_atfork is, in each object that calls it. */
 int __register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object);
+
+static long
+next_sysconf(int name)
+{
+   return __sysconf(name);
+}
+#else
+static long
+next_sysconf(int name)
+{
+   sysconf_function *next;
+
+   find(&next, "sysconf");
+   return next(name);
+}
+#endif
 
 long
 sysconf(int name)
@@ -49,7 +71,7 @@ sysconf(int name)
       errno = EINVAL;
       return -1;
    }
-   return __sysconf(name);
+   return next_sysconf(name);
 }
 
 /* Fails for lack of memory to split a mapping, or if there are as many as there may be. */
@@ -131,22 +153,41 @@ pthread_mutex_trylock(pthread_mutex_t *mutex)
    return trylock(mutex);
 }
 
+/*
+ * The library registers its hooks as it is loaded, before main; so what decides whether that fails is how the program
+ * was started.
+ */
+static bool
+atfork_fails(const void *site)
+{
+   if (getenv("FAIL_ATFORK"))
+      os_fail_call(os_atfork, 1, true);
+   return os_count_call(os_atfork, site);
+}
+
+#ifdef __GLIBC__
 int
 __register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object)
 {
    atfork_function *atfork;
 
-   /* The library registers its hooks as it is loaded, before main; so what decides is how the program
-      was started. */
-   if (getenv("FAIL_ATFORK")) {
-      os_fail_call(os_atfork, 1, true);
-      (void)os_count_call(os_atfork, __builtin_return_address(0));
+   if (atfork_fails(__builtin_return_address(0)))
       return ENOMEM;
-   }
-   (void)os_count_call(os_atfork, __builtin_return_address(0));
    find(&atfork, "__register_atfork");
    return atfork(before, parent, child, object);
 }
+#else
+int
+pthread_atfork(hook_function *before, hook_function *parent, hook_function *child)
+{
+   atfork_function *atfork;
+
+   if (atfork_fails(__builtin_return_address(0)))
+      return ENOMEM;
+   find(&atfork, "pthread_atfork");
+   return atfork(before, parent, child);
+}
+#endif
 
 /*
  * Writes nothing, with an error; or without one, by returning 0, if the calls before that one were odd
