@@ -27,7 +27,6 @@
 
 use core::mem::{offset_of, size_of};
 use core::ptr;
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::buddy::Buddy;
 use crate::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
@@ -35,6 +34,8 @@ use crate::harden::HARDENED;
 use crate::os;
 use crate::registry;
 use crate::slab::Slab;
+use crate::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sync::{reads, renew, writes};
 use crate::tools;
 
 /// The owner word of a page that is in no slab.
@@ -126,7 +127,9 @@ pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
     let chunk = chunk_of(object);
     // SAFETY: the caller's promise: the slot was written when the slab was made.
     unsafe {
-        let slot = (*chunk).slots[page_of(object)] as usize;
+        let slot = &raw const (*chunk).slots[page_of(object)];
+        reads(slot);
+        let slot = *slot as usize;
         (&raw mut (*chunk).slabs).cast::<Slab>().add(slot)
     }
 }
@@ -230,6 +233,7 @@ impl Chunk {
     fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
         let chunk: *mut Chunk = reserve_guarded(bytes).cast();
         if !chunk.is_null() {
+            renew(chunk, bytes);
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
                 if !registry::add(chunk.addr()) {
@@ -273,6 +277,7 @@ impl Chunk {
     ) -> *mut Slab {
         // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
         unsafe {
+            writes(chunk);
             let slots = &mut (*chunk).slots_used;
             let word = slots.iter().position(|word| *word != !0).unwrap_or(0);
             let slot = word * 64 + slots[word].trailing_ones() as usize;
@@ -281,7 +286,11 @@ impl Chunk {
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             (*slab).init(page, geometry);
-            Chunk::for_each_page(slab, |page| (&mut (*chunk).slots)[page] = slot as u16);
+            Chunk::for_each_page(slab, |page| {
+                let place = &mut (&mut (*chunk).slots)[page];
+                writes(place);
+                *place = slot as u16;
+            });
             Chunk::set_owner(slab, owner);
             slab
         }
@@ -297,6 +306,7 @@ impl Chunk {
             Chunk::set_owner(slab, FREE);
             tools::slab_gone((*slab).base(), (*slab).bytes());
             let chunk = chunk_of(slab.cast());
+            writes(chunk);
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
         }
@@ -311,6 +321,7 @@ impl Chunk {
         // the slab, and got it through a lock or from someone who did.
         unsafe {
             let chunk = chunk_of(slab.cast());
+            writes(chunk);
             Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
         }
     }

@@ -11,6 +11,7 @@ use core::ptr;
 
 use crate::chunk::Chunk;
 use crate::geometry::MAX_ORDER;
+use crate::sync::writes;
 
 /// The list of chunks of which nothing is handed out.
 const WHOLE: usize = MAX_ORDER as usize + 2;
@@ -65,6 +66,7 @@ impl ChunkLists {
     pub unsafe fn insert(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
         unsafe {
+            writes(chunk);
             let list = list_of(chunk);
             let first = &mut self.first[list];
             (*chunk).list = list as u8;
@@ -85,6 +87,7 @@ impl ChunkLists {
     pub unsafe fn remove(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
         unsafe {
+            writes(chunk);
             let (next, previous, list) = ((*chunk).next, (*chunk).previous, (*chunk).list as usize);
             if !next.is_null() {
                 (*next).previous = previous;

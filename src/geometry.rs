@@ -43,22 +43,36 @@ pub const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
 /// magazines of a child hold at most about 64 KiB, or two objects if they are larger. Without a cache, allocating
 /// and freeing one object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
 const FIRST_CLASS: usize = 2;
+#[cfg(not(loom))]
 const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
+/// For the model checker, which is to meet every state of a magazine in a few calls: three rounds, one, none.
+#[cfg(loom)]
+const FIRST_OBJECT: [usize; 7] = [0, 0, 0, 0, 0, 2048, 8192];
 
 /// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
 /// objects at most, or about as many objects as the pool was said to be used for at a time, if that is more.
 ///
 /// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
 /// takes from the depot may lie in another core's cache.
+#[cfg(not(loom))]
 const BUSY_BYTES: usize = 128 << 10;
+/// For the model checker: seven rounds in place of three, three in place of one.
+#[cfg(loom)]
+const BUSY_BYTES: usize = 16 << 10;
 /// How many times as large they are at least: else the pool's children keep those they start with.
+#[cfg(not(loom))]
 const BUSY_GROWTH: usize = 4;
+#[cfg(loom)]
+const BUSY_GROWTH: usize = 2;
 
 /// The depot may always hold so many bytes of objects in full magazines, and at most so many objects, ...
 ///
 /// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and taken out
 /// again. What goes unused is reaped ([`crate::depot`]).
+#[cfg(not(loom))]
 const FULL_BYTES: usize = 4 << 20;
+#[cfg(loom)]
+const FULL_BYTES: usize = 0;
 const FULL_MOST: usize = 64 << 10;
 /// ... and in any case so many magazines, ...
 const FULL_LEAST: usize = 2;

@@ -40,7 +40,7 @@
 //!
 //! Locks: see [`sync`]. The design and its reasons are in
 //! `docs/design.md`.
-#![cfg_attr(not(test), no_std)]
+#![cfg_attr(not(any(test, loom)), no_std)]
 
 pub mod buddy;
 pub mod capi;

@@ -20,6 +20,7 @@ use core::ptr;
 
 use crate::geometry::MAGAZINE_WORDS;
 use crate::harden::{HARDENED, seal};
+use crate::sync::{reads, writes};
 
 const WORD: usize = size_of::<usize>();
 
@@ -75,6 +76,7 @@ impl Magazine {
     pub unsafe fn pop(&mut self) -> *mut u8 {
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe {
+            reads(self.0);
             let round = seal(*self.0, self.0);
             self.0 = self.0.sub(1);
             round
@@ -86,6 +88,7 @@ impl Magazine {
     /// # Safety
     /// It is not empty, and nobody else uses it.
     pub unsafe fn last(self) -> *mut u8 {
+        reads(self.0);
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe { seal(*self.0, self.0) }
     }
@@ -99,6 +102,7 @@ impl Magazine {
         // SAFETY: a magazine that is not full has a word behind the last filled one.
         unsafe {
             self.0 = self.0.add(1);
+            writes(self.0);
             *self.0 = seal(round, self.0);
         }
     }
@@ -124,6 +128,7 @@ impl Magazine {
         unsafe {
             let filled = fill(core::slice::from_raw_parts_mut(self.0.add(1), most));
             debug_assert!(filled <= most);
+            (1..=filled).for_each(|word| writes(self.0.add(word)));
             self.seal_words(1, filled);
             self.0 = self.0.add(filled);
         }
@@ -139,6 +144,7 @@ impl Magazine {
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
             let mut rounds = self.rounds(mask);
+            (0..rounds).for_each(|round| reads(first.add(round)));
             Magazine(first).seal_words(0, rounds);
             while rounds != 0 {
                 rounds = drain(core::slice::from_raw_parts(first, rounds));
@@ -155,6 +161,7 @@ impl Magazine {
         // SAFETY: words 1 to the last filled one are rounds.
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
+            (0..self.rounds(mask)).for_each(|round| reads(first.add(round)));
             Contents::new(core::slice::from_raw_parts(first, self.rounds(mask)))
         }
     }
@@ -180,6 +187,7 @@ impl Magazine {
     /// # Safety
     /// It is not none, its word 0 is a quota (see the head of this file), and nobody else uses it.
     pub unsafe fn quota(self, mask: usize) -> usize {
+        reads(self.word_0(mask));
         // SAFETY: word 0 is in the block.
         unsafe { seal(*self.word_0(mask), self.word_0(mask)).addr() }
     }
@@ -189,6 +197,7 @@ impl Magazine {
     /// # Safety
     /// It is not none and on no list, and nobody else uses it.
     pub unsafe fn set_quota(self, mask: usize, quota: usize) {
+        writes(self.word_0(mask));
         // SAFETY: word 0 is in the block.
         unsafe {
             let quota = ptr::without_provenance_mut(quota);
@@ -201,6 +210,7 @@ impl Magazine {
     /// # Safety
     /// It is on a list.
     unsafe fn link(self, mask: usize) -> Magazine {
+        reads(self.word_0(mask));
         // SAFETY: word 0 of a magazine in a list is the link.
         unsafe { Magazine(seal(*self.word_0(mask), self.word_0(mask)).cast()) }
     }
@@ -210,6 +220,7 @@ impl Magazine {
     /// # Safety
     /// It is not none, and nobody else uses it.
     unsafe fn set_link(self, mask: usize, next: Magazine) {
+        writes(self.word_0(mask));
         // SAFETY: word 0 is in the block.
         unsafe { *self.word_0(mask) = seal(next.0.cast(), self.word_0(mask)) }
     }

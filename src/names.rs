@@ -8,6 +8,7 @@ use core::mem::size_of;
 use core::ptr;
 
 use crate::geometry::magazine_bytes;
+use crate::sync::{reads, writes};
 
 /// The class of magazine blocks that names are kept in.
 pub const CLASS: u8 = 5;
@@ -29,6 +30,7 @@ const _: () = assert!(size_of::<Name>() == magazine_bytes(CLASS));
 impl Name {
     /// The bytes of the name.
     pub fn text(&self) -> &[u8] {
+        reads(self);
         &self.text[..self.length]
     }
 }
@@ -62,6 +64,7 @@ impl Names {
         let name = block.cast::<Name>();
         // SAFETY: the caller's promise.
         unsafe {
+            writes(name);
             (*name).next = self.first;
             (*name).parent = parent;
             (*name).length = 0;
@@ -96,6 +99,7 @@ pub unsafe fn set(name: *mut Name, text: &[u8]) {
     let length = text.len().min(NAME_BYTES);
     // SAFETY: the caller's promise.
     unsafe {
+        writes(name);
         (&mut (*name).text)[..length].copy_from_slice(&text[..length]);
         (*name).length = length;
     }

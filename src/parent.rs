@@ -19,7 +19,6 @@
 use core::cell::UnsafeCell;
 use core::mem;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering::Relaxed};
 
 use crate::child::ChildPool;
 use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
@@ -34,7 +33,8 @@ use crate::names::Name;
 use crate::partial::Slabs;
 use crate::report::{self, Misuse};
 use crate::surplus::Surplus;
-use crate::sync::{Guard, Mutex};
+use crate::sync::atomic::{AtomicPtr, Ordering::Relaxed};
+use crate::sync::{Guard, Mutex, renew};
 use crate::tools;
 use crate::validate;
 
@@ -63,9 +63,16 @@ pub(crate) struct Shared {
 
 /// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a magazine, and
 /// then adds one. A child that allocates a few objects is not to pay for a whole magazine.
+#[cfg(not(loom))]
 const FIRST_QUOTA: usize = 8;
+/// Less than a magazine of the model checker's.
+#[cfg(loom)]
+const FIRST_QUOTA: usize = 2;
 /// A child that has come so often since its quota is a whole magazine is busy, and gets a larger one.
+#[cfg(not(loom))]
 const BUSY_VISITS: usize = 128;
+#[cfg(loom)]
+const BUSY_VISITS: usize = 6;
 
 /// The quota after a further visit.
 fn next_quota(quota: usize, mask: usize) -> usize {
@@ -93,6 +100,7 @@ impl ParentPool {
             guard::forget(this.addr());
             guard::sample::choose();
             harden::prepare();
+            renew(this, size_of::<ParentPool>());
             Mutex::init(&raw mut (*this).mutex);
             (&raw mut (*this).element_size).write(geometry.stride);
             (&raw mut (*this).num_elements).write(num_items.max(1));

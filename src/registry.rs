@@ -14,10 +14,10 @@
 //! | the bit of a chunk | when it is reserved, and before it is released | by all |
 
 use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 use crate::geometry::CHUNK_SHIFT;
 use crate::os;
+use crate::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
 /// Bits of a word.
 const WORD: usize = usize::BITS as usize;
@@ -34,8 +34,10 @@ type Leaf = [AtomicUsize; LEAF_WORDS];
 
 static ROOT: [AtomicPtr<Leaf>; LEAVES] = [const { AtomicPtr::new(ptr::null_mut()) }; LEAVES];
 
-/// The first leaves.
-static OWN: [Leaf; 4] = [const { [const { AtomicUsize::new(0) }; LEAF_WORDS] }; 4];
+/// The first leaves. In models the second one is reserved.
+const OWN_LEAVES: usize = if cfg!(loom) { 1 } else { 4 };
+static OWN: [Leaf; OWN_LEAVES] =
+    [const { [const { AtomicUsize::new(0) }; LEAF_WORDS] }; OWN_LEAVES];
 static OWN_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Whether there is a chunk above what the bits are for. Then every address there is taken for one in a chunk.
@@ -73,6 +75,8 @@ pub fn add(address: usize) -> bool {
         if new.is_null() {
             return false;
         }
+        #[cfg(loom)]
+        model::first_use(new, word);
         // Release: whoever finds it, finds its zeroes. Acquire: as above.
         match leaf.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => bits = new,
@@ -112,6 +116,57 @@ pub fn has(address: usize) -> bool {
         },
         // Relaxed: as for a bit.
         None => BEYOND.load(Ordering::Relaxed),
+    }
+}
+
+/// For the model checker, which has to know an atomic before two threads can meet at it.
+#[cfg(loom)]
+pub mod model {
+    use super::*;
+    use crate::geometry::CHUNK;
+
+    /// The words of a new leaf where the chunks of a model will be, which is at most two words away: their zeroes are
+    /// written before the leaf is published.
+    pub(super) fn first_use(leaf: *const Leaf, word: usize) {
+        for word in word.saturating_sub(2)..(word + 3).min(LEAF_WORDS) {
+            // SAFETY: the leaf is new, and has this word.
+            unsafe { (&*leaf)[word].store(0, Ordering::Relaxed) };
+        }
+    }
+
+    /// Forgets everything; no thread of an execution runs.
+    pub fn reset() {
+        for leaf in &ROOT {
+            let bits = leaf.load(Ordering::Relaxed);
+            leaf.store(ptr::null_mut(), Ordering::Relaxed);
+            if !bits.is_null() && !ptr::eq(bits, &OWN[0]) {
+                // SAFETY: it was reserved, and nobody uses it any more.
+                unsafe { os::release(bits.cast(), size_of::<Leaf>()) };
+            }
+        }
+        OWN_TAKEN.store(0, Ordering::Relaxed);
+        OWN[0].iter().for_each(|word| word.store(0, Ordering::Relaxed));
+    }
+
+    /// The first use of what has no lock before it.
+    pub fn begin() {
+        let near = os::reserve(CHUNK, CHUNK);
+        // SAFETY: nothing refers to it.
+        unsafe { os::release(near, CHUNK) };
+        let root = near.addr() >> CHUNK_SHIFT >> LEAF_SHIFT;
+        for leaf in &ROOT[root.saturating_sub(1)..(root + 2).min(LEAVES)] {
+            leaf.load(Ordering::Relaxed);
+        }
+        OWN_TAKEN.load(Ordering::Relaxed);
+    }
+
+    /// Whether no chunk is noted any more.
+    pub fn is_empty() -> bool {
+        ROOT.iter().all(|leaf| {
+            // SAFETY: a leaf is given back in `reset` only.
+            let bits = unsafe { leaf.load(Ordering::Relaxed).as_ref() };
+            bits.is_none_or(|bits| bits.iter().all(|word| word.load(Ordering::Relaxed) == 0))
+        })
     }
 }
 

@@ -206,9 +206,14 @@ pub fn cannot_write(what: &str, path: &[u8]) {
     os::say(line.as_bytes());
 }
 
+/// How many reports there were, said or not.
+pub fn count() -> u32 {
+    COUNT.load(Relaxed)
+}
+
 /// Says how many reports there were if not all were said.
 pub fn say_count() {
-    let count = COUNT.load(Relaxed);
+    let count = count();
     if count > MOST {
         let mut line = Text::new();
         line.format("mesa-slab: % reports in all\n", &[count as usize]);

@@ -23,7 +23,6 @@
 //! or the heap's for slabs in limbo, parked ones, and slabs of magazine blocks.
 
 use core::ptr;
-use core::sync::atomic::{AtomicU16, Ordering::Relaxed};
 
 use crate::chunk::chunk_of;
 use crate::geometry::{
@@ -32,6 +31,8 @@ use crate::geometry::{
 use crate::harden::{HARDENED, check, random};
 use crate::registry;
 use crate::report::Misuse;
+use crate::sync::atomic::{AtomicU16, Ordering::Relaxed};
+use crate::sync::{reads, writes};
 
 const WORDS: usize = MAX_OBJECTS / 64;
 
@@ -64,6 +65,7 @@ pub struct Slab {
 impl Slab {
     /// Describes a new slab without objects out, on no list.
     pub fn init(&mut self, page: usize, geometry: &Geometry) {
+        writes(self);
         self.bitmap = without_objects(geometry.capacity);
         self.next = ptr::null_mut();
         self.previous = ptr::null_mut();
@@ -142,6 +144,7 @@ impl Slab {
 
     /// Whether the objects that are out are exactly these, each once.
     pub fn out_are(&self, rounds: &[*mut u8]) -> bool {
+        reads(self);
         let mut bitmap = without_objects(self.capacity);
         for &round in rounds {
             let Some((word, bit)) = self.bit_of(round) else { return false };
@@ -173,6 +176,7 @@ impl Slab {
     /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
     /// many.
     pub fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
+        writes(self);
         if HARDENED {
             return self.take_any(rounds);
         }
@@ -218,6 +222,7 @@ impl Slab {
     /// Returns how many of `rounds` are left, and what is wrong with the last of these if it is in this
     /// slab. The last of `rounds` is.
     pub fn put(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+        writes(self);
         let base = self.base().addr();
         let (stride, reciprocal) = (self.stride as usize, self.reciprocal);
         let end = stride * self.capacity as usize;
@@ -333,6 +338,7 @@ impl SlabList {
     pub unsafe fn insert(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
         unsafe {
+            writes(slab);
             (*slab).previous = ptr::null_mut();
             (*slab).next = self.first;
             if !self.first.is_null() {
@@ -350,6 +356,7 @@ impl SlabList {
     pub unsafe fn remove(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
         unsafe {
+            writes(slab);
             let (next, previous) = ((*slab).next, (*slab).previous);
             check(|| {
                 let back = next.is_null() || is_slab(next) && (*next).previous == slab;

@@ -1,4 +1,4 @@
-//! The one door to locks.
+//! The one door to locks and atomics.
 //!
 //! There are three ranks of locks. A thread takes them in this order and holds at most one of each:
 //!
@@ -8,12 +8,61 @@
 //!
 //! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds that of
 //! the guarded objects ([`crate::guard`]), which is taken in the place of the heap's.
+//!
+//! All order between threads comes from these mutexes. The atomics are words that are written under one of
+//! them and read without; each of their users says why any value that it may see will do.
+//!
+//! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and [`writes`] tell it
+//! which memory is used with a lock held, or handed from one thread to another; otherwise they are nothing.
 
 use core::cell::UnsafeCell;
 use core::mem::size_of;
 use core::ops::{Deref, DerefMut};
 
 use crate::os;
+
+#[cfg(loom)]
+pub mod model;
+
+/// The atomics of everything that is shared.
+pub mod atomic {
+    #[cfg(loom)]
+    pub use super::model::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+    pub use core::sync::atomic::Ordering;
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+}
+
+/// Notes that what is at this address is read, and so must not be written at the same time.
+#[inline(always)]
+#[cfg_attr(loom, track_caller)]
+pub fn reads<T>(_at: *const T) {
+    #[cfg(loom)]
+    model::reads(_at.addr());
+}
+
+/// Notes that what is at this address is written, and so must not be used at the same time.
+#[inline(always)]
+#[cfg_attr(loom, track_caller)]
+pub fn writes<T>(_at: *const T) {
+    #[cfg(loom)]
+    model::writes(_at.addr());
+}
+
+/// Notes that memory is new, or goes: nothing that was in it is anything any more.
+#[inline(always)]
+pub fn renew<T>(_start: *const T, _bytes: usize) {
+    #[cfg(loom)]
+    model::renew(_start.addr(), _bytes);
+}
+
+/// The operations on the platform's mutex, or on the model's.
+mod raw {
+    #[cfg(loom)]
+    pub use super::model::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+    #[cfg(not(loom))]
+    pub use crate::os::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+}
 
 /// Bytes a mutex takes, on every platform (it is part of a public struct).
 pub const MUTEX_BYTES: usize = 48;
@@ -45,7 +94,7 @@ impl Mutex {
     /// `this` is writable, and no thread uses it.
     pub unsafe fn init(this: *mut Mutex) {
         // SAFETY: the caller's promise.
-        unsafe { os::init_mutex(UnsafeCell::raw_get(&raw const (*this).raw)) }
+        unsafe { raw::init_mutex(UnsafeCell::raw_get(&raw const (*this).raw)) }
     }
 
     /// Ends the mutex.
@@ -54,7 +103,7 @@ impl Mutex {
     /// It is not locked, and no thread uses it from now on.
     pub unsafe fn destroy(&self) {
         // SAFETY: the caller's promise.
-        unsafe { os::destroy_mutex(self.raw.get()) }
+        unsafe { raw::destroy_mutex(self.raw.get()) }
     }
 
     /// Locks, for code that cannot hold a [`Guard`].
@@ -64,7 +113,7 @@ impl Mutex {
     pub unsafe fn lock(&self) {
         rank::assert_may_lock();
         // SAFETY: the caller's promise.
-        unsafe { os::lock_mutex(self.raw.get()) }
+        unsafe { raw::lock_mutex(self.raw.get()) }
     }
 
     /// Locks if nobody holds the mutex, and returns whether it did.
@@ -73,7 +122,7 @@ impl Mutex {
     /// The mutex is initialised.
     pub unsafe fn try_lock(&self) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { os::try_lock_mutex(self.raw.get()) }
+        unsafe { raw::try_lock_mutex(self.raw.get()) }
     }
 
     /// Unlocks.
@@ -82,7 +131,7 @@ impl Mutex {
     /// This thread holds the mutex.
     pub unsafe fn unlock(&self) {
         // SAFETY: the caller's promise.
-        unsafe { os::unlock_mutex(self.raw.get()) }
+        unsafe { raw::unlock_mutex(self.raw.get()) }
     }
 
     /// Unlocks, in the process that a thread forked off while it held the mutex.
@@ -111,6 +160,7 @@ impl<'a, T> Guard<'a, T> {
         // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
         unsafe {
             mutex.lock();
+            writes(data);
             Guard { mutex, data: &mut *data }
         }
     }
@@ -121,7 +171,12 @@ impl<'a, T> Guard<'a, T> {
     /// As for [`Guard::lock`].
     pub unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Guard<'a, T>> {
         // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
-        unsafe { mutex.try_lock().then(|| Guard { mutex, data: &mut *data }) }
+        unsafe {
+            mutex.try_lock().then(|| {
+                writes(data);
+                Guard { mutex, data: &mut *data }
+            })
+        }
     }
 }
 
@@ -140,6 +195,7 @@ impl<T> DerefMut for Guard<'_, T> {
 
 impl<T> Drop for Guard<'_, T> {
     fn drop(&mut self) {
+        writes(&raw const *self.data);
         // SAFETY: a guard exists only while its thread holds the mutex.
         unsafe { self.mutex.unlock() }
     }

@@ -20,7 +20,7 @@ extern "C" fn at_load() {
     os::around_fork(before_fork, after_fork, after_fork_in_child);
 }
 
-unsafe extern "C" fn before_fork() {
+pub(super) unsafe extern "C" fn before_fork() {
     // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
     unsafe {
         trace::before_fork();
@@ -30,7 +30,7 @@ unsafe extern "C" fn before_fork() {
     rank::heap_locked();
 }
 
-unsafe extern "C" fn after_fork() {
+pub(super) unsafe extern "C" fn after_fork() {
     rank::heap_unlocking();
     // SAFETY: `before_fork` locked them, in this thread or in the one that this process was forked from.
     unsafe {

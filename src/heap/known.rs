@@ -7,11 +7,14 @@
 //! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
 //! last, and so sees what that one counted.
 
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-
 use crate::chunk::PARKED;
+use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+#[cfg(not(loom))]
 const COUNTS: usize = 64;
+/// For the model checker: pools always share a count.
+#[cfg(loom)]
+const COUNTS: usize = 1;
 
 /// See the head of this file.
 pub struct Known {
@@ -31,13 +34,19 @@ impl Known {
     fn count(&self, parent: usize) -> &AtomicU32 {
         // The upper bits of the product depend on all bits of the address.
         let hash = (parent as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58;
-        &self.counts[hash as usize % COUNTS]
+        &self.counts[hash as usize & (COUNTS - 1)]
     }
 
     /// Whether there is nothing of a pool.
     pub fn nothing_of(&self, parent: usize) -> bool {
         // Relaxed: see the head of this file.
         self.count(parent).load(Relaxed) == 0
+    }
+
+    /// Counts nothing. For the model checker.
+    #[cfg(loom)]
+    pub fn reset(&self) {
+        self.counts.iter().for_each(|count| count.store(0, Relaxed));
     }
 
     /// Counts a slab or a name of a pool. Under the heap's lock.

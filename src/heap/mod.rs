@@ -18,12 +18,13 @@
 mod fork;
 mod kit;
 mod known;
+#[cfg(loom)]
+pub mod model;
 mod purge;
 mod state;
 
 use core::cell::UnsafeCell;
 use core::ptr;
-use core::sync::atomic::AtomicU32;
 
 use crate::chunk::{
     self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
@@ -38,6 +39,7 @@ use crate::report::Misuse;
 use crate::slab::Slab;
 use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
+use crate::sync::atomic::AtomicU32;
 use crate::sync::{Mutex, rank};
 use crate::tools;
 

@@ -4,7 +4,6 @@
 //! called without the lock.
 
 use core::ptr;
-use core::sync::atomic::Ordering::Relaxed;
 
 use super::state::{State, Unused};
 use super::{Heap, HeapGuard};
@@ -14,6 +13,7 @@ use crate::chunk_lists::RELEASED;
 use crate::decay::{excess, whole_chunks};
 use crate::geometry::{PAGE, PAGE_SHIFT};
 use crate::os;
+use crate::sync::atomic::Ordering::Relaxed;
 
 /// How many runs are purged at a time.
 const BATCH: usize = 32;

@@ -17,6 +17,7 @@ use crate::report;
 use crate::slab::{Slab, SlabList};
 use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
+use crate::sync::writes;
 
 /// What the heap's lock protects, besides the metadata in chunks.
 pub struct State {
@@ -122,6 +123,7 @@ impl State {
     ) -> T {
         // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
         unsafe {
+            writes(chunk);
             let buddy = &mut (*chunk).buddy;
             let before = (buddy.free_pages(), buddy.dirty_pages());
             let result = change(buddy);

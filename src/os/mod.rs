@@ -5,6 +5,7 @@
 
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
+#[cfg_attr(loom, allow(dead_code, reason = "the model checker stands in for some of it"))]
 mod family;
 
 pub use family::*;
@@ -27,3 +28,7 @@ pub fn whole_pages(bytes: usize) -> usize {
     let page = page_size();
     (bytes + page - 1) & !(page - 1)
 }
+
+/// The clock and the threads of a model stand in for the system's.
+#[cfg(loom)]
+pub use crate::sync::model::{coarse_seconds, thread_id};
