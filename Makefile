@@ -13,7 +13,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
 
 .PHONY: help build header demo measure install clean
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
-.PHONY: fuzz soak coverage abi
+.PHONY: fuzz soak coverage abi loom
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
 help: ## Lists the targets
@@ -91,6 +91,11 @@ test-targets: ## The tests with the oldest rustc: on i686, aarch64, musl, Window
 
 MINUTES = 15
 THREADS = 8
+
+# LOOM_MAX_PREEMPTIONS raises the bound of the models that have one.
+loom: ## Model-checks what threads do to pools and to the heap, further than `make test`
+	scripts/setup loom
+	LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-6} scripts/loom
 
 fuzz: ## Looks for new sequences of calls for MINUTES, guided by coverage, with ASan
 	scripts/setup fuzz

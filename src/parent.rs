@@ -72,7 +72,7 @@ const FIRST_QUOTA: usize = 2;
 #[cfg(not(loom))]
 const BUSY_VISITS: usize = 128;
 #[cfg(loom)]
-const BUSY_VISITS: usize = 6;
+const BUSY_VISITS: usize = 8;
 
 /// The quota after a further visit.
 fn next_quota(quota: usize, mask: usize) -> usize {

@@ -56,6 +56,15 @@ pub fn renew<T>(_start: *const T, _bytes: usize) {
     model::renew(_start.addr(), _bytes);
 }
 
+/// Calls `look`, which only reads what locks protect that are held: a model takes it for one step.
+#[inline(always)]
+pub fn at_once<T>(look: impl FnOnce() -> T) -> T {
+    #[cfg(loom)]
+    return model::quietly(look);
+    #[cfg(not(loom))]
+    look()
+}
+
 /// The operations on the platform's mutex, or on the model's.
 mod raw {
     #[cfg(loom)]

@@ -12,6 +12,7 @@ use crate::heap::{HEAP, State};
 use crate::parent::{ParentPool, Shared};
 use crate::report;
 use crate::slab::{LEAVING, Slab};
+use crate::sync::at_once;
 
 const FUNCTION: &str = "slab_validate";
 
@@ -47,7 +48,7 @@ pub fn after_slow_path(parent: &ParentPool) {
 /// Checks the heap, and returns the number of problems.
 pub fn heap() -> u32 {
     let mut problems = Problems { parent: None, count: 0 };
-    HEAP.with_state(|state| check_heap(state, &mut problems));
+    HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
     problems.count
 }
 
@@ -55,12 +56,16 @@ pub fn heap() -> u32 {
 pub fn parent(parent: &ParentPool) -> u32 {
     let mut problems = Problems { parent: Some(parent), count: 0 };
     let shared = parent.lock();
-    check_depot(parent, &shared, &mut problems);
-    let listed = check_lists(parent, &shared, &mut problems);
+    let listed = at_once(|| {
+        check_depot(parent, &shared, &mut problems);
+        check_lists(parent, &shared, &mut problems)
+    });
     let records = debug::records(shared.kept);
     HEAP.with_state(|state| {
-        check_slabs(parent, &shared, &records, listed, state, &mut problems);
-        check_heap(state, &mut problems);
+        at_once(|| {
+            check_slabs(parent, &shared, &records, listed, state, &mut problems);
+            check_heap(state, &mut problems);
+        });
     });
     problems.count
 }

@@ -4,7 +4,7 @@ use super::known::KNOWN;
 use super::{HEAP, State, fork};
 use crate::registry;
 use crate::sync::atomic::Ordering::Relaxed;
-use crate::sync::{model, writes};
+use crate::sync::{at_once, model, writes};
 
 /// An address that shares its count with those of all pools.
 const ANY_POOL: usize = 0x1000;
@@ -50,7 +50,7 @@ pub fn validate() {
 }
 
 fn check(state: &State) {
-    model::quietly(|| {
+    at_once(|| {
         state.validate(&mut |address, words| panic!("the heap at {address:#x}: {words}"));
     });
 }

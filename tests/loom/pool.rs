@@ -1,0 +1,334 @@
+//! Children of one pool, at the same time.
+
+use loom::sync::mpsc::channel;
+use mesa_slab_core::capi_ext::{SLAB_STATS_JSON, slab_print_stats};
+
+use crate::world::*;
+
+#[test]
+fn two_children_allocate_and_free() {
+    check(Some(5), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let other = beside(move || short_life(pool, 2));
+        short_life(pool, 2);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn two_children_share_a_slab() {
+    check(ALL, || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let other = beside(move || short_life(pool, 2));
+        short_life(pool, 2);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn three_children_come_and_go() {
+    check(Some(2), || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let others = [1, 2].map(|objects| beside(move || short_life(pool, objects)));
+        short_life(pool, 3);
+        others.into_iter().for_each(|other| other.join().unwrap());
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn objects_are_freed_through_a_sibling_while_the_first_child_allocates() {
+    check(Some(5), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let mut first = pool.child();
+        let handed = [first.alloc(), first.alloc()];
+        let other = beside(move || {
+            let mut sibling = pool.child();
+            handed.into_iter().for_each(|object| sibling.free(object));
+            sibling.destroy();
+        });
+        let own = [first.alloc(), first.alloc()];
+        own.into_iter().for_each(|object| first.free(object));
+        other.join().unwrap();
+        pool.validate();
+        first.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn objects_pass_from_thread_to_thread() {
+    check(Some(3), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let (to_other, from_first) = channel();
+        let other = beside(move || {
+            let mut sibling = pool.child();
+            for _ in 0..2 {
+                sibling.free(from_first.recv().unwrap());
+            }
+            let own = sibling.alloc();
+            sibling.free(own);
+            sibling.destroy();
+        });
+        let mut first = pool.child();
+        for _ in 0..2 {
+            to_other.send(first.alloc()).unwrap();
+        }
+        let own = first.alloc();
+        first.free(own);
+        first.destroy();
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_child_is_destroyed_while_another_drains_the_depot() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let (mut first, mut second) = (pool.child(), pool.child());
+        let kept = first.alloc();
+        let taken: Vec<Object> = (0..4).map(|_| second.alloc()).collect();
+        // The depot has as many full magazines as it may, and the second child two.
+        taken.into_iter().for_each(|object| second.free(object));
+        let other = beside(move || second.destroy());
+        let own = [first.alloc(), first.alloc()];
+        first.free(kept);
+        own.into_iter().for_each(|object| first.free(object));
+        other.join().unwrap();
+        pool.validate();
+        first.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn the_last_child_goes_while_another_comes() {
+    check(ALL, || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let mut last = pool.child();
+        let object = last.alloc();
+        last.free(object);
+        let other = beside(move || last.destroy());
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn what_the_last_child_left_is_claimed_while_another_pool_leaves_its_own() {
+    check(ALL, || {
+        let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 2), Pool::new(THREE_ROUNDS, 2));
+        short_life(pool, 1);
+        let other = beside(move || short_life(other_pool, 1));
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        other_pool.validate();
+        pool.end();
+        other_pool.end();
+    });
+}
+
+#[test]
+fn a_pool_is_trimmed_while_its_children_work() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let mut child = pool.child();
+        let taken = [child.alloc(), child.alloc(), child.alloc()];
+        taken.into_iter().for_each(|object| child.free(object));
+        let other = beside(move || {
+            pool.trim();
+            short_life(pool, 1);
+        });
+        let object = child.alloc();
+        child.trim();
+        child.free(object);
+        child.destroy();
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+unsafe extern "C" fn no_output(_: *mut core::ffi::c_void, _: *const core::ffi::c_char, _: usize) {}
+
+#[test]
+fn statistics_are_taken_while_children_work() {
+    check(Some(4), || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let other = beside(move || short_life(pool, 1));
+        assert!(pool.objects_out() <= 2);
+        // SAFETY: the function ignores its data.
+        unsafe { slab_print_stats(no_output, core::ptr::null_mut(), SLAB_STATS_JSON) };
+        other.join().unwrap();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_pool_is_named_while_names_are_printed() {
+    check(ALL, || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let object = child.alloc();
+        let other = beside(move || pool.set_name(c"transfers"));
+        // SAFETY: the function ignores its data.
+        unsafe { slab_print_stats(no_output, core::ptr::null_mut(), SLAB_STATS_JSON) };
+        pool.set_name(c"queries");
+        other.join().unwrap();
+        child.free(object);
+        child.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn objects_that_are_not_cached_go_straight_to_their_slabs() {
+    check(Some(5), || {
+        let pool = Pool::new(UNCACHED, 1);
+        let other = beside(move || short_life(pool, 2));
+        short_life(pool, 2);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn large_objects_come_and_go() {
+    check(Some(4), || {
+        let pool = Pool::new(LARGE, 1);
+        let mut child = pool.child();
+        let handed = child.alloc();
+        let other = beside(move || {
+            let mut sibling = pool.child();
+            sibling.free(handed);
+            let own = sibling.alloc();
+            sibling.free(own);
+            sibling.destroy();
+        });
+        let own = child.alloc();
+        child.free(own);
+        child.destroy();
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_child_gets_busy_while_a_sibling_frees_its_objects() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let (mut child, mut taken) = pool.nearly_busy_child();
+        assert_eq!(child.magazine_bytes(), MAGAZINES[0]);
+        let handed = taken.split_off(taken.len() - 3);
+        let other = beside(move || {
+            let mut sibling = pool.child();
+            handed.into_iter().for_each(|object| sibling.free(object));
+            sibling.destroy();
+        });
+        taken.extend([child.alloc(), child.alloc()]);
+        other.join().unwrap();
+        pool.validate();
+        taken.into_iter().for_each(|object| child.free(object));
+        child.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_child_gets_busy_by_freeing_while_a_sibling_allocates() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let (mut child, taken) = pool.nearly_busy_child();
+        let other = beside(move || short_life(pool, 3));
+        taken.into_iter().for_each(|object| child.free(object));
+        assert_eq!(
+            child.magazine_bytes(),
+            MAGAZINES[1],
+            "its magazines were full, and it has been here"
+        );
+        other.join().unwrap();
+        pool.validate();
+        child.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn children_exchange_magazines_of_both_sizes() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let (mut busy, mut taken) = pool.nearly_busy_child();
+        taken.push(busy.alloc());
+        assert_eq!(busy.magazine_bytes(), MAGAZINES[1]);
+        let mut small = pool.child();
+        let kept = [small.alloc(), small.alloc()];
+        // The depot gets a full one of the larger size.
+        taken.into_iter().for_each(|object| busy.free(object));
+        let other = beside(move || {
+            let own = small.alloc();
+            kept.into_iter().for_each(|object| small.free(object));
+            small.free(own);
+            small.destroy();
+        });
+        let own: Vec<Object> = (0..7).map(|_| busy.alloc()).collect();
+        own.into_iter().for_each(|object| busy.free(object));
+        other.join().unwrap();
+        pool.validate();
+        busy.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn what_a_busy_child_left_is_claimed_while_another_pool_leaves_its_own() {
+    check(ALL, || {
+        let (pool, other_pool) = (Pool::new(ONE_ROUND, 1), Pool::new(ONE_ROUND, 1));
+        let (mut busy, taken) = pool.nearly_busy_child();
+        let last = busy.alloc();
+        taken.into_iter().for_each(|object| Child::destroyed().free(object));
+        busy.free(last);
+        pool.trim();
+        // A magazine of three rounds with one in it, and the slab of that one.
+        busy.destroy();
+        let other = beside(move || short_life(other_pool, 1));
+        let mut child = pool.child();
+        let own = [child.alloc(), child.alloc()];
+        own.into_iter().for_each(|object| child.free(object));
+        child.destroy();
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+        other_pool.end();
+    });
+}
+
+#[test]
+fn a_pool_is_validated_while_its_children_work() {
+    check(Some(4), || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let mut child = pool.child();
+        let taken: Vec<Object> = (0..3).map(|_| child.alloc()).collect();
+        let other = beside(move || {
+            taken.into_iter().for_each(|object| child.free(object));
+            // Leaves a kit, or gives slabs back.
+            child.destroy();
+        });
+        pool.validate();
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
