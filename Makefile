@@ -13,7 +13,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
 
 .PHONY: help build header demo measure install clean
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
-.PHONY: fuzz soak coverage abi loom
+.PHONY: fuzz soak coverage abi loom mutants
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
 
 help: ## Lists the targets
@@ -96,6 +96,10 @@ THREADS = 8
 loom: ## Model-checks what threads do to pools and to the heap, further than `make test`
 	scripts/setup loom
 	LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-6} scripts/loom
+
+mutants: ## Breaks the lock protocol in one place at a time; some test must see each
+	scripts/setup mutants
+	scripts/mutants
 
 fuzz: ## Looks for new sequences of calls for MINUTES, guided by coverage, with ASan
 	scripts/setup fuzz

@@ -1,7 +1,9 @@
 //! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing, fork().
 
 use mesa_slab_core::capi_ext::{slab_set_decay, slab_trim_heap};
+use mesa_slab_core::geometry::CHUNK;
 use mesa_slab_core::heap::{self, HEAP};
+use mesa_slab_core::os;
 use mesa_slab_core::sync::model::{START, set_seconds};
 
 use crate::world::*;
@@ -185,5 +187,35 @@ fn an_address_is_looked_up_while_another_chunk_comes_and_goes() {
         child.destroy();
         pool.end();
         comes.end();
+    });
+}
+
+#[test]
+fn the_decay_time_is_set_while_a_pool_gives_back() {
+    check(ALL, || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let other = beside(|| {
+            slab_set_decay(5);
+        });
+        short_life(pool, 1);
+        other.join().unwrap();
+        assert_eq!(slab_set_decay(0), 5);
+        pool.end();
+    });
+}
+
+#[test]
+fn an_address_of_no_chunk_is_looked_up_while_the_first_chunk_comes() {
+    check_with_misuse(Some(3), 1, || {
+        // Where the chunk will be, or near; the address is far enough from it, and in the same leaf.
+        let near = os::reserve(CHUNK, CHUNK);
+        // SAFETY: nothing refers to it.
+        unsafe { os::release(near, CHUNK) };
+        let wild = near.expose_provenance() - 16 * CHUNK;
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let other = beside(move || Child::destroyed().free_address(wild));
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.end();
     });
 }

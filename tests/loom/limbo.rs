@@ -132,6 +132,29 @@ fn a_child_of_the_old_pool_goes_while_the_new_one_is_in_use() {
 }
 
 #[test]
+fn a_child_with_empty_magazines_of_the_old_pool_goes_while_the_new_one_is_in_use() {
+    check(ALL, || {
+        let pool = Pool::new(ONE_ROUND, 1);
+        let mut old = pool.child();
+        let objects = [old.alloc(), old.alloc()];
+        pool.destroy();
+        // Its magazines are of no size that the new pool has.
+        pool.create(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let kept = child.alloc();
+        let other = beside(move || old.destroy());
+        short_life(pool, 2);
+        other.join().unwrap();
+        pool.validate();
+        assert_eq!(pool.children(), 1, "the old child was never one of this pool's");
+        objects.into_iter().for_each(|object| Child::destroyed().free(object));
+        child.free(kept);
+        child.destroy();
+        pool.end();
+    });
+}
+
+#[test]
 fn objects_are_freed_through_no_child_of_their_pool_while_it_allocates() {
     check(Some(4), || {
         let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 2), Pool::new(ONE_ROUND, 1));

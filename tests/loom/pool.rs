@@ -237,7 +237,7 @@ fn a_child_gets_busy_while_a_sibling_frees_its_objects() {
             handed.into_iter().for_each(|object| sibling.free(object));
             sibling.destroy();
         });
-        taken.extend([child.alloc(), child.alloc()]);
+        taken.extend((0..5).map(|_| child.alloc()));
         other.join().unwrap();
         pool.validate();
         taken.into_iter().for_each(|object| child.free(object));
@@ -274,6 +274,9 @@ fn children_exchange_magazines_of_both_sizes() {
         assert_eq!(busy.magazine_bytes(), MAGAZINES[1]);
         let mut small = pool.child();
         let kept = [small.alloc(), small.alloc()];
+        kept.into_iter().for_each(|object| small.free(object));
+        // It has two magazines now, both empty.
+        let kept = [small.alloc(), small.alloc()];
         // The depot gets a full one of the larger size.
         taken.into_iter().for_each(|object| busy.free(object));
         let other = beside(move || {
@@ -294,13 +297,17 @@ fn children_exchange_magazines_of_both_sizes() {
 #[test]
 fn what_a_busy_child_left_is_claimed_while_another_pool_leaves_its_own() {
     check(ALL, || {
-        let (pool, other_pool) = (Pool::new(ONE_ROUND, 1), Pool::new(ONE_ROUND, 1));
-        let (mut busy, taken) = pool.nearly_busy_child();
-        let last = busy.alloc();
-        taken.into_iter().for_each(|object| Child::destroyed().free(object));
-        busy.free(last);
+        let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 4), Pool::new(THREE_ROUNDS, 4));
+        let (mut busy, taken) = pool.busy_child();
+        let slab = |object: &Object| object.address() / (4 * THREE_ROUNDS as usize);
+        let first = slab(&taken[0]);
+        let (kept, others): (Vec<_>, Vec<_>) =
+            taken.into_iter().partition(|object| slab(object) == first);
+        others.into_iter().for_each(|object| Child::destroyed().free(object));
+        assert_eq!(kept.len(), 4);
+        kept.into_iter().for_each(|object| busy.free(object));
         pool.trim();
-        // A magazine of three rounds with one in it, and the slab of that one.
+        // A magazine with room for seven rounds, with four in it, and the slab that they are of.
         busy.destroy();
         let other = beside(move || short_life(other_pool, 1));
         let mut child = pool.child();

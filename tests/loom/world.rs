@@ -14,7 +14,7 @@ use mesa_slab_core::{heap, report, sync};
 pub const ONE_ROUND: u32 = 4096;
 /// Objects of which a magazine holds three; a slab has two, of one page.
 pub const THREE_ROUNDS: u32 = 2048;
-/// So many objects of [`ONE_ROUND`] a child takes one by one until it is busy.
+/// How many times a child needs the pool until it is busy.
 const VISITS: usize = 8;
 /// Bytes of a magazine with one round, and with three, which a busy child has for the same objects.
 pub const MAGAZINES: [usize; 2] = [2 * size_of::<usize>(), 4 * size_of::<usize>()];
@@ -141,9 +141,27 @@ impl Pool {
         assert_eq!(unsafe { slab_validate(self.0) }, 0);
     }
 
-    /// A child that gets a larger magazine when it needs the pool next, and the objects that it has in use.
+    /// A child with a larger magazine than it began with, which is empty, and the objects that it has in use.
+    pub fn busy_child(self) -> (Child, Vec<Object>) {
+        let mut child = self.child();
+        let mut taken = vec![child.alloc()];
+        let first = child.magazine_bytes();
+        while child.magazine_bytes() == first {
+            taken.push(child.alloc());
+        }
+        while child.has_objects() {
+            taken.push(child.alloc());
+        }
+        (child, taken)
+    }
+
+    /// A child of [`ONE_ROUND`] with two empty magazines that gets a larger one when it needs the pool next, and the
+    /// objects that it has in use.
     pub fn nearly_busy_child(self) -> (Child, Vec<Object>) {
         let mut child = self.child();
+        let two = [child.alloc(), child.alloc()];
+        two.into_iter().for_each(|object| child.free(object));
+        // The first two of these need no pool, the others do, as the first two objects did.
         let taken = (0..VISITS).map(|_| child.alloc()).collect();
         (child, taken)
     }
@@ -210,6 +228,11 @@ impl Child {
             0 => 0,
             mask => mask + 1,
         }
+    }
+
+    /// Whether it has objects to give without the pool, in its loaded magazine.
+    pub fn has_objects(&self) -> bool {
+        self.0.top.addr() & self.0.mask != 0
     }
 
     /// Destroys it.
