@@ -398,6 +398,36 @@ mod tests {
         );
     }
 
+    #[repr(align(256))]
+    struct Larger(#[expect(dead_code, reason = "only its place is used")] [usize; 4 * WORDS]);
+
+    #[test]
+    fn a_larger_magazine_counts_for_all_of_its_rounds() {
+        let geometry = geometry();
+        let (mut block, mut larger) = (Block([0; WORDS]), Larger([0; 4 * WORDS]));
+        let mask = size_of::<Larger>() - 1;
+        assert_eq!(geometry.busy_mask(), mask);
+        let mut depot = Depot::EMPTY;
+        keep_full(&mut depot, &mut block);
+        // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
+        unsafe { depot.keep_full(Magazine::new((&raw mut larger).cast()), mask, &geometry) };
+        assert_eq!(depot.objects(&geometry), ROUNDS + 4 * WORDS - 1);
+    }
+
+    #[test]
+    fn what_was_taken_for_a_while_was_used() {
+        let geometry = geometry();
+        let mut depot = Depot::EMPTY;
+        let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
+        depot.end_epoch(100, &geometry);
+        blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
+        depot.end_epoch(101, &geometry);
+        let taken: Vec<_> = (0..6).filter_map(|_| depot.take_full(MASK, &geometry)).collect();
+        // SAFETY: they were the depot's.
+        taken.into_iter().for_each(|full| unsafe { depot.keep_full(full, MASK, &geometry) });
+        assert_eq!(depot.end_epoch(102, &geometry), Some(2 * ROUNDS), "half of the other 4");
+    }
+
     #[test]
     fn what_was_drained_and_wanted_again_raises_the_limit_until_it_is_reaped() {
         let geometry = geometry();

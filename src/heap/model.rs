@@ -2,6 +2,7 @@
 
 use super::known::KNOWN;
 use super::{HEAP, State, fork};
+use crate::chunk::PARKED;
 use crate::registry;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{at_once, model, writes};
@@ -53,6 +54,15 @@ fn check(state: &State) {
     at_once(|| {
         state.validate(&mut |address, words| panic!("the heap at {address:#x}: {words}"));
     });
+}
+
+/// Whether the heap keeps what some pool's last child left.
+pub fn has_kit() -> bool {
+    let mut parked = false;
+    HEAP.with_state(|state| {
+        at_once(|| state.for_each_slab(&mut |_, owner| parked |= owner == PARKED));
+    });
+    parked
 }
 
 /// What fork() does: runs `forked` between the handlers. It is given the heap as the child process gets it.

@@ -171,6 +171,7 @@ fn objects_are_freed_through_no_child_of_their_pool_while_it_allocates() {
         child.destroy();
         other.join().unwrap();
         pool.validate();
+        assert!(pool.keeps_nothing(), "it has no child");
         pool.end();
         other_pool.end();
     });

@@ -130,6 +130,12 @@ impl Pool {
         self.stats().objects_out
     }
 
+    /// Whether it holds nothing but slabs with objects in use.
+    pub fn keeps_nothing(self) -> bool {
+        let stats = self.stats();
+        stats.slabs_empty == 0 && stats.objects_in_depot == 0
+    }
+
     /// How many children have magazines.
     pub fn children(self) -> usize {
         self.stats().children
