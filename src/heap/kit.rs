@@ -61,7 +61,6 @@ impl State {
     /// Nobody else uses what is in the kit.
     pub(super) unsafe fn park(&mut self, kit: Kit, now: u32, unused: &mut Unused) {
         self.unpark(now, unused);
-        self.object_slabs -= 1;
         // SAFETY: the heap's lock is held, as `self` is its state.
         unsafe {
             KNOWN.remove(owner_of((*kit.slab).base()));
@@ -79,7 +78,6 @@ impl State {
                 return None;
             }
             self.parking = Parking::EMPTY;
-            self.object_slabs += 1;
             KNOWN.add(parent);
             Chunk::set_owner(kit.slab, parent);
         }

@@ -121,7 +121,6 @@ impl Heap {
         }
         self.with_memory(|state| {
             let slab = state.carve(geometry, owner)?;
-            state.object_slabs += 1;
             KNOWN.add(owner);
             Some(slab)
         })
@@ -334,7 +333,6 @@ impl Heap {
             return ptr::null_mut();
         }
         let mut state = self.lock();
-        state.object_slabs += 1;
         KNOWN.add(owner);
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {

@@ -26,8 +26,6 @@ pub struct State {
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
     pub(super) names: Names,
     pub(super) parking: Parking,
-    /// Slabs of parents and in limbo: if there is none, nothing needs to be searched.
-    pub(super) object_slabs: usize,
     pub(super) decay: Decay,
     /// Address space of all chunks, in bytes.
     pub(super) mapped: usize,
@@ -43,7 +41,6 @@ impl State {
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
         names: Names::EMPTY,
         parking: Parking::EMPTY,
-        object_slabs: 0,
         decay: Decay::DEFAULT,
         mapped: 0,
         free_pages: 0,
@@ -88,7 +85,6 @@ impl State {
         now: u32,
         unused: &mut Unused,
     ) {
-        self.object_slabs -= 1;
         // SAFETY: the caller's promise.
         unsafe {
             KNOWN.remove(owner_of((*slab).base()));
@@ -296,9 +292,6 @@ impl State {
         }
         if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
             problem(0, "the heap's pages are miscounted");
-        }
-        if self.object_slabs().count() != self.object_slabs {
-            problem(0, "the heap's slabs are miscounted");
         }
     }
 
