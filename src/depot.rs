@@ -258,12 +258,6 @@ impl Depot {
         empty.count() as usize * rounds(mask) > self.limit(geometry, out)
     }
 
-    /// Whether there is no magazine.
-    pub fn is_empty(&self) -> bool {
-        let none = |shelf: &Shelf| shelf.full.count() == 0 && shelf.empty.count() == 0;
-        self.half.is_none() && self.shelves.iter().all(none)
-    }
-
     /// If the first magazine of a list has an unsound link, cuts the list there, and returns it; see
     /// [`MagazineList::cut_unsound`].
     pub fn cut_unsound(
@@ -325,23 +319,6 @@ impl Depot {
             (true, 0, 1) => (busy.full.first(), geometry.busy_mask()),
             _ => (Magazine::NONE, 0),
         }
-    }
-
-    /// Takes any magazine that has rounds, and says of what size it is.
-    pub fn take_filled(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
-        self.take_half().or_else(|| self.take_any_full(geometry))
-    }
-
-    /// Takes any empty magazine, and says of what size it is.
-    pub fn take_any_empty(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
-        let of = |mask| Some((self.take_empty(mask, geometry)?, mask));
-        geometry.masks().into_iter().find_map(of)
-    }
-
-    /// Takes any full magazine, and says of what size it is.
-    pub fn take_any_full(&mut self, geometry: &Geometry) -> Option<(Magazine, usize)> {
-        let of = |mask| Some((self.take_full(mask, geometry)?, mask));
-        geometry.masks().into_iter().find_map(of)
     }
 }
 

@@ -478,13 +478,24 @@ impl Shared {
         let geometry = &parent.geometry;
         for mask in geometry.masks() {
             while self.depot.has_excess_empty(mask, geometry, self.slabs.out()) {
-                self.check_link(parent, "slab_free", List::Empty, mask);
-                if let Some(empty) = self.depot.take_empty(mask, geometry) {
-                    // SAFETY: it was the depot's.
-                    unsafe { surplus.add_magazine(empty, mask) }
-                }
+                self.drop_empty(parent, "slab_free", mask, surplus);
             }
         }
+    }
+
+    /// Gives up an empty magazine of the depot; returns false if there is none of that size.
+    fn drop_empty(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        mask: usize,
+        surplus: &mut Surplus,
+    ) -> bool {
+        self.check_link(parent, function, List::Empty, mask);
+        let Some(empty) = self.depot.take_empty(mask, &parent.geometry) else { return false };
+        // SAFETY: it was the depot's.
+        unsafe { surplus.add_magazine(empty, mask) }
+        true
     }
 
     /// Drains a full magazine of the depot, and returns how many rounds that was.
@@ -500,12 +511,17 @@ impl Shared {
         rounds(mask)
     }
 
-    /// Takes any full magazine from the depot, and says of what size it is.
+    /// Takes a full magazine of any size from the depot, and says of which.
     fn take_any_full(&mut self, parent: &ParentPool, function: &str) -> Option<(Magazine, usize)> {
-        for mask in parent.geometry.masks() {
+        parent.geometry.masks().into_iter().find_map(|mask| {
             self.check_link(parent, function, List::Full, mask);
-        }
-        self.depot.take_any_full(&parent.geometry)
+            Some((self.depot.take_full(mask, &parent.geometry)?, mask))
+        })
+    }
+
+    /// Takes any magazine that has rounds from the depot, and says of what size it is.
+    fn take_filled(&mut self, parent: &ParentPool, function: &str) -> Option<(Magazine, usize)> {
+        self.depot.take_half().or_else(|| self.take_any_full(parent, function))
     }
 
     /// Before a magazine is taken from a list of the depot: reports one whose link was overwritten, and leaves those
@@ -519,28 +535,18 @@ impl Shared {
         }
     }
 
-    /// The same for all lists.
-    fn check_links(&mut self, parent: &ParentPool, function: &str) {
-        for mask in parent.geometry.masks() {
-            self.check_link(parent, function, List::Full, mask);
-            self.check_link(parent, function, List::Empty, mask);
-        }
-    }
-
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while !self.depot.is_empty() {
-            self.check_links(parent, function);
+        while let Some((mut magazine, mask)) = self.take_filled(parent, function) {
             // SAFETY: it was the depot's.
             unsafe {
-                if let Some((mut magazine, mask)) = self.depot.take_filled(&parent.geometry) {
-                    self.drain(parent, function, &mut magazine, mask, surplus);
-                    surplus.add_magazine(magazine, mask);
-                } else if let Some((magazine, mask)) = self.depot.take_any_empty(&parent.geometry) {
-                    surplus.add_magazine(magazine, mask);
-                }
+                self.drain(parent, function, &mut magazine, mask, surplus);
+                surplus.add_magazine(magazine, mask);
             }
+        }
+        for mask in parent.geometry.masks() {
+            while self.drop_empty(parent, function, mask, surplus) {}
         }
         self.slabs.drop_spare(surplus);
     }
@@ -596,7 +602,7 @@ impl Shared {
 
     /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
     /// child.
-    fn leave_kit(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
+    fn leave_kit(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
         let geometry = &parent.geometry;
         let (only, mask) = self.depot.only_filled(geometry);
         let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !only.is_none();
@@ -613,7 +619,7 @@ impl Shared {
             // Not so if an object was freed twice, which draining will see.
             if (*slab).out_are(&only.contents(mask)) {
                 self.slabs.abandon(slab);
-                self.depot.take_filled(geometry);
+                self.take_filled(parent, function);
                 only.set_quota(mask, only.rounds(mask));
                 surplus.set_kit(Kit { slab, magazine: only, mask });
             }
@@ -639,7 +645,7 @@ impl Shared {
         }
         self.holders = self.holders.saturating_sub(1);
         if self.holders == 0 {
-            self.leave_kit(parent, surplus);
+            self.leave_kit(parent, function, surplus);
             self.drain_depot(parent, function, surplus);
         } else {
             // A child brings two magazines.
