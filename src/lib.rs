@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`capi`], [`capi_ext`], [`capi_inline`] | the functions of `slab.h`, `slab_ext.h`, `slab_inline.h` |
 //! | [`child`] | one user's cache: the fast paths, and the slow paths behind them |
-//! | [`parent`] | the owner of objects: what children do under its mutex |
+//! | [`parent`] | the owner of objects; in `parent::exchange`, how children get magazines and give them back |
 //! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
 //! | [`surplus`] | what a parent gives back to the heap |
 //! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
