@@ -362,7 +362,8 @@ impl Chunk {
         unsafe {
             let slabs = (&raw mut (*chunk).slabs).cast::<Slab>();
             let mut slot = if slab.is_null() { 0 } else { slab.offset_from(slabs) as usize + 1 };
-            while let Some(word) = (&(*chunk).slots_used).get(slot / 64) {
+            let words = &(*chunk).slots_used;
+            while let Some(word) = words.get(slot / 64) {
                 let used = word >> (slot % 64);
                 if used != 0 {
                     return slabs.add(slot + used.trailing_zeros() as usize);

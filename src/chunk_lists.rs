@@ -143,17 +143,21 @@ impl ChunkLists {
     pub fn iter(&self) -> impl Iterator<Item = *mut Chunk> {
         let mut chunk = ptr::null_mut();
         core::iter::from_fn(move || {
-            chunk = self.behind(chunk);
+            // SAFETY: the last one is on a list still.
+            chunk = unsafe { self.behind(chunk) };
             (!chunk.is_null()).then_some(chunk)
         })
     }
 
     /// The chunk behind another one, or the first one behind null; null behind the last one.
+    ///
+    /// # Safety
+    /// It is on a list, or null.
     #[inline(never)]
-    pub fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
+    pub unsafe fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
         let (mut next, mut list) = (ptr::null_mut(), 0);
         if !chunk.is_null() {
-            // SAFETY: the chunks here belong to the lock that is held.
+            // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
             (next, list) = unsafe { ((*chunk).next, (*chunk).list as usize + 1) };
         }
         while next.is_null() && list < LISTS {

@@ -13,7 +13,7 @@ pub type Text = Line<1024>;
 
 impl<const BYTES: usize> Line<BYTES> {
     /// No text.
-    pub fn new() -> Self {
+    pub fn empty() -> Self {
         Line { text: [const { MaybeUninit::uninit() }; BYTES], length: 0 }
     }
 
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_line_holds_text_numbers_and_addresses() {
-        let mut line = Line::<100>::new();
+        let mut line = Line::<100>::empty();
         line.text("pool ").decimal(0).text("x").decimal(4294967295).text(" at ").address(0xdead0);
         assert_eq!(line.as_bytes(), b"pool 0x4294967295 at 0xdead0");
         line.clear();
@@ -144,14 +144,14 @@ mod tests {
 
     #[test]
     fn numbers_take_their_places_in_a_text() {
-        let mut line = Line::<100>::new();
+        let mut line = Line::<100>::empty();
         line.format("% of %x% at @, %%", &[1, 96, 64, 0xdead0, 4, 2]);
         assert_eq!(line.as_bytes(), b"1 of 96x64 at 0xdead0, 42");
     }
 
     #[test]
     fn a_line_that_is_too_long_is_cut() {
-        let mut line = Line::<7>::new();
+        let mut line = Line::<7>::empty();
         line.text("01234").decimal(56789).column(100);
         assert_eq!(line.as_bytes(), b"0123456");
         assert_eq!(line.as_c_string(), b"012345\0");
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn json_strings_are_escaped() {
-        let mut line = Line::<100>::new();
+        let mut line = Line::<100>::empty();
         line.json(b"a\"b\\c\nd");
         assert_eq!(line.as_bytes(), br#""a\"b\\c\u000ad""#);
     }

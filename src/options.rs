@@ -137,7 +137,7 @@ fn trim(text: &[u8]) -> &[u8] {
 
 impl Pool<'_> {
     fn is_meant_by(&self, pattern: &[u8]) -> bool {
-        let mut size = Text::new();
+        let mut size = Text::empty();
         size.format("%x%", &[self.item_size as usize, self.num_items as usize]);
         let size = size.as_bytes();
         let hint = size.iter().position(|byte| *byte == b'x').unwrap_or(size.len());

@@ -47,7 +47,7 @@ pub fn print_to(mut fd: c_int, format: Format) -> bool {
 pub unsafe fn print(format: Format, write: Write, data: *mut c_void) {
     // SAFETY: the caller's promise.
     let write = |text: &[u8]| unsafe { write(data, text.as_ptr().cast(), text.len()) };
-    let mut line = Text::new();
+    let mut line = Text::empty();
     match format {
         Format::Table => table_head(&mut line),
         Format::Json => {

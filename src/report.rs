@@ -69,7 +69,7 @@ pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, m
 #[cold]
 #[inline(never)]
 pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
-    let mut line = Text::new();
+    let mut line = Text::empty();
     begin(&mut line, function, parent);
     line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
@@ -88,7 +88,7 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnc
     if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
         return;
     }
-    let mut line = Text::new();
+    let mut line = Text::empty();
     begin(&mut line, "slab_destroy_parent", Some(parent));
     objects_out(&mut line, objects);
     if children != 0 {
@@ -185,7 +185,7 @@ pub fn options(pool: Option<&Pool<'_>>) -> Options<'static> {
     }
     let options = Options::parse(words, pool);
     if let Some(word) = options.unknown.filter(|_| !UNKNOWN_NAMED.swap(true, Relaxed)) {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
         os::say(line.text(WORDS).text("\n").as_bytes());
     }
@@ -201,7 +201,7 @@ pub fn look_again() {
 #[cold]
 #[inline(never)]
 pub fn cannot_write(what: &str, path: &[u8]) {
-    let mut line = Text::new();
+    let mut line = Text::empty();
     line.text("mesa-slab: cannot write ").text(what).text(" to ").bytes(path).text("\n");
     os::say(line.as_bytes());
 }
@@ -215,7 +215,7 @@ pub fn count() -> u32 {
 pub fn say_count() {
     let count = count();
     if count > MOST {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.format("mesa-slab: % reports in all\n", &[count as usize]);
         os::say(line.as_bytes());
     }

@@ -87,7 +87,7 @@ impl Access {
             Relation::Behind(bytes) => ("overrun of", "byte % behind it", bytes),
             Relation::Before(bytes) => ("underrun of", "byte % before it", bytes),
         };
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.text("mesa-slab: ").text(found).format(" at @: ", &[self.address]);
         line.text(if self.is_free { "use after free of" } else { what });
         line.format(" object @ of ", &[self.object]);

@@ -507,7 +507,7 @@ unsafe fn damage(
     for damage in &[fence, inside] {
         let Some(damage) = damage else { continue };
         let object = slot.wrapping_add(lead_of(parent)).addr();
-        let mut line = Text::new();
+        let mut line = Text::empty();
         report::begin(&mut line, function, Some(parent));
         line.format("@: ", &[object]).text(damage.words);
         let words = if damage.offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
@@ -567,7 +567,7 @@ fn say(
     now: User,
     record: Option<&Record>,
 ) {
-    let mut line = Text::new();
+    let mut line = Text::empty();
     report::begin(&mut line, function, Some(parent));
     line.format("@: ", &[object.addr()]).text(words[0]).text(words[1]);
     let report = Report::say(&mut line);
@@ -607,7 +607,7 @@ unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
     // SAFETY: the caller's promise.
     unsafe {
         if let Some(words) = what_is_wrong_with(child) {
-            let mut line = Text::new();
+            let mut line = Text::empty();
             report::begin(&mut line, function, None);
             line.format("@: ", &[child.addr()]).text(words);
             Report::say(&mut line).end();

@@ -62,7 +62,7 @@ impl Drop for Entry<'_> {
 #[cold]
 #[inline(never)]
 fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usize, other: usize) {
-    let mut line = Text::new();
+    let mut line = Text::empty();
     begin(&mut line, function, Some(parent));
     line.format(
         "@: child used by two threads at once: thread @ calls while thread @ is inside",

@@ -22,7 +22,7 @@ pub fn explain(now: User, record: Option<&Record>, report: &Report) {
 /// one, they go to stderr.
 pub fn tell(words: &str, user: User, report: Option<&Report>) {
     if user.thread != 0 {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.text(words).format(" by thread @:", &[user.thread]);
         say(&mut line, report);
         frames(user.stack, report);
@@ -32,7 +32,7 @@ pub fn tell(words: &str, user: User, report: Option<&Report>) {
 /// Says the frames of a stack.
 pub fn frames(stack: Stack, report: Option<&Report>) {
     stack.for_each_frame(|frame| {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.text("    ");
         location(&mut line, frame - 1);
         say(&mut line, report);
@@ -62,7 +62,7 @@ mod tests {
 
     #[test]
     fn an_address_in_no_file_is_written_itself() {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         location(&mut line, 0x10);
         assert_eq!(line.as_bytes(), b"0x10");
     }

@@ -38,7 +38,7 @@ pub fn at_end() {
         let Some(pages) = ledger.try_lock() else { return };
         let out = out(&pages) + guard::live(parent).0;
         if pages.modes.has(Modes::LEAKS) && out != 0 {
-            let mut line = Text::new();
+            let mut line = Text::empty();
             report::function(&mut line, "exit");
             report::pool(&mut line, &name[..length], pages.item_size, pages.num_items, parent);
             report::objects_out(&mut line, out);
@@ -110,7 +110,7 @@ fn say_places(report: &Report, parent: usize, item_size: u32, pages: Option<&Pag
 }
 
 fn say_count(report: &Report, count: usize, item_size: u32, words: &str) {
-    let mut line = Text::new();
+    let mut line = Text::empty();
     line.format("  % objects, % bytes,", &[count, count * item_size as usize]).text(words);
     report.line(&mut line);
 }

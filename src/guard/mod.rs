@@ -303,7 +303,7 @@ impl Damage {
         address: usize,
         guards: Guard<'_, State>,
     ) {
-        let mut line = Text::new();
+        let mut line = Text::empty();
         line.text("mesa-slab: ").text(function).text(": ");
         // SAFETY: the caller's promise.
         let (pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };

@@ -57,7 +57,7 @@ pub fn choose() {
             set(rate);
         }
         None => {
-            let mut line = Text::new();
+            let mut line = Text::empty();
             line.text("mesa-slab: SLAB_SAMPLE: not a number: ").bytes(text.to_bytes()).text("\n");
             os::say(line.as_bytes());
         }

@@ -263,7 +263,8 @@ impl State {
                     return slab;
                 }
             }
-            chunk = self.chunks.behind(chunk);
+            // SAFETY: the chunk of a slab in use is on a list.
+            chunk = unsafe { self.chunks.behind(chunk) };
             if chunk.is_null() {
                 return slab;
             }

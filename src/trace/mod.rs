@@ -155,7 +155,7 @@ impl State {
     fn open(&mut self) {
         self.phase = Phase::Over;
         let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
-        let mut path = Line::<1024>::new();
+        let mut path = Line::<1024>::empty();
         let process = os::process_id();
         if os::is_privileged() || !expand(pattern.to_bytes(), process, &mut path) {
             return os::say(b"mesa-slab: no trace is written\n");
@@ -417,7 +417,7 @@ mod tests {
     #[test]
     fn the_number_of_the_process_takes_the_place_of_each_percent_p() {
         let expanded = |pattern: &str| {
-            let mut path = Line::<20>::new();
+            let mut path = Line::<20>::empty();
             let fits = expand(pattern.as_bytes(), 42, &mut path);
             fits.then(|| path.as_bytes().to_vec())
         };
