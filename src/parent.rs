@@ -364,43 +364,45 @@ impl Shared {
         let left = rounds.len() - 1;
         let object = rounds[left];
         // SAFETY: each was handed out by a slab of some parent, or passed the owner check.
-        let result = unsafe {
+        let (left, result) = unsafe {
             match owner(object) {
                 Owner::Parent(address) if address == (&raw const *parent).addr() => {
-                    return self.put_own(parent, function, rounds, surplus);
+                    self.put_own(parent, rounds, surplus)
                 }
                 // A child that outlived the pool it was created with had it in a magazine.
-                Owner::Limbo => HEAP.free_in_limbo(object),
-                _ => Err(Misuse::NotAnObject),
+                Owner::Limbo => (left, HEAP.free_in_limbo(object)),
+                _ => (left, Err(Misuse::NotAnObject)),
             }
         };
         if let Err(misuse) = result {
-            report::misuse(function, Some(parent), object, misuse);
+            report::misuse(function, Some(parent), rounds[left], misuse);
         }
         left
     }
 
-    /// The same, of objects the last of which lies in a slab of this parent's.
+    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how many are left, the
+    /// first of which is not an object that is out if there is an error.
     ///
     /// # Safety
-    /// It does.
+    /// The last one lies in a slab of this parent's.
+    #[inline]
     pub(crate) unsafe fn put_own(
         &mut self,
         parent: &ParentPool,
-        function: &str,
         rounds: &[*mut u8],
         surplus: &mut Surplus,
-    ) -> usize {
+    ) -> (usize, Result<(), Misuse>) {
         // A slab of a large object is as large as that. (Without modes no pool of such has holders.)
         let keep_spare = self.holders != 0 && !parent.geometry.is_large();
         // SAFETY: the caller's promise.
-        let (left, result) = unsafe {
+        let put = unsafe {
             let slab = slab_of(rounds[rounds.len() - 1]);
             self.slabs.put(slab, rounds, keep_spare, surplus)
         };
-        let Err(misuse) = result else { return left };
-        report::misuse(function, Some(parent), rounds[left - 1], misuse);
-        left - 1
+        match put {
+            (left, Ok(())) => (left, Ok(())),
+            (left, misuse) => (left - 1, misuse),
+        }
     }
 
     /// Puts all rounds of a magazine back into their slabs.

@@ -423,8 +423,9 @@ unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: boo
             shared.count_foreign_free();
         }
         if !modes.has_any(BEYOND_THE_SLAB) {
-            // It says itself what is wrong.
-            shared.put_own(parent, function, &[slot], &mut surplus);
+            if let (_, Err(misuse)) = shared.put_own(parent, &[slot], &mut surplus) {
+                report::misuse(function, Some(parent), slot, misuse);
+            }
             return leave(parent, shared, surplus);
         }
         let ledger = shared.kept;
