@@ -2,8 +2,9 @@
 
 use super::known::KNOWN;
 use super::{HEAP, State, fork};
-use crate::chunk::PARKED;
+use crate::chunk::{PARKED, owner_of};
 use crate::registry;
+use crate::slab::Slab;
 use crate::sync::atomic::Ordering::Relaxed;
 use crate::sync::{at_once, model, writes};
 
@@ -35,7 +36,7 @@ pub fn end() {
     model::quietly(|| {
         HEAP.trim();
         HEAP.with_state(|state| {
-            state.for_each_object_slab(&mut |_| panic!("a slab is lost"));
+            assert_eq!(state.object_slabs().count(), 0, "a slab is lost");
             assert_eq!(state.mapped, 0, "a chunk is lost");
         });
         assert!(KNOWN.nothing_of(ANY_POOL), "a slab or a name that is gone is counted");
@@ -58,11 +59,9 @@ fn check(state: &State) {
 
 /// Whether the heap keeps what some pool's last child left.
 pub fn has_kit() -> bool {
-    let mut parked = false;
-    HEAP.with_state(|state| {
-        at_once(|| state.for_each_slab(&mut |_, owner| parked |= owner == PARKED));
-    });
-    parked
+    // SAFETY: the heap's lock is held, so that its slabs are there.
+    let is_parked = |slab: *mut Slab| unsafe { owner_of((*slab).base()) == PARKED };
+    HEAP.with_state(|state| at_once(|| state.slabs().any(is_parked)))
 }
 
 /// What fork() does: runs `forked` between the handlers. It is given the heap as the child process gets it.
