@@ -95,7 +95,7 @@ THREADS = 8
 # LOOM_MAX_PREEMPTIONS raises the bound of the models that have one.
 loom: ## Model-checks what threads do to pools and to the heap, further than `make test`
 	scripts/setup loom
-	LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-6} scripts/loom
+	LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-4} scripts/loom
 
 mutants: ## Breaks the lock protocol in one place at a time; some test must see each
 	scripts/setup mutants

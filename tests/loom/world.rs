@@ -32,14 +32,15 @@ pub const ALL: Option<usize> = None;
 /// Runs `model` in every order of steps with at most so many preemptions, and says in how many. The heap must be
 /// empty at the end of each, and `misuse` reports have been made.
 ///
-/// `LOOM_MAX_PREEMPTIONS` in the environment sets another limit, if there is one.
+/// `LOOM_MAX_PREEMPTIONS` in the environment raises the limit, if there is one.
 pub fn check_with_misuse(preemptions: Option<usize>, misuse: u32, model: fn()) {
     let _alone = ONE_MODEL.lock().unwrap_or_else(PoisonError::into_inner);
     static RUNS: AtomicUsize = AtomicUsize::new(0);
     RUNS.store(0, Relaxed);
     slab_set_report_handler(Some(without_words), ptr::null_mut());
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = preemptions.map(|most| builder.preemption_bound.unwrap_or(most));
+    let more = builder.preemption_bound.unwrap_or(0);
+    builder.preemption_bound = preemptions.map(|most| most.max(more));
     builder.max_branches = 100_000;
     let bound = builder.preemption_bound.map_or("any".to_string(), |most| most.to_string());
     builder.check(move || {
