@@ -81,7 +81,7 @@ pub const MUTEX_BYTES: usize = 48;
 /// How many times a thread looks whether a mutex has become free before it sleeps, and how many pauses of the
 /// processor's it makes between. Who has the mutex needs it for a fraction of a microsecond; to put a thread to sleep and
 /// to wake it takes several.
-const LOOKS: u32 = if cfg!(loom) { 0 } else { 20 };
+const LOOKS: u32 = 20;
 const PAUSES: u32 = 4;
 
 /// A mutex in a place of fixed size.
@@ -131,8 +131,10 @@ impl Mutex {
         rank::assert_may_lock();
         // SAFETY: the caller's promise.
         unsafe {
-            // A model need not see both ways.
-            if cfg!(loom) || !raw::try_lock_mutex(self.raw.get()) {
+            if cfg!(loom) {
+                // A model need not see both ways.
+                raw::lock_mutex(self.raw.get());
+            } else if !raw::try_lock_mutex(self.raw.get()) {
                 self.wait_and_lock();
             }
         }
