@@ -275,3 +275,18 @@ const _: () = {
     assert!(size_of::<ChildPool>() == size_of::<slab_child_pool>());
     assert!(align_of::<ChildPool>() == align_of::<slab_child_pool>());
 };
+
+// Each of these functions begins a line of the cache: built for size they begin anywhere, and a fast path that lies on two
+// lines took a tenth to a quarter longer. What is said of a section here holds for the function that is put into it.
+#[cfg(all(target_arch = "x86_64", unix, not(target_vendor = "apple")))]
+core::arch::global_asm!(
+    ".pushsection .text.slab_alloc, \"ax\", @progbits",
+    ".p2align 6",
+    ".popsection",
+    ".pushsection .text.slab_zalloc, \"ax\", @progbits",
+    ".p2align 6",
+    ".popsection",
+    ".pushsection .text.slab_free, \"ax\", @progbits",
+    ".p2align 6",
+    ".popsection",
+);
