@@ -5,8 +5,6 @@
 //! used if the process has it anyway, as any process with C++ in it does; else there are no frames, and
 //! reports name threads only.
 
-use core::ffi::c_void;
-
 /// Frames of a stack at most.
 pub const FRAMES: usize = 16;
 
@@ -25,7 +23,7 @@ pub fn prepare() {
 
 #[cfg(any(all(target_os = "linux", target_env = "gnu"), target_vendor = "apple"))]
 mod family {
-    use super::c_void;
+    use core::ffi::c_void;
 
     pub fn capture(frames: &mut [usize]) -> usize {
         let most = i32::try_from(frames.len()).unwrap_or(i32::MAX);
@@ -37,8 +35,7 @@ mod family {
 
 #[cfg(all(target_os = "linux", not(target_env = "gnu"), not(target_arch = "arm")))]
 mod family {
-    use super::c_void;
-    use core::ffi::c_int;
+    use core::ffi::{c_int, c_void};
     use core::ptr;
 
     // Weak, so that nothing more has to be linked: words that are 0 where the process has no unwinder.
