@@ -24,6 +24,7 @@ typedef int atfork_function(hook_function *before, hook_function *parent, hook_f
 #else
 typedef int atfork_function(hook_function *before, hook_function *parent, hook_function *child);
 typedef long sysconf_function(int name);
+typedef unsigned long auxiliary_function(unsigned long type);
 #endif
 
 /* Where the C library's own is. ISO C does not turn the address of an object into a function. */
@@ -39,11 +40,10 @@ find(void *function, const char *name)
 extern "C" {
 #endif
 
-/* The C library's other name for it. */
-unsigned long __getauxval(unsigned long type);
-
 #ifdef __GLIBC__
+/* The C library's other names for them. */
 long __sysconf(int name);
+unsigned long __getauxval(unsigned long type);
 
 /* What pthread_atfork is, in each object that calls it. */
 int __register_atfork(hook_function *before, hook_function *parent, hook_function *child, void *object);
@@ -53,6 +53,12 @@ next_sysconf(int name)
 {
    return __sysconf(name);
 }
+
+static unsigned long
+next_getauxval(unsigned long type)
+{
+   return __getauxval(type);
+}
 #else
 static long
 next_sysconf(int name)
@@ -61,6 +67,15 @@ next_sysconf(int name)
 
    find(&next, "sysconf");
    return next(name);
+}
+
+static unsigned long
+next_getauxval(unsigned long type)
+{
+   auxiliary_function *next;
+
+   find(&next, "getauxval");
+   return next(type);
 }
 #endif
 
@@ -105,7 +120,7 @@ getauxval(unsigned long type)
 {
    bool of_library = type == AT_SECURE || type == AT_RANDOM;
 
-   return of_library && os_count_call(os_getauxval, __builtin_return_address(0)) ? 0 : __getauxval(type);
+   return of_library && os_count_call(os_getauxval, __builtin_return_address(0)) ? 0 : next_getauxval(type);
 }
 
 /* No frames. */
