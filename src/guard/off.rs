@@ -3,6 +3,19 @@
 use crate::parent::ParentPool;
 use crate::stats::PoolKey;
 
+/// Why an object would be guarded.
+#[cfg(feature = "debug")]
+pub enum Purpose {
+    /// All of its pool would be.
+    Mode,
+}
+
+/// There is none: an ordinary object is taken in its place.
+#[cfg(feature = "debug")]
+pub fn alloc(_parent: &ParentPool, _purpose: Purpose) -> *mut u8 {
+    core::ptr::null_mut()
+}
+
 /// There is no object to free.
 pub fn free(_function: &str, _object: *mut u8) {}
 

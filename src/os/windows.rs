@@ -12,14 +12,22 @@ use core::ptr;
 unsafe extern "system" {
     fn VirtualAlloc(start: *mut c_void, bytes: usize, kind: u32, protection: u32) -> *mut c_void;
     fn VirtualFree(start: *mut c_void, bytes: usize, kind: u32) -> i32;
+    #[cfg(feature = "hardened")]
+    fn VirtualProtect(start: *mut c_void, bytes: usize, new: u32, old: *mut u32) -> i32;
     fn VirtualUnlock(start: *mut c_void, bytes: usize) -> i32;
     fn GetSystemInfo(info: *mut SystemInfo);
     fn AcquireSRWLockExclusive(lock: *mut RawMutex);
     fn TryAcquireSRWLockExclusive(lock: *mut RawMutex) -> u8;
     fn ReleaseSRWLockExclusive(lock: *mut RawMutex);
     fn GetTickCount64() -> u64;
-    #[cfg(debug_assertions)]
+    #[cfg(any(debug_assertions, feature = "debug"))]
     fn GetCurrentThreadId() -> u32;
+}
+
+#[link(name = "advapi32")]
+unsafe extern "system" {
+    /// RtlGenRandom, by the name under which it is exported.
+    fn SystemFunction036(bytes: *mut c_void, count: u32) -> u8;
 }
 
 const MEM_COMMIT: u32 = 0x1000;
@@ -182,6 +190,41 @@ pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
 pub fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { GetCurrentThreadId() as usize }
+}
+
+/// What may be done with a page.
+#[cfg(feature = "hardened")]
+pub enum Access {
+    /// Nothing.
+    None,
+}
+
+/// Changes what may be done with a range, and returns whether it could.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of the system's in a reservation.
+#[cfg(feature = "hardened")]
+pub unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
+    let mut before = 0;
+    let protection = match access {
+        Access::None => PAGE_NOACCESS,
+    };
+    // SAFETY: the caller's promise.
+    unsafe { VirtualProtect(start.cast(), bytes, protection, &raw mut before) != 0 }
+}
+
+/// Bits that are hard to guess; 0 if the system has none.
+pub fn secret() -> usize {
+    let mut bits = 0usize;
+    // SAFETY: so many bytes are writable.
+    unsafe { SystemFunction036((&raw mut bits).cast(), size_of::<usize>() as u32) };
+    bits
+}
+
+/// Nothing is known of modules on this system.
+#[cfg(feature = "debug")]
+pub fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
+    None
 }
 
 /// Seconds since some moment, by the cheapest clock there is.
