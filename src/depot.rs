@@ -375,7 +375,8 @@ mod tests {
         );
     }
 
-    #[repr(align(256))]
+    #[cfg_attr(target_pointer_width = "64", repr(align(256)))]
+    #[cfg_attr(target_pointer_width = "32", repr(align(128)))]
     struct Larger(#[expect(dead_code, reason = "only its place is used")] [usize; 4 * WORDS]);
 
     #[test]
