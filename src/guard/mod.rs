@@ -46,6 +46,10 @@ use chunk::{CLASSES, FREED, GuardChunk, LIVE, Slot, class_of, class_of_slot, slo
 /// Address space that freed objects of a class keep before one of them is used again.
 const QUARANTINE: usize = 16 * CHUNK;
 
+/// Slots that are used at most. Each with an object takes two of the kernel's mappings, of which a process has 65,530 unless
+/// the system is set up otherwise; the ordinary objects that come after, and the program, need some.
+const MOST_SLOTS: usize = 30_000;
+
 /// What the bytes around an object are filled with.
 const FILL: u8 = 0xa5;
 
@@ -166,9 +170,10 @@ impl Class {
         ptr::null_mut()
     }
 
-    fn take(&mut self, class: u8, purpose: Purpose) -> *mut Slot {
+    /// Takes a slot, or null, when so many are used in all classes.
+    fn take(&mut self, class: u8, purpose: Purpose, all_used: usize) -> *mut Slot {
         let enough = match purpose {
-            Purpose::Mode => self.freed > QUARANTINE / slot_bytes(class),
+            Purpose::Mode => all_used >= MOST_SLOTS || self.freed > QUARANTINE / slot_bytes(class),
             Purpose::Sample => self.used >= sample::SLOTS,
         };
         let unused = if enough { ptr::null_mut() } else { self.take_unused(class) };
@@ -184,7 +189,8 @@ pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
     let user = record::here();
     let mut guards = GUARDS.lock();
     let state = &mut *guards;
-    let slot = state.classes[class as usize].take(class, purpose);
+    let all_used = state.classes.iter().map(|class| class.used).sum();
+    let slot = state.classes[class as usize].take(class, purpose, all_used);
     if slot.is_null() {
         return ptr::null_mut();
     }
