@@ -258,6 +258,12 @@ impl Depot {
         empty.count() as usize * rounds(mask) > self.limit(geometry, out)
     }
 
+    /// Whether there is no magazine.
+    pub fn is_empty(&self) -> bool {
+        let none = |shelf: &Shelf| shelf.full.count() == 0 && shelf.empty.count() == 0;
+        self.half.is_none() && self.shelves.iter().all(none)
+    }
+
     /// If the first magazine of a list has an unsound link, cuts the list there, and returns it; see
     /// [`MagazineList::cut_unsound`].
     pub fn cut_unsound(

@@ -519,15 +519,18 @@ impl Shared {
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     fn drain_depot(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        while let Some((mut magazine, mask)) = self.take_filled(parent, function) {
-            // SAFETY: it was the depot's.
-            unsafe {
-                self.drain(parent, function, &mut magazine, mask, surplus);
-                surplus.add_magazine(magazine, mask);
+        // Mostly it is when a pool's only child goes.
+        if !self.depot.is_empty() {
+            while let Some((mut magazine, mask)) = self.take_filled(parent, function) {
+                // SAFETY: it was the depot's.
+                unsafe {
+                    self.drain(parent, function, &mut magazine, mask, surplus);
+                    surplus.add_magazine(magazine, mask);
+                }
             }
-        }
-        for mask in parent.geometry.masks() {
-            while self.drop_empty(parent, function, mask, surplus) {}
+            for mask in parent.geometry.masks() {
+                while self.drop_empty(parent, function, mask, surplus) {}
+            }
         }
         self.slabs.drop_spare(surplus);
     }

@@ -341,6 +341,9 @@ impl Damage {
 
 /// Forgets that a pool which goes, or went without a word, had objects: they stay, and are nobody's.
 pub fn forget(parent: usize) {
+    if none_is_live() {
+        return;
+    }
     for object in live_objects().filter(|object| object.pool.0 == parent) {
         // SAFETY: the lock is held, and slots stay.
         unsafe { (*object.slot).parent.store(0, Relaxed) };
@@ -349,15 +352,23 @@ pub fn forget(parent: usize) {
 
 /// How many objects of a pool callers have, and the bytes of their pages. Takes time in proportion to all slots.
 pub fn live(parent: usize) -> (usize, usize) {
+    if none_is_live() {
+        return (0, 0);
+    }
     let objects = live_objects().filter(|object| object.pool.0 == parent);
     objects.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.bytes))
+}
+
+/// Whether no pool has guarded objects out. Relaxed: whoever asks of a pool is ordered with those who allocate from it.
+#[inline(always)]
+fn none_is_live() -> bool {
+    LIVE_OBJECTS.load(Relaxed) == 0
 }
 
 /// The objects that callers have. For as long as this exists, none is allocated or freed.
 #[inline(never)]
 pub fn live_objects() -> LiveObjects {
-    // Relaxed: whoever asks of a pool is ordered with those who allocate from it.
-    if LIVE_OBJECTS.load(Relaxed) == 0 {
+    if none_is_live() {
         return LiveObjects { chunk: ptr::null_mut(), index: 0, _guards: None };
     }
     let guards = GUARDS.lock();
