@@ -1,5 +1,5 @@
-//! Compiles the baseline, and what has the static library in it, into shared objects of their own, which the
-//! program loads like any other; and the loops of the workloads into the program itself.
+//! Compiles what measures the harness, the baseline, and what has the static library in it, into shared objects of
+//! their own, which the program loads like any other; and the loops of the workloads into the program itself.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -28,9 +28,10 @@ fn shared_object(variable: &str, name: &str, arguments: &[&str]) {
 fn main() {
     let archive = "../target/release/libmesa_slab.a";
     assert!(Path::new(archive).exists(), "there is no {archive}; run: make build");
-    for file in ["build.rs", "classic", "loops", "../include", archive] {
+    for file in ["build.rs", "null", "classic", "loops", "../include", archive] {
         println!("cargo::rerun-if-changed={file}");
     }
+    shared_object("NULL_LIBRARY", "libnull_slab.so", &["-I../include", "null/null.c"]);
     shared_object("CLASSIC_LIBRARY", "libclassic_slab.so", &["classic/classic.c"]);
 
     // A driver is a shared object with the archive in it, and so are these.

@@ -1,7 +1,6 @@
 //! What is measured: names, function tables, loops.
 
 mod general;
-mod null;
 mod shared;
 mod tcmalloc;
 
@@ -67,7 +66,7 @@ pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
     let (statically, _) = shared::load(Path::new(env!("STATIC_LIBRARY")))?;
     let (inlined, inlined_loops) = shared::load(Path::new(env!("INLINED_LIBRARY")))?;
     let mut list = vec![
-        Allocator::called(NULL, Kind::Null, null::API),
+        Allocator::called(NULL, Kind::Null, shared::load(Path::new(env!("NULL_LIBRARY")))?.0),
         Allocator::called(
             CLASSIC,
             Kind::Pools,

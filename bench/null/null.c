@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Takes the calls of slab.h and does nothing: what a workload costs with it is what the harness costs. It is loaded like
+ * the other libraries, as a call that leads to another library costs more than one within the program.
+ */
+#include "slab.h"
+
+#define UNUSED(parameter) ((void)(parameter))
+
+/* An object is the child's own address: nobody looks into it. */
+static void *
+object_of(void *child)
+{
+   return child;
+}
+
+void
+slab_create_parent(struct slab_parent_pool *parent, unsigned item_size, unsigned num_items)
+{
+   UNUSED(parent);
+   UNUSED(item_size);
+   UNUSED(num_items);
+}
+
+void
+slab_destroy_parent(struct slab_parent_pool *parent)
+{
+   UNUSED(parent);
+}
+
+void
+slab_create_child(struct slab_child_pool *pool, struct slab_parent_pool *parent)
+{
+   UNUSED(pool);
+   UNUSED(parent);
+}
+
+void
+slab_destroy_child(struct slab_child_pool *pool)
+{
+   UNUSED(pool);
+}
+
+void *
+slab_alloc(struct slab_child_pool *pool)
+{
+   return object_of(pool);
+}
+
+void *
+slab_zalloc(struct slab_child_pool *pool)
+{
+   return object_of(pool);
+}
+
+void
+slab_free(struct slab_child_pool *pool, void *ptr)
+{
+   UNUSED(pool);
+   UNUSED(ptr);
+}
+
+void
+slab_create(struct slab_mempool *mempool, unsigned item_size, unsigned num_items)
+{
+   UNUSED(mempool);
+   UNUSED(item_size);
+   UNUSED(num_items);
+}
+
+void
+slab_destroy(struct slab_mempool *mempool)
+{
+   UNUSED(mempool);
+}
+
+void *
+slab_alloc_st(struct slab_mempool *mempool)
+{
+   return object_of(mempool);
+}
+
+void
+slab_free_st(struct slab_mempool *mempool, void *ptr)
+{
+   UNUSED(mempool);
+   UNUSED(ptr);
+}
