@@ -184,16 +184,28 @@ pthread_mutex_trylock_fails(void **state)
    fail_each_call(os_mutex_trylock, &way_out_in_modes);
 }
 
+/* Without a call stack nobody asks which files the process has mapped. */
+static void
+fail_each_call_for_stacks(enum os_function function)
+{
+#ifdef __GLIBC__
+   fail_each_call(function, &reports_with_stacks);
+#else
+   (void)function;
+#endif
+}
+
 static void
 open_fails(void **state)
 {
    (void)state;
    fail_each_call(os_open, &a_trace);
-   fail_each_call(os_open, &reports_with_stacks);
+   fail_each_call_for_stacks(os_open);
    fail_each_call(os_open, &way_out);
    fail_each_call(os_open, &way_out_in_modes);
 }
 
+#ifdef __GLIBC__
 static void
 read_fails(void **state)
 {
@@ -201,6 +213,7 @@ read_fails(void **state)
    fail_each_call(os_read, &reports_with_stacks);
    fail_each_call(os_read, &way_out_in_modes);
 }
+#endif
 
 static void
 write_fails(void **state)
@@ -218,7 +231,7 @@ close_fails(void **state)
 {
    (void)state;
    fail_each_call(os_close, &a_trace);
-   fail_each_call(os_close, &reports_with_stacks);
+   fail_each_call_for_stacks(os_close);
    fail_each_call(os_close, &way_out);
    fail_each_call(os_close, &way_out_in_modes);
 }
@@ -280,11 +293,11 @@ main(int argc, char **argv)
       cmocka_unit_test(pthread_mutex_trylock_fails),
       cmocka_unit_test(pthread_atfork_fails),
       cmocka_unit_test(open_fails),
-      cmocka_unit_test(read_fails),
       cmocka_unit_test(write_fails),
       cmocka_unit_test(close_fails),
       cmocka_unit_test(getauxval_fails),
 #ifdef __GLIBC__
+      cmocka_unit_test(read_fails),
       cmocka_unit_test(backtrace_fails),
 #endif
       cmocka_unit_test(runs_end),
