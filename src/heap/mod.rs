@@ -40,7 +40,7 @@ use crate::slab::Slab;
 use crate::stats::HeapNumbers;
 use crate::surplus::Surplus;
 use crate::sync::atomic::AtomicU32;
-use crate::sync::{Mutex, rank};
+use crate::sync::{Mutex, rank, writes};
 use crate::tools;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
@@ -81,6 +81,7 @@ impl Heap {
 
     fn lock(&self) -> HeapGuard<'_> {
         self.lock_mutex();
+        writes(self.state.get());
         HeapGuard(self)
     }
 
@@ -106,6 +107,7 @@ impl Heap {
             return None;
         }
         rank::heap_locked();
+        writes(self.state.get());
         Some(HeapGuard(self))
     }
 
