@@ -238,9 +238,11 @@ impl State {
 
     /// Every slab of objects, limbo included. The lists of chunks must stay as they are meanwhile.
     pub fn object_slabs(&self) -> impl Iterator<Item = *mut Slab> {
-        // SAFETY: a slab in use is in a chunk.
-        self.slabs()
-            .filter(|slab| !matches!(unsafe { owner_of((**slab).base()) }, MAGAZINES | PARKED))
+        self.slabs().filter(|slab| {
+            // SAFETY: a slab in use is in a chunk.
+            let owner = unsafe { owner_of((**slab).base()) };
+            !matches!(owner, MAGAZINES | PARKED)
+        })
     }
 
     /// Every slab, likewise.
