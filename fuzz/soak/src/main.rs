@@ -44,10 +44,10 @@ fn main() -> ExitCode {
 
     println!("minute   operations       NULLs  resident KiB      held KiB    problems");
     thread::scope(|scope| {
-        for index in 0..arguments.threads {
+        let workers = Vec::from_iter((0..arguments.threads).map(|index| {
             let (share, seed) = (&share, arguments.seed);
-            scope.spawn(move || worker::run(share, index, seed));
-        }
+            scope.spawn(move || worker::run(share, index, seed))
+        }));
         while Instant::now() < end {
             let minute_end = end.min(start + Duration::from_secs(60 * (minutes.len() as u64 + 1)));
             let mut minute = Minute::default();
@@ -68,6 +68,10 @@ fn main() -> ExitCode {
         }
         share.stop.store(true, Relaxed);
         model::system::recover();
+        // The end of the scope does not wait for a thread to unmap its signal stack, which counts as held.
+        for worker in workers {
+            worker.join().expect("a worker does not panic");
+        }
     });
 
     let peak = watch.peak;
