@@ -145,15 +145,15 @@ impl Slab {
     /// Whether the objects that are out are exactly these, each once.
     pub fn out_are(&self, rounds: &[*mut u8]) -> bool {
         reads(self);
-        let mut bitmap = without_objects(self.capacity);
+        let mut left = self.bitmap;
         for &round in rounds {
             let Some((word, bit)) = self.bit_of(round) else { return false };
-            if bitmap[word] & bit != 0 {
+            if left[word] & bit == 0 {
                 return false;
             }
-            bitmap[word] |= bit;
+            left[word] &= !bit;
         }
-        bitmap == self.bitmap
+        rounds.len() == self.used() as usize
     }
 
     /// The word and the bit of an object; none if it is not one of this slab.
@@ -181,21 +181,22 @@ impl Slab {
             return self.take_any(rounds);
         }
         let (base, stride) = (self.base(), self.stride as usize);
-        let mut left = rounds.len();
+        let room = rounds.len();
+        let mut rounds = rounds.iter_mut();
         for (index, word) in self.bitmap.iter_mut().enumerate() {
             let mut free = !*word;
-            while free != 0 && left != 0 {
+            while free != 0 {
+                let Some(round) = rounds.next_back() else { break };
                 let object = index * 64 + free.trailing_zeros() as usize;
-                left -= 1;
-                rounds[left] = base.wrapping_add(object * stride);
+                *round = base.wrapping_add(object * stride);
                 free &= free - 1;
             }
             *word = !free;
-            if left == 0 {
+            if rounds.len() == 0 {
                 break;
             }
         }
-        let taken = rounds.len() - left;
+        let taken = room - rounds.len();
         self.set_used(self.used() + taken as u16);
         taken
     }
