@@ -162,6 +162,21 @@ impl ChildPool {
         }
     }
 
+    /// Whether the previous magazine has rounds, and none of them is to be a sampled object.
+    #[inline(always)]
+    fn can_swap_to_alloc(&self) -> bool {
+        !self.previous.is_empty(self.mask) && !guard::sample::is_on()
+    }
+
+    /// Whether the loaded magazine is full and the previous one empty. (A child of a pool with modes has no magazines.)
+    #[inline(always)]
+    fn can_swap_to_free(&self) -> bool {
+        self.mask != 0
+            && !self.previous.is_none()
+            && self.previous.is_empty(self.mask)
+            && self.loaded.is_full(self.mask)
+    }
+
     /// Whether the parent that the magazines were filled from was destroyed, or created anew, before the
     /// child. Then their rounds are in limbo.
     ///
@@ -232,15 +247,23 @@ unsafe fn owner_on_free(object: *mut u8) -> usize {
     if HARDENED { unsafe { owner_if_any(object) } } else { unsafe { owner_of(object) } }
 }
 
-/// Allocation when the loaded magazine is empty, or there is none.
+/// Allocation when the loaded magazine is empty, or there is none. A child that goes up and down by a magazine comes here
+/// often, and swaps its two: that takes no stack frame, as what takes one is called last.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
 #[cold]
 #[inline(never)]
 pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
-    // SAFETY: the caller's promise.
-    unsafe { alloc_slow_for(child, false) }
+    // SAFETY: the caller's promise; a magazine that is swapped in has a round to pop.
+    unsafe {
+        if child.can_swap_to_alloc() {
+            mem::swap(&mut child.loaded, &mut child.previous);
+            child.loaded.pop().cast()
+        } else {
+            alloc_far(child, false)
+        }
+    }
 }
 
 /// The same, zeroed.
@@ -252,7 +275,7 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
 unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
     unsafe {
-        let object = alloc_slow_for(child, true);
+        let object = alloc_far(child, true);
         if !object.is_null() {
             let bytes = (*child.parent).item_size.max(1) as usize;
             ptr::write_bytes(object.cast::<u8>(), 0, bytes);
@@ -261,13 +284,12 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     }
 }
 
-/// For a caller that will zero the object or not.
+/// Allocation that may take more than another magazine of the child's, for a caller that will zero the object or not.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
-#[cold]
 #[inline(never)]
-unsafe fn alloc_slow_for(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         if !child.previous.is_empty(child.mask) {
@@ -297,7 +319,7 @@ unsafe fn alloc_slow_for(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
             }
         });
         let Some(object) = object else {
-            return alloc_slow_for(child, zeroed);
+            return alloc_far(child, zeroed);
         };
         if !object.is_null() && child.mask != 0 {
             let drawn = guard::sample::count(parent, 1 + child.loaded.rounds(child.mask));
@@ -310,14 +332,35 @@ unsafe fn alloc_slow_for(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     }
 }
 
-/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent. The address may
-/// be any: it is not followed unless it is in a chunk.
+/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent. Swaps the magazines
+/// as [`alloc_slow`] does.
 ///
 /// # Safety
 /// As for [`ChildPool::free`].
 #[cold]
 #[inline(never)]
 pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
+    // SAFETY: the caller's promise, as on the fast path; a magazine that is swapped in has room.
+    unsafe {
+        if child.can_swap_to_free()
+            && !object.is_null()
+            && owner_on_free(object) == child.parent.addr()
+        {
+            mem::swap(&mut child.loaded, &mut child.previous);
+            child.loaded.push(object);
+        } else {
+            free_far(child, object);
+        }
+    }
+}
+
+/// Freeing that may take more than another magazine of the child's. The address may be any: it is not followed unless it is
+/// in a chunk.
+///
+/// # Safety
+/// As for [`ChildPool::free`].
+#[inline(never)]
+unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
     const FUNCTION: &str = "slab_free";
     if object.is_null() {
         return;
@@ -333,11 +376,6 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
             Some(parent) if owner_if_any(object) == child.parent.addr() => parent,
             _ => return free_to_owner(FUNCTION, child, object),
         };
-        if !child.previous.is_none() && child.previous.is_empty(child.mask) {
-            mem::swap(&mut child.loaded, &mut child.previous);
-            child.loaded.push(object);
-            return;
-        }
         parent.locked(|shared, surplus| {
             let equipped = child.mask != 0 || shared.equip(parent, child);
             let has_room = equipped
