@@ -381,21 +381,23 @@ mod tests {
         );
     }
 
-    #[cfg_attr(target_pointer_width = "64", repr(align(256)))]
-    #[cfg_attr(target_pointer_width = "32", repr(align(128)))]
-    struct Larger(#[expect(dead_code, reason = "only its place is used")] [usize; 4 * WORDS]);
+    const LARGER: usize = 256;
+
+    #[cfg_attr(target_pointer_width = "64", repr(align(2048)))]
+    #[cfg_attr(target_pointer_width = "32", repr(align(1024)))]
+    struct Larger(#[expect(dead_code, reason = "only its place is used")] [usize; LARGER]);
 
     #[test]
     fn a_larger_magazine_counts_for_all_of_its_rounds() {
         let geometry = geometry();
-        let (mut block, mut larger) = (Block([0; WORDS]), Larger([0; 4 * WORDS]));
+        let (mut block, mut larger) = (Block([0; WORDS]), Larger([0; LARGER]));
         let mask = size_of::<Larger>() - 1;
         assert_eq!(geometry.busy_mask(), mask);
         let mut depot = Depot::EMPTY;
         keep_full(&mut depot, &mut block);
         // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
         unsafe { depot.keep_full(Magazine::new((&raw mut larger).cast()), mask, &geometry) };
-        assert_eq!(depot.objects(&geometry), ROUNDS + 4 * WORDS - 1);
+        assert_eq!(depot.objects(&geometry), ROUNDS + LARGER - 1);
     }
 
     #[test]
