@@ -240,6 +240,45 @@ free_to_a_pool_of_another_parent(void **state)
    live_destroy(&live);
 }
 
+/* However full the child's own magazines are, and whichever it has just swapped. Every other object stays, so that no
+ * slab of the other parent runs empty and comes to this one. */
+static void
+free_to_another_parent_at_every_fill_of_a_child(void **state)
+{
+   enum { objects = 600 };
+   struct slab_mempool own, other;
+   void *owns[objects], *others[2 * objects];
+   int round;
+   size_t i;
+
+   (void)state;
+   slab_create(&own, item_size, num_items);
+   slab_create(&other, item_size, num_items);
+   for (round = 0; round < 3; round++) {
+      for (i = 0; i < objects; i++) {
+         owns[i] = slab_alloc_st(&own);
+         assert_non_null(owns[i]);
+      }
+      for (i = 0; i < 2 * objects; i++) {
+         others[i] = slab_alloc_st(&other);
+         assert_non_null(others[i]);
+      }
+      for (i = 0; i < objects; i++) {
+         void *next;
+
+         slab_free_st(&own, others[2 * i]);
+         next = slab_alloc_st(&own);
+         assert_ptr_not_equal(next, others[2 * i]);
+         slab_free_st(&own, next);
+         slab_free_st(&own, owns[i]);
+      }
+      for (i = 0; i < objects; i++)
+         slab_free_st(&other, others[2 * i + 1]);
+   }
+   slab_destroy(&own);
+   slab_destroy(&other);
+}
+
 /* The memory of a parent that is never destroyed goes away with the screen that embeds it. */
 static void
 parents_that_are_never_destroyed(void **state)
@@ -469,6 +508,7 @@ main(void)
       cmocka_unit_test(free_through_a_zeroed_child),
       cmocka_unit_test(free_through_a_sibling_child),
       cmocka_unit_test(free_to_a_pool_of_another_parent),
+      cmocka_unit_test(free_to_another_parent_at_every_fill_of_a_child),
       cmocka_unit_test(parents_that_are_never_destroyed),
       cmocka_unit_test(create_on_uninitialised_memory),
       cmocka_unit_test(create_reads_nothing_of_the_old_memory),

@@ -84,6 +84,11 @@ impl Depot {
             + busy.full.count() as usize * rounds(geometry.busy_mask())
     }
 
+    /// Whether there is a full magazine, of whatever size.
+    pub fn has_full(&self) -> bool {
+        self.shelves.iter().any(|shelf| shelf.full.count() != 0)
+    }
+
     /// Rounds that may lie in full magazines while `out` objects are out of the slabs.
     fn limit(&self, geometry: &Geometry, out: usize) -> usize {
         geometry.full_limit(out) + self.regretted as usize

@@ -483,7 +483,8 @@ impl Shared {
     #[cold]
     fn drain_one(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) -> usize {
         let geometry = &parent.geometry;
-        let Some((mut full, mask)) = self.take_any_full(parent, function) else { return 0 };
+        let smallest = geometry.magazine_mask();
+        let Some((mut full, mask)) = self.take_full(parent, function, smallest) else { return 0 };
         // SAFETY: it was the depot's.
         unsafe {
             self.drain(parent, function, &mut full, mask, surplus);
@@ -492,9 +493,19 @@ impl Shared {
         rounds(mask)
     }
 
-    /// Takes a full magazine of any size from the depot, and says of which.
-    fn take_any_full(&mut self, parent: &ParentPool, function: &str) -> Option<(Magazine, usize)> {
-        parent.geometry.masks().into_iter().find_map(|mask| {
+    /// Takes a full magazine from the depot, of this size if there is one, and says of which it is.
+    fn take_full(
+        &mut self,
+        parent: &ParentPool,
+        function: &str,
+        wanted: usize,
+    ) -> Option<(Magazine, usize)> {
+        if !self.depot.has_full() {
+            return None;
+        }
+        let [first, busy] = parent.geometry.masks();
+        let other = if wanted == first { busy } else { first };
+        [wanted, other].into_iter().find_map(|mask| {
             self.check_link(parent, function, List::Full, mask);
             Some((self.depot.take_full(mask, &parent.geometry)?, mask))
         })
@@ -502,7 +513,8 @@ impl Shared {
 
     /// Takes any magazine that has rounds from the depot, and says of what size it is.
     fn take_filled(&mut self, parent: &ParentPool, function: &str) -> Option<(Magazine, usize)> {
-        self.depot.take_half().or_else(|| self.take_any_full(parent, function))
+        let smallest = parent.geometry.magazine_mask();
+        self.depot.take_half().or_else(|| self.take_full(parent, function, smallest))
     }
 
     /// Before a magazine is taken from a list of the depot: reports one whose link was overwritten, and leaves those

@@ -157,6 +157,7 @@ impl Slab {
     }
 
     /// The word and the bit of an object; none if it is not one of this slab.
+    #[inline(always)]
     fn bit_of(&self, object: *mut u8) -> Option<(usize, u64)> {
         // An address below the base comes out as a huge offset.
         let offset = object.addr().wrapping_sub(self.base().addr());
@@ -245,12 +246,12 @@ impl Slab {
                 break;
             }
             let word = &mut self.bitmap[index / 64];
-            let bit = 1 << (index % 64);
-            if *word & bit == 0 {
+            let before = *word;
+            *word &= !(1 << (index % 64));
+            if *word == before {
                 result = Err(Misuse::DoubleFree);
                 break;
             }
-            *word &= !bit;
             left -= 1;
         }
         self.set_used(self.used() - (rounds.len() - left) as u16);

@@ -245,25 +245,21 @@ impl Shared {
         child: &mut ChildPool,
         surplus: &mut Surplus,
     ) {
-        let geometry = &parent.geometry;
-        self.check_link(parent, "slab_alloc", List::Full, child.mask);
         self.reap(parent, surplus);
         self.promote(parent, child, "slab_alloc", surplus);
         // SAFETY: the child's magazines are its own.
         unsafe {
             let quota = child.loaded.quota(child.mask);
-            if let Some(full) = self.depot.take_full(child.mask, geometry) {
+            if let Some((full, mask)) = self.take_full(parent, "slab_alloc", child.mask) {
                 self.depot.count_exchange();
-                let empty = mem::replace(&mut child.loaded, full);
+                let mut empty = mem::replace(&mut child.loaded, full);
+                if mask != child.mask {
+                    // Of the other size, as which the child goes on.
+                    self.keep_empty(parent, empty, child.mask, surplus);
+                    empty = Magazine::NONE;
+                }
                 let spare = mem::replace(&mut child.previous, empty);
                 self.keep_empty(parent, spare, child.mask, surplus);
-            } else if let Some((full, mask)) = self.take_any_full(parent, "slab_alloc") {
-                // Of the other size, as which the child goes on.
-                self.depot.count_exchange();
-                self.keep_empty(parent, child.loaded, child.mask, surplus);
-                self.keep_empty(parent, child.previous, child.mask, surplus);
-                child.loaded = full;
-                child.previous = Magazine::NONE;
                 child.mask = mask;
             } else {
                 let most = quota.min(rounds(child.mask));
