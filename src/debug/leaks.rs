@@ -2,9 +2,9 @@
 //! allocated.
 
 use super::Modes;
-use super::call::Kept;
 use super::explain::frames;
 use super::ledger::{Ledger, Pages};
+use super::object::Kept;
 use super::stacks::Stack;
 use super::table::State;
 use crate::geometry::PAGE;

@@ -10,6 +10,7 @@
 //! | `layout` | where the object lies in its slot |
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
+//! | `object` | what becomes of an object, and who finds out what was written beyond it |
 //! | `fill` | redzones, and what free objects are filled with |
 //! | `gate` | what threads may be inside of until the library is unloaded |
 //! | `ledger`, `table` | what is kept of a pool, and of each object |
@@ -36,21 +37,22 @@ mod layout;
 mod leaks;
 pub mod ledger;
 mod modes;
+mod object;
 mod recorded;
 pub mod stack;
 pub mod stacks;
 pub mod table;
 
-pub(crate) use call::let_all_go;
 pub use call::{
-    Kept, Records, after_destroy_parent, before_destroy_parent, before_guarded_free, check_slab,
-    instead_of_alloc, instead_of_destroy_child, instead_of_free, instead_of_owner, keep, new_slab,
-    records,
+    after_destroy_parent, before_destroy_parent, before_guarded_free, instead_of_alloc,
+    instead_of_destroy_child, instead_of_free, instead_of_owner,
 };
 pub use choice::{geometry, layout, set, set_default};
 pub use layout::lead;
 pub use leaks::{at_end, places};
 pub use modes::{Modes, ModesWord};
+pub(crate) use object::let_all_go;
+pub use object::{Kept, Records, check_slab, keep, new_slab, records};
 pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};
 
 /// Gives back what is kept of pools that are gone: when the library is unloaded.
