@@ -104,6 +104,47 @@ numbers_are_those_of_the_pool(void **state)
    slab_destroy_parent(&other);
 }
 
+/* A child takes several objects at a time, and of small ones more than it needs now. */
+static void
+no_slab_is_made_ahead_for_objects_above_a_page(void **state)
+{
+   static const unsigned sizes[] = {5000, 8000, 66632};
+   enum { count = 300 };
+   void *objects[count];
+   size_t i, n;
+
+   (void)state;
+   for (i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+      struct slab_mempool pool;
+      size_t of_slab;
+      unsigned round;
+
+      slab_create(&pool, sizes[i], 1);
+      of_slab = stats_of(&pool.parent).objects_per_slab;
+      for (n = 0; n < count; n++) {
+         struct slab_parent_stats stats;
+
+         objects[n] = slab_alloc_st(&pool);
+         assert_non_null(objects[n]);
+         stats = stats_of(&pool.parent);
+         assert_int_equal(stats.slabs_full + stats.slabs_partial, (n + of_slab) / of_slab);
+      }
+      /* By then the child is busy, and takes more at a time. */
+      for (round = 0; round < 3; round++) {
+         for (n = 0; n < count; n++)
+            slab_free_st(&pool, objects[n]);
+         for (n = 0; n < count; n++) {
+            objects[n] = slab_alloc_st(&pool);
+            assert_non_null(objects[n]);
+         }
+      }
+      assert_true(stats_of(&pool.parent).slabs_full <= (count + of_slab - 1) / of_slab);
+      for (n = 0; n < count; n++)
+         slab_free_st(&pool, objects[n]);
+      slab_destroy(&pool);
+   }
+}
+
 static void
 an_older_program_gets_the_fields_it_knows(void **state)
 {
@@ -317,6 +358,7 @@ main(int argc, char **argv)
 {
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(numbers_are_those_of_the_pool),
+      cmocka_unit_test(no_slab_is_made_ahead_for_objects_above_a_page),
       cmocka_unit_test(an_older_program_gets_the_fields_it_knows),
       cmocka_unit_test(a_name_is_printed_and_ends_with_its_pool),
       cmocka_unit_test(a_name_that_is_too_long_is_cut),

@@ -25,7 +25,7 @@ use core::ptr;
 use crate::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::debug::{self, Modes, ModesWord};
 use crate::depot::{Depot, List};
-use crate::geometry::{Geometry, rounds};
+use crate::geometry::{Geometry, PAGE, rounds};
 use crate::guard;
 use crate::harden;
 use crate::heap::{HEAP, Owner, owner};
@@ -331,10 +331,13 @@ impl Shared {
         self.slabs.count_foreign_free();
     }
 
-    /// Takes objects from slabs; see [`Slabs::take`].
+    /// Takes objects from slabs; see [`Slabs::take`]. Of objects above a page no slab is made for what is taken ahead.
     fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
         let owner = (&raw const *parent).addr();
-        self.slabs.take(rounds, || {
+        self.slabs.take(rounds, |found| {
+            if found && parent.geometry.stride as usize > PAGE {
+                return ptr::null_mut();
+            }
             let slab = HEAP.make_slab(owner, &parent.geometry);
             if !slab.is_null() && !parent.modes.get().is_empty() {
                 // SAFETY: the slab is new, and belongs to the lock that is held.

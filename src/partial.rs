@@ -88,8 +88,13 @@ impl Slabs {
     }
 
     /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
-    /// are the first of `rounds`, each slab's lowest address last. `make` gives a new slab, or null.
-    pub fn take(&mut self, rounds: &mut [*mut u8], mut make: impl FnMut() -> *mut Slab) -> usize {
+    /// are the first of `rounds`, each slab's lowest address last. `make` gives a new slab, or null; it is told whether
+    /// something was found without one.
+    pub fn take(
+        &mut self,
+        rounds: &mut [*mut u8],
+        mut make: impl FnMut(bool) -> *mut Slab,
+    ) -> usize {
         let mut left = rounds.len();
         while left != 0 {
             // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
@@ -99,7 +104,7 @@ impl Slabs {
                 if !is_filed {
                     slab = core::mem::replace(&mut self.spare, ptr::null_mut());
                     if slab.is_null() {
-                        slab = make();
+                        slab = make(left != rounds.len());
                         if slab.is_null() {
                             break;
                         }
@@ -276,7 +281,7 @@ mod tests {
 
     fn take_all(slabs: &mut Slabs, count: usize, mut from: Vec<*mut Slab>) -> Vec<*mut u8> {
         let mut rounds = vec![ptr::null_mut(); count];
-        let taken = slabs.take(&mut rounds, || from.pop().unwrap_or(ptr::null_mut()));
+        let taken = slabs.take(&mut rounds, |_| from.pop().unwrap_or(ptr::null_mut()));
         rounds.truncate(taken);
         rounds
     }
