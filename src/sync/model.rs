@@ -62,10 +62,10 @@ impl Lock {
     }
 
     fn keep(&self, guard: LoomGuard<'_, ()>) {
+        type Kept = LoomGuard<'static, ()>;
         // SAFETY: the guard refers to `mutex`, which the execution's shadows keep until its end, when no
         // mutex is held.
-        let guard =
-            unsafe { core::mem::transmute::<LoomGuard<'_, ()>, LoomGuard<'static, ()>>(guard) };
+        let guard = unsafe { core::mem::transmute::<LoomGuard<'_, ()>, Kept>(guard) };
         self.held.replace(Some(guard));
     }
 }
