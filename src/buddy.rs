@@ -62,7 +62,7 @@ impl Buddy {
         let mut page = HEADER_PAGES;
         while page < PAGES {
             let order = page.trailing_zeros() as u8;
-            self.insert(Run { page, order }, 0);
+            self.insert(Run { page, order }, false, 0);
             self.free_pages += 1 << order;
             page += 1 << order;
         }
@@ -82,7 +82,9 @@ impl Buddy {
         self.remove(page);
         while size > order {
             size -= 1;
-            self.insert(Run { page: page + (1 << size), order: size }, since);
+            let rest = Run { page: page + (1 << size), order: size };
+            let dirty = dirty && self.dirty_in(rest) != 0;
+            self.insert(rest, dirty, since);
         }
         self.leave(Run { page, order });
         Some(page)
@@ -178,17 +180,20 @@ impl Buddy {
     fn join(&mut self, mut run: Run, mut since: u32) {
         debug_assert!(run.page >= HEADER_PAGES && run.page & ((1 << run.order) - 1) == 0);
         self.free_pages += 1 << run.order;
-        self.dirty_pages += self.dirty_in(run);
+        let dirty_pages = self.dirty_in(run);
+        self.dirty_pages += dirty_pages;
+        let mut dirty = dirty_pages != 0;
         while run.order < MAX_ORDER {
             let buddy = run.page ^ (1 << run.order);
             if self.nodes[buddy].order_plus_1 != run.order + 1 {
                 break;
             }
             since = since.max(self.nodes[buddy].since);
+            dirty |= self.nodes[buddy].dirty;
             self.remove(buddy);
             run = Run { page: run.page.min(buddy), order: run.order + 1 };
         }
-        self.insert(run, since);
+        self.insert(run, dirty, since);
     }
 
     /// How many pages of a run are dirty.
@@ -210,8 +215,7 @@ impl Buddy {
         }
     }
 
-    fn insert(&mut self, run: Run, since: u32) {
-        let dirty = self.dirty_in(run) != 0;
+    fn insert(&mut self, run: Run, dirty: bool, since: u32) {
         let (page, order, state) = (run.page as u16, run.order, usize::from(dirty));
         let next = core::mem::replace(&mut self.heads[state][order as usize], page);
         if next != NONE {
