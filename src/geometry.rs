@@ -220,12 +220,11 @@ pub const fn class_of(mask: usize) -> u8 {
 /// The class of a busy child's magazines.
 fn busy_class(first: u8, stride: u32, num_items: u32) -> u8 {
     let most = (BUSY_BYTES / stride as usize).max(num_items as usize).min(MAGAZINE_WORDS[0]);
-    let first_words = MAGAZINE_WORDS[first as usize];
-    let class = MAGAZINE_WORDS.iter().position(|&words| words <= most);
-    match class {
-        Some(class) if MAGAZINE_WORDS[class] >= BUSY_GROWTH * first_words => class as u8,
-        _ => first,
+    if most < BUSY_GROWTH * MAGAZINE_WORDS[first as usize] {
+        return first;
     }
+    // Each class has half the words of the one before.
+    (most.leading_zeros() - MAGAZINE_WORDS[0].leading_zeros()) as u8
 }
 
 /// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
