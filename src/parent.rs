@@ -348,7 +348,6 @@ impl Shared {
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
-    #[inline(never)]
     pub(crate) fn take_one(&mut self, parent: &ParentPool) -> *mut u8 {
         let mut object = [ptr::null_mut()];
         self.take(parent, &mut object);

@@ -36,6 +36,9 @@ use crate::sync::{reads, writes};
 
 const WORDS: usize = MAX_OBJECTS / 64;
 
+/// Bytes of a line of the cache.
+const LINE: u32 = 64;
+
 /// In place of a list: the parent has given the slab up under its lock, and the heap has yet to take it, so that its
 /// owner word still names the parent.
 pub const LEAVING: u8 = u8::MAX;
@@ -173,9 +176,10 @@ impl Slab {
         self.bit_of(object).map(|(word, bit)| self.bitmap[word] & bit != 0)
     }
 
-    /// Takes as many objects as there are and fit, lowest addresses first. They are written to the end
-    /// of `rounds`, the lowest last, so that a magazine hands them out from the lowest up. Returns how
-    /// many.
+    /// Takes as many objects as there are and fit: those of the lowest addresses. They are written to the end of
+    /// `rounds`, the lowest last, so that a magazine hands them out from the lowest up; but those that share lines of
+    /// the cache so that one of each line is handed out before the next ones: whoever allocates objects one after the
+    /// other for several threads then gives each of them other lines. Returns how many.
     pub fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
         writes(self);
         if HARDENED {
@@ -184,15 +188,26 @@ impl Slab {
         let (base, stride) = (self.base(), self.stride as usize);
         let room = rounds.len();
         let mut rounds = rounds.iter_mut();
+        let one_of_each_line = one_of_each_line(self.stride);
         for (index, word) in self.bitmap.iter_mut().enumerate() {
             let mut free = !*word;
-            while free != 0 {
-                let Some(round) = rounds.next_back() else { break };
-                let object = index * 64 + free.trailing_zeros() as usize;
-                *round = base.wrapping_add(object * stride);
-                free &= free - 1;
+            if one_of_each_line != u64::MAX {
+                free = lowest(free, rounds.len());
             }
-            *word = !free;
+            *word |= free;
+            let mut lane = one_of_each_line;
+            while free != 0 {
+                let mut objects = free & lane;
+                free ^= objects;
+                lane <<= 1;
+                while objects != 0 {
+                    let Some(round) = rounds.next_back() else { break };
+                    let object = index * 64 + objects.trailing_zeros() as usize;
+                    *round = base.wrapping_add(object * stride);
+                    objects &= objects - 1;
+                }
+                *word ^= objects;
+            }
             if rounds.len() == 0 {
                 break;
             }
@@ -280,6 +295,26 @@ impl Slab {
             self.bitmap[word] |= bit;
         }
     }
+}
+
+/// A bit of every object that is the first on a line of the cache.
+fn one_of_each_line(stride: u32) -> u64 {
+    match stride {
+        LINE.. => u64::MAX,
+        17.. => u64::MAX / 3,
+        9.. => u64::MAX / 0xf,
+        _ => u64::MAX / 0xff,
+    }
+}
+
+/// The lowest bits that are set, so many at most.
+fn lowest(bits: u64, mut most: usize) -> u64 {
+    let mut others = bits;
+    while others != 0 && most != 0 {
+        others &= others - 1;
+        most -= 1;
+    }
+    bits ^ others
 }
 
 /// The bitmap of a slab with so many objects of which none is out: bits behind the last one are set.
@@ -410,6 +445,28 @@ pub(crate) mod tests {
         assert_eq!(rounds[99].addr(), base + 10 * 96);
         assert_eq!(rounds[25].addr(), base + 84 * 96);
         assert_eq!(slab.take(&mut rounds), 0);
+    }
+
+    #[test]
+    #[cfg(not(feature = "hardened"))]
+    fn neighbours_on_a_line_of_the_cache_are_not_handed_out_one_after_the_other() {
+        for (item_size, order) in [
+            (8, [0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15]),
+            (16, [0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15]),
+            (32, [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15]),
+            (48, [0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15]),
+            (64, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15]),
+        ] {
+            let mut slab = slab(item_size, 64);
+            let mut rounds = [ptr::null_mut(); 16];
+            for first in [0, 16] {
+                assert_eq!(slab.take(&mut rounds), 16);
+                let index = |round: &*mut u8| {
+                    (round.addr() - slab.base().addr()) / item_size as usize - first
+                };
+                assert!(rounds.iter().rev().map(index).eq(order), "{item_size} bytes, {first}");
+            }
+        }
     }
 
     #[test]
