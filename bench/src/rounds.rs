@@ -20,6 +20,12 @@ pub struct Effort {
 /// An allocator's turn takes no longer than so many of the baseline's.
 const MOST_TURNS: u32 = 4;
 
+/// The passes of a warm-up are one in so many of those that are timed, ...
+const WARM_UP_SHARE: u64 = 10;
+/// ... and so many at least: a pool, or what is below it, may take some to learn how much it is to keep. What its first
+/// use costs are workloads of their own.
+const LEAST_WARM_UP: u64 = 3;
+
 /// The passes that take so long, at most `most` of them. Each number is tried twice, as what disturbs one of them would give
 /// all allocators fewer passes: a part of what they take is the time of pools that are still new.
 fn passes_in(session: &mut dyn Session, time: Duration, most: u64) -> u64 {
@@ -55,7 +61,7 @@ fn samples(
                 passes_in(&mut *session, effort.turn * MOST_TURNS, all_passes)
             });
             // The warm-up brings in code and memory, of which the pools are new.
-            session.run(passes.div_ceil(10));
+            session.run((passes / WARM_UP_SHARE).max(LEAST_WARM_UP));
             let elapsed = session.run(passes);
             samples[index].push(elapsed.as_nanos() as f64 / (passes * workload.operations) as f64);
         }

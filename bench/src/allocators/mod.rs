@@ -28,6 +28,7 @@ pub enum Kind {
     General,
 }
 
+#[derive(Clone)]
 pub struct Allocator {
     pub name: String,
     pub kind: Kind,

@@ -6,8 +6,8 @@ use super::false_sharing::Origin;
 use super::two_threads::Phases;
 use super::{Group, ITEM_SIZE, Workload};
 use super::{
-    batch, child_life, churn, false_sharing, handover, pair, replay, ring, sibling, thousand,
-    two_threads,
+    batch, child_life, churn, false_sharing, handover, new_pool, pair, replay, ring, sibling,
+    thousand, two_threads,
 };
 use crate::trace::Trace;
 use std::rc::Rc;
@@ -59,6 +59,9 @@ fn one_thread() -> Vec<Workload> {
             let name = format!("batch {} {order}", short(count));
             list.push(batch::workload(name, count, order, ITEM_SIZE));
         }
+    }
+    for count in [100_000, 1_000_000] {
+        list.push(new_pool::workload(format!("new pool of {}", short(count)), count));
     }
     for live in [1_000, 100_000] {
         list.push(churn::workload(format!("churn {}", short(live)), live, ITEM_SIZE));

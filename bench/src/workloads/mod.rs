@@ -7,6 +7,7 @@ mod crew;
 mod false_sharing;
 mod handover;
 mod list;
+mod new_pool;
 mod pair;
 pub mod replay;
 mod ring;
