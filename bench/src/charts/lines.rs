@@ -74,6 +74,16 @@ impl LineChart {
         svg(draw).map(Some)
     }
 
+    /// Whether a line before it has the same colour. It is dashed then, and its marks are hollow.
+    fn repeats_colour(&self, index: usize) -> bool {
+        self.series[..index].iter().any(|before| before.colour == self.series[index].colour)
+    }
+
+    fn mark(&self, index: usize) -> ShapeStyle {
+        let colour = self.series[index].colour;
+        if self.repeats_colour(index) { colour.stroke_width(2) } else { colour.filled() }
+    }
+
     fn lines<X, Y>(
         &self,
         root: &DrawingArea<SVGBackend, Shift>,
@@ -107,23 +117,23 @@ impl LineChart {
             .light_line_style(RGBColor(248, 248, 248))
             .bold_line_style(RGBColor(225, 225, 225))
             .draw()?;
-        for series in &self.series {
-            chart.draw_series(LineSeries::new(
-                series.points.iter().copied(),
-                series.colour.stroke_width(2),
-            ))?;
+        for (index, series) in self.series.iter().enumerate() {
+            let (points, line) = (series.points.iter().copied(), series.colour.stroke_width(2));
+            if self.repeats_colour(index) {
+                chart.draw_series(DashedLineSeries::new(points.clone(), 8, 5, line))?;
+            } else {
+                chart.draw_series(LineSeries::new(points.clone(), line))?;
+            }
             // Where there are few points, they are shown.
             if series.points.len() <= 12 {
-                let points = series.points.iter();
-                chart.draw_series(
-                    points.map(|point| Circle::new(*point, 3, series.colour.filled())),
-                )?;
+                let mark = self.mark(index);
+                chart.draw_series(points.map(|point| Circle::new(point, 3, mark)))?;
             }
         }
         for (index, series) in self.series.iter().enumerate() {
             let (x, y) = (PLOT as i32 + 20, 30 + 20 * index as i32);
             if let Some(label) = &series.label {
-                root.draw(&Rectangle::new([(x, y - 6), (x + 12, y + 6)], series.colour.filled()))?;
+                root.draw(&Circle::new((x + 6, y), 5, self.mark(index)))?;
                 let style = text(13).pos(Pos::new(HPos::Left, VPos::Center));
                 root.draw(&Text::new(label.clone(), (x + 20, y), style))?;
             }
@@ -140,5 +150,20 @@ mod tests {
     fn numbers_are_short() {
         let texts = [0.0, 12.0, 0.5, 1500.0, 10_000_000.0].map(short);
         assert_eq!(texts, ["0", "12", "0.5", "1.5k", "10M"]);
+    }
+
+    #[test]
+    fn a_line_in_the_colour_of_one_before_is_dashed() {
+        let axis = || Axis { title: String::new(), logarithmic: false };
+        let line = |colour, y| Series { colour, label: None, points: vec![(0.0, y), (1.0, y)] };
+        let series = vec![line(RED, 1.0), line(BLUE, 2.0), line(RED, 3.0)];
+        let svg = LineChart { x: axis(), y: axis(), series }.draw().unwrap().unwrap();
+        let pieces = |colour: &str| {
+            svg.lines()
+                .filter(|text| text.starts_with("<polyline") && text.contains(colour))
+                .count()
+        };
+        assert_eq!(pieces("#0000FF"), 1);
+        assert!(pieces("#FF0000") > 10);
     }
 }
