@@ -39,7 +39,11 @@ pub fn of_time(results: &Results) -> Vec<Ahead> {
 
 impl Bound {
     pub fn text(&self) -> String {
-        self.measured.map_or("hidden".into(), |measured| format!("{measured:.2}"))
+        let Some(measured) = self.measured else { return "hidden".into() };
+        match self.of_harness {
+            Some(harness) => format!("{measured:.2} ({NULL} {harness:.2})"),
+            None => format!("{measured:.2}"),
+        }
     }
 }
 
@@ -59,6 +63,8 @@ pub struct Bound {
     pub bound: f64,
     /// None if the baseline's own time cannot be told from the harness's.
     pub measured: Option<f64>,
+    /// Of speed-ups: the harness's own, beyond which the machine gives little.
+    pub of_harness: Option<f64>,
     pub holds: bool,
 }
 
@@ -132,8 +138,12 @@ pub fn bounds(results: &Results) -> Vec<Bound> {
                 What::SpeedUp => measured >= *bound,
                 _ => measured <= *bound,
             });
+            let of_harness = match what {
+                What::SpeedUp => results.speed_up(workload, NULL),
+                _ => None,
+            };
             let workload = workload.name.clone();
-            list.push(Bound { workload, what: label, bound: *bound, measured, holds });
+            list.push(Bound { workload, what: label, bound: *bound, measured, of_harness, holds });
         }
     }
     list
@@ -183,6 +193,19 @@ mod tests {
         let ahead = of_time(&results);
         assert_eq!(ahead.len(), 1);
         assert_eq!((ahead[0].allocator.as_str(), ahead[0].net), ("mimalloc", Some(0.5)));
+    }
+
+    #[test]
+    fn a_speed_up_is_shown_beside_the_harness_s_own() {
+        let times = [(NULL, Kind::Null, 1.0), (MESA_SLAB, Kind::Pools, 4.5)];
+        let mut both = results("alloc only 1k, 1 thread", &times);
+        let times = [(NULL, Kind::Null, 0.8), (MESA_SLAB, Kind::Pools, 2.5)];
+        let two = results("alloc only 1k, 2 threads", &times).workloads.remove(0);
+        let one_thread = Some("alloc only 1k, 1 thread".into());
+        both.workloads.push(WorkloadResult { one_thread, ..two });
+        let bounds = bounds(&both);
+        let speed_up = bounds.iter().find(|bound| bound.what == "speed-up").unwrap();
+        assert_eq!((speed_up.text().as_str(), speed_up.holds), ("1.80 (null 1.25)", false));
     }
 
     #[test]
