@@ -356,7 +356,6 @@ impl Chunk {
     ///
     /// # Safety
     /// The heap's lock is held.
-    #[inline(never)]
     pub unsafe fn slab_behind(chunk: *mut Chunk, slab: *mut Slab) -> *mut Slab {
         // SAFETY: the caller's promise; a descriptor in use is one of the chunk's.
         unsafe {

@@ -153,7 +153,6 @@ impl ChunkLists {
     ///
     /// # Safety
     /// It is on a list, or null.
-    #[inline(never)]
     pub unsafe fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
         let (mut next, mut list) = (ptr::null_mut(), 0);
         if !chunk.is_null() {

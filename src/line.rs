@@ -18,7 +18,6 @@ impl<const BYTES: usize> Line<BYTES> {
     }
 
     /// The text.
-    #[inline(never)]
     pub fn as_bytes(&self) -> &[u8] {
         // SAFETY: so many bytes are written, see the struct.
         unsafe { core::slice::from_raw_parts(self.text.as_ptr().cast(), self.length) }

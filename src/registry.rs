@@ -96,7 +96,6 @@ pub fn add(address: usize) -> bool {
 }
 
 /// Forgets a chunk that is about to be released.
-#[inline(never)]
 pub fn remove(address: usize) {
     if let Some((leaf, word, bit)) = place(address) {
         // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as above.

@@ -339,7 +339,6 @@ impl State {
 
 /// Reports a magazine block that is taken back twice.
 #[cold]
-#[inline(never)]
 fn twice(block: *mut u8) {
     report::problem("heap", None, block.addr(), "corrupted magazine");
 }
