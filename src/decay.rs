@@ -22,18 +22,23 @@ pub const SMALL_HEAP: usize = 64 << 20;
 
 /// The decay time, and when to look for what is due.
 pub struct Decay {
-    seconds: u32,
+    /// The decay time, exclusive or the default one: so the heap is all zeroes at first, and no part of the file.
+    difference: u32,
     next: u32,
 }
 
 impl Decay {
     /// The default decay time.
-    pub const DEFAULT: Decay = Decay { seconds: DECAY_SECONDS, next: 0 };
+    pub const DEFAULT: Decay = Decay { difference: 0, next: 0 };
+
+    fn seconds(&self) -> u32 {
+        self.difference ^ DECAY_SECONDS
+    }
 
     /// Sets the decay time, and returns what it was.
     pub fn set_seconds(&mut self, seconds: u32) -> u32 {
         self.hasten();
-        core::mem::replace(&mut self.seconds, seconds)
+        core::mem::replace(&mut self.difference, seconds ^ DECAY_SECONDS) ^ DECAY_SECONDS
     }
 
     /// Makes the next look come at once.
@@ -43,7 +48,7 @@ impl Decay {
 
     /// Whether it is time to look for what is due: once a second, or always if nothing is to be kept.
     pub fn is_due(&mut self, now: u32) -> bool {
-        let due = now >= self.next || self.seconds == 0;
+        let due = now >= self.next || self.seconds() == 0;
         if due {
             self.next = now.saturating_add(1);
         }
@@ -52,7 +57,7 @@ impl Decay {
 
     /// Runs that are dirty since this time or longer are due.
     pub fn until(&self, now: u32) -> Option<u32> {
-        now.checked_sub(self.seconds)
+        now.checked_sub(self.seconds())
     }
 }
 
