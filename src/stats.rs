@@ -107,7 +107,6 @@ impl PoolNumbers {
         }
     }
 
-    #[inline(never)]
     fn count(&mut self, slab: &Slab) {
         (self.stride, self.capacity, self.slab_bytes) =
             (slab.stride(), slab.capacity(), slab.bytes());
