@@ -342,11 +342,12 @@ fn lowest(bits: u64, mut most: usize) -> u64 {
 /// The bitmap of a slab with so many objects of which none is out: bits behind the last one are set.
 fn without_objects(capacity: u16) -> [u64; WORDS] {
     let mut bitmap = [0; WORDS];
-    for (index, word) in bitmap.iter_mut().enumerate() {
-        let objects = (capacity as usize).saturating_sub(index * 64);
-        if objects < 64 {
-            *word = !0 << objects;
-        }
+    let (word, bit) = (capacity as usize / 64, capacity % 64);
+    for behind in bitmap.iter_mut().skip(word) {
+        *behind = !0;
+    }
+    if let Some(last) = bitmap.get_mut(word) {
+        *last <<= bit;
     }
     bitmap
 }
