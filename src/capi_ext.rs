@@ -149,8 +149,8 @@ pub extern "C" fn slab_set_decay(seconds: c_uint) -> c_uint {
     HEAP.set_decay(seconds)
 }
 
-/// Gives a parent pool a name, for statistics and reports. It is copied, and cut if it is longer than 100
-/// bytes (50 on 32-bit machines). It ends with the pool.
+/// Gives a parent pool a name, for statistics and reports. It is copied; what is beyond 100 bytes (50 on 32-bit
+/// machines) may be cut off. It ends with the pool.
 ///
 /// Returns 0, or -1 if there is no memory or no pool.
 ///
