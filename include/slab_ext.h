@@ -273,11 +273,11 @@ unsigned int slab_validate(struct slab_parent_pool *parent);
  * Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is NULL.
  *
  * A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
- * a double free, or an address that is not an object of a pool. After 100 reports further ones are only
- * counted.
+ * a double free, or an address that is not an object of a pool. With slab_set_debug() and slab_set_sampling() more
+ * is looked for, and a report may have further lines, which begin with a space: for each of them the handler is
+ * called once more. After 100 reports further ones are only counted.
  *
- * What is looked for beyond that, see slab_set_debug(). With the word "abort" in the environment variable
- * SLAB_DEBUG the process ends after a report.
+ * With the word "abort" in the environment variable SLAB_DEBUG the process ends after a report.
  *
  * The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
  * the library, nor leave by longjmp() or an exception.
