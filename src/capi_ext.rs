@@ -317,6 +317,8 @@ pub extern "C" fn slab_set_report_handler(
 /// threads in one child. "redzone": writes before and behind an object. "poison": writes into free objects.
 /// "users": reports name thread and call stack of the allocation and of the free. "quarantine": freed objects wait
 /// before they are used again. "leaks": objects that are out when the pool is destroyed, or the program ends.
+/// "guard": all objects are guarded (see slab_set_sampling()), and what "checks" and "leaks" do. "trace": all calls
+/// are written to a file (docs/traces.md).
 /// Pools with such words are slower and take more memory; docs/debugging.md tells how much. An empty string is an
 /// ordinary pool.
 ///
@@ -325,7 +327,8 @@ pub extern "C" fn slab_set_report_handler(
 /// semicolons. A pool is to be named before its first allocation for a pattern to match its name. The variable is
 /// ignored in setuid programs.
 ///
-/// Returns 0, or -1 if a word is not known, if the pool has been used, or if the library was built without this.
+/// Returns 0, or -1 if a word is not known, if there is no pool, if it has been used, or if the library was built
+/// without this.
 ///
 /// Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
 #[unsafe(no_mangle)]
