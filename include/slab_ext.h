@@ -260,7 +260,8 @@ int slab_print_stats_fd(int fd, unsigned int format);
 /**
  * Checks every structure of a parent pool and of the heap, and reports each problem in a line on stderr.
  *
- * Returns how many there are: 0 unless the library's memory was overwritten, or it has a bug.
+ * Returns how many there are: 0 unless the library's memory was overwritten, or it has a bug. Writes that "redzone"
+ * and "poison" look for (slab_set_debug()) count as well.
  *
  * Cost: in proportion to all slabs and all objects in the depot, under the locks of the pool and of the heap.
  *
