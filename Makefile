@@ -65,7 +65,7 @@ bench-test: $(library) ## Formatting, lints and tests of the benchmark; the C te
 	cargo test --locked --release --manifest-path bench/Cargo.toml --target-dir target/bench
 	bench/classic/tests/run
 
-test: ## Runs every test and check; installs the tools that it needs
+test: ## Runs the tests and checks; installs the tools that it needs
 	scripts/setup test
 	scripts/test
 
