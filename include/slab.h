@@ -125,8 +125,8 @@ extern "C" {
  * Objects are aligned to 16 bytes (to 8 if `item_size` is at most 8); if `item_size` is a power of
  * two, to `item_size`, up to 4096.
  *
- * Nothing is allocated and the old contents of `*parent` are not read, so that creating over
- * uninitialised memory is legal. Creating again over a pool that was never destroyed is legal too:
+ * Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not read, so that
+ * creating over uninitialised memory is legal. Creating again over a pool that was never destroyed is legal too:
  * objects of the old pool that are still out stay valid and may still be freed, through any child.
  * No child of the old pool may then be used any more.
  *
