@@ -9,9 +9,9 @@
 //! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds that of
 //! the guarded objects ([`crate::guard`]), which is taken in the place of the heap's.
 //!
-//! All order between threads comes from these mutexes, but for the leaves of [`crate::registry`]. The other atomics are
-//! words that are written under one of them and read without; each of their users says why any value that it may see
-//! will do.
+//! All order between threads that ordinary calls lean on comes from these mutexes, but for the leaves of
+//! [`crate::registry`]; modes and guards have lists and gates of their own (docs/concurrency.md). The other atomics are words
+//! that are written under a mutex and read without; each of their users says why any value that it may see will do.
 //!
 //! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and [`writes`] tell it
 //! which memory is used with a lock held, or handed from one thread to another; otherwise they are nothing.

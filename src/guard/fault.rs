@@ -4,9 +4,9 @@
 //! it was, and then the signal goes its way: to the handler that was there before, or to the default, by letting the
 //! instruction fault again, so that debuggers and core dumps see it where it happened.
 //!
-//! It runs wherever the program was interrupted, so it takes no lock, nor waits for one, and allocates nothing: the
-//! list of chunks only grows, and what is read of a slot is atomic. A slot that another thread changes just then may be
-//! told half as it was and half as it is.
+//! It runs wherever the program was interrupted, so it waits for no lock (for the pool's name it tries the heap's), and
+//! allocates nothing: the list of chunks only grows, and what is read of a slot is atomic. A slot that another thread
+//! changes just then may be told half as it was and half as it is.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
