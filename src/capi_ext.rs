@@ -357,8 +357,8 @@ pub unsafe extern "C" fn slab_set_debug(
 /// of a page at most.
 ///
 /// What is sampled are allocations for which a child has to look beyond its loaded magazine, which it does once
-/// in up to 127: others cost what they did. So a child that allocates and frees in turns without emptying a magazine
-/// is not sampled.
+/// in up to 127, or 511 if it was busy before the rate was set: others cost what they did. So a child that allocates
+/// and frees in turns without emptying a magazine is not sampled.
 ///
 /// The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored in setuid
 /// programs.

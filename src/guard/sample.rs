@@ -4,7 +4,8 @@
 //! it hands out are counted, and when as many have been as was drawn, the allocation that found its magazine
 //! empty gets a guarded object: at most one for each magazine, for which children do not get the larger ones of busy
 //! children while objects are sampled. A child that allocates and frees in turns and never empties a magazine is not
-//! sampled, whereas one that frees through others empties one in up to 127 allocations.
+//! sampled, whereas one that frees through others empties one in up to 127 allocations;
+//! or in 511, if it was busy before objects were sampled, as then it keeps what it has.
 //!
 //! At most [`SLOTS`] objects are guarded at a time, none of them larger than a page; the one that was freed first
 //! is used again first.
