@@ -149,7 +149,7 @@ impl Slab {
     pub fn out_are(&self, rounds: &[*mut u8]) -> bool {
         reads(self);
         let mut out = self.bitmap;
-        self.clear(&mut out, rounds) == (0, Ok(())) && rounds.len() == self.used() as usize
+        self.shape().clear(&mut out, rounds) == (0, Ok(())) && rounds.len() == self.used() as usize
     }
 
     /// The word and the bit of an object; none if it is not one of this slab.
@@ -233,20 +233,53 @@ impl Slab {
     /// slab. The last of `rounds` is.
     pub fn put(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         writes(self);
-        let mut out = self.bitmap;
-        let (left, result) = self.clear(&mut out, rounds);
-        self.bitmap = out;
+        if let &[object] = rounds {
+            return self.put_one(object);
+        }
+        let (left, result) = self.shape().clear(&mut self.bitmap, rounds);
         self.set_used(self.used() - (rounds.len() - left) as u16);
         (left, result)
     }
 
+    /// The same for one object, which is how pools with modes free.
+    fn put_one(&mut self, object: *mut u8) -> (usize, Result<(), Misuse>) {
+        match self.bit_of(object) {
+            Some((word, bit)) if self.bitmap[word] & bit != 0 => {
+                self.bitmap[word] ^= bit;
+                self.set_used(self.used() - 1);
+                (0, Ok(()))
+            }
+            Some(_) => (1, Err(Misuse::DoubleFree)),
+            None => (1, Err(Misuse::NotAnObject)),
+        }
+    }
+
+    fn shape(&self) -> Shape {
+        Shape {
+            base: self.base().addr(),
+            stride: self.stride as usize,
+            capacity: self.capacity as usize,
+            reciprocal: self.reciprocal,
+        }
+    }
+}
+
+/// Where the objects of a slab are.
+#[derive(Clone, Copy)]
+struct Shape {
+    base: usize,
+    stride: usize,
+    capacity: usize,
+    reciprocal: u32,
+}
+
+impl Shape {
     /// Clears the bits of `rounds` from the last on, as [`Slab::put`] says.
     ///
     /// Objects that were handed out together often come back together. Those one behind the other, in either direction, are
     /// found without a division, and their bits cleared at once.
-    fn clear(&self, out: &mut [u64; WORDS], rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
-        let base = self.base().addr();
-        let (stride, capacity) = (self.stride as usize, self.capacity as usize);
+    fn clear(self, out: &mut [u64; WORDS], rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+        let Shape { base, stride, capacity, reciprocal } = self;
         let mut left = rounds;
         while let Some((round, others)) = left.split_last() {
             // An address below the base comes out as a huge offset.
@@ -254,39 +287,35 @@ impl Slab {
             if offset >= stride * capacity && left.len() != rounds.len() {
                 break;
             }
-            let index = divide(offset as u32, self.reciprocal) as usize % MAX_OBJECTS;
+            let index = divide(offset as u32, reciprocal) as usize % MAX_OBJECTS;
             // The caller found this slab by the last one, so that it is behind the last object if it is elsewhere.
             if index * stride != offset || index >= capacity {
                 return (left.len(), Err(Misuse::NotAnObject));
             }
             let (word, bit) = (&mut out[index / 64], index % 64);
+            let (mut bits, mut rest) = (1 << bit, others);
+            if *word & bits == 0 {
+                return (left.len(), Err(Misuse::DoubleFree));
+            }
             // Those behind it, upwards or downwards, as far as their bits are in the same word.
             let step = others.last().map_or(0, |next| next.addr().wrapping_sub(round.addr()));
             let up = step == stride;
-            let room = if up {
-                64 - bit
-            } else if step == stride.wrapping_neg() {
-                bit + 1
-            } else {
-                1
-            };
-            let (mut place, mut count, mut rest) = (round.addr(), 1, others);
-            while let Some((next, further)) = rest.split_last() {
-                place = place.wrapping_add(step);
-                if count == room || next.addr() != place {
-                    break;
+            if up || step == stride.wrapping_neg() {
+                let room = if up { 63 - bit } else { bit };
+                let (mut place, mut count, mut further) = (round.addr(), 0, others);
+                while let Some((next, behind)) = further.split_last() {
+                    place = place.wrapping_add(step);
+                    if count == room || next.addr() != place {
+                        break;
+                    }
+                    count += 1;
+                    further = behind;
                 }
-                count += 1;
-                rest = further;
-            }
-            let lowest = if up { bit } else { bit + 1 - count };
-            let mut bits = (u64::MAX >> (64 - count)) << lowest;
-            if *word & bits != bits || index - bit + lowest + count > capacity {
-                // One of them is none, or here already: if not this one, a later one.
-                bits = 1 << bit;
-                rest = others;
-                if *word & bits == 0 {
-                    return (left.len(), Err(Misuse::DoubleFree));
+                let lowest = if up { bit } else { bit - count };
+                let row = (u64::MAX >> (63 - count)) << lowest;
+                // Else one of them is none, or here already, and is met by itself.
+                if *word & row == row && index - bit + lowest + count < capacity {
+                    (bits, rest) = (row, further);
                 }
             }
             *word &= !bits;
