@@ -88,8 +88,8 @@ impl Slabs {
     }
 
     /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
-    /// are the first of `rounds`, each slab's lowest address last. `make` gives a new slab, or null; it is told whether
-    /// something was found without one.
+    /// are the first of `rounds`, those of each slab in the order of [`Slab::take`]. `make` gives a new slab, or null; it
+    /// is told whether something was found without one.
     pub fn take(
         &mut self,
         rounds: &mut [*mut u8],

@@ -277,7 +277,7 @@ impl Shape {
     /// Clears the bits of `rounds` from the last on, as [`Slab::put`] says.
     ///
     /// Objects that were handed out together often come back together. Those one behind the other, in either direction, are
-    /// found without a division, and their bits cleared at once.
+    /// found by adding, and their bits cleared at once.
     fn clear(self, out: &mut [u64; WORDS], rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         let Shape { base, stride, capacity, reciprocal } = self;
         let mut left = rounds;
