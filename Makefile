@@ -27,8 +27,8 @@ $(library) &: $(sources)
 
 header: ## Generates the headers below include/ anew
 	scripts/setup header
-	cbindgen -q --config cbindgen.toml -o include/slab.h src/capi.rs
-	cbindgen -q --config cbindgen-ext.toml -o include/slab_ext.h src/capi_ext.rs
+	cbindgen -q --config cbindgen.toml -o include/slab.h src/abi/slab.rs
+	cbindgen -q --config cbindgen-ext.toml -o include/slab_ext.h src/abi/ext.rs
 
 demo: ## Runs the example driver: a share group, and the traces of real drivers
 	scripts/setup demo

@@ -42,54 +42,11 @@
 //! `docs/design.md`.
 #![cfg_attr(not(any(test, loom)), no_std)]
 
-pub mod buddy;
-pub mod capi;
-#[cfg(feature = "ext")]
-pub mod capi_ext;
-#[cfg(all(feature = "ext", not(feature = "hardened")))]
-pub mod capi_inline;
-pub mod child;
-pub mod chunk;
-pub mod chunk_lists;
-#[cfg(feature = "debug")]
-pub mod debug;
-#[cfg(not(feature = "debug"))]
-#[path = "debug/off.rs"]
-pub mod debug;
-pub mod decay;
-pub mod depot;
-pub mod geometry;
-#[cfg(all(feature = "debug", unix))]
-pub mod guard;
-#[cfg(not(all(feature = "debug", unix)))]
-#[path = "guard/off.rs"]
-pub mod guard;
-pub mod harden;
+pub mod abi;
+pub mod base;
 pub mod heap;
-pub mod line;
-pub mod magazine;
-pub mod names;
-pub mod options;
-pub mod os;
-pub mod parent;
-pub mod partial;
-pub mod print;
-pub mod registry;
-pub mod report;
-pub mod slab;
-pub mod stats;
-pub mod surplus;
-pub mod sync;
-#[cfg(feature = "debug")]
-pub mod tools;
-#[cfg(not(feature = "debug"))]
-#[path = "tools/off.rs"]
-pub mod tools;
-#[cfg(all(feature = "debug", unix))]
-pub mod trace;
-#[cfg(not(all(feature = "debug", unix)))]
-#[path = "trace/off.rs"]
-pub mod trace;
-mod unload;
-pub mod validate;
-mod zero;
+pub mod inspect;
+pub mod life;
+pub mod pool;
+pub mod sys;
+pub mod watch;

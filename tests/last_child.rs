@@ -4,8 +4,8 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mesa_slab_core::capi::*;
-use mesa_slab_core::capi_ext::*;
+use mesa_slab_core::abi::ext::*;
+use mesa_slab_core::abi::slab::*;
 
 /// The heap keeps one kit for all pools, so that only one test may run at a time.
 static ONE_TEST: Mutex<()> = Mutex::new(());

@@ -5,8 +5,8 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use std::sync::Mutex;
 
-use mesa_slab_core::capi::*;
-use mesa_slab_core::capi_ext::*;
+use mesa_slab_core::abi::ext::*;
+use mesa_slab_core::abi::slab::*;
 
 static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// One test at a time has the reports.

@@ -5,16 +5,16 @@
 //! the core can stay an ordinary `no_std` library that other Rust code may link as well.
 #![no_std]
 
-pub use mesa_slab_core::capi::*;
 #[cfg(feature = "ext")]
-pub use mesa_slab_core::capi_ext::*;
+pub use mesa_slab_core::abi::ext::*;
 #[cfg(all(feature = "ext", not(feature = "hardened")))]
-pub use mesa_slab_core::capi_inline::*;
+pub use mesa_slab_core::abi::inline::*;
+pub use mesa_slab_core::abi::slab::*;
 
 /// A panic is a broken invariant of the library itself: there is nothing to unwind into.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    mesa_slab_core::report::abort()
+    mesa_slab_core::watch::report::abort()
 }
 
 // core is compiled with unwinding, and what an unoptimised build takes from it names the

@@ -13,10 +13,10 @@ use core::ptr;
 
 use super::known::KNOWN;
 use super::state::{State, Unused};
-use crate::chunk::{Chunk, PARKED, owner_of};
-use crate::geometry::Geometry;
-use crate::magazine::Magazine;
-use crate::slab::Slab;
+use crate::base::geometry::Geometry;
+use crate::heap::chunk::{Chunk, PARKED, owner_of};
+use crate::heap::magazine::Magazine;
+use crate::heap::slab::Slab;
 
 /// A larger slab is not kept: log2 of its pages. Seven objects of 66,632 bytes, of which a driver uses one, are a
 /// slab of this size.

@@ -7,8 +7,8 @@
 //! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
 //! last, and so sees what that one counted.
 
-use crate::chunk::PARKED;
-use crate::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use crate::heap::chunk::PARKED;
+use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 #[cfg(not(loom))]
 const COUNTS: usize = 64;
@@ -90,7 +90,7 @@ mod tests {
     #[test]
     fn slabs_in_limbo_are_nobodys() {
         let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
-        known.remove(crate::chunk::LIMBO);
+        known.remove(crate::heap::chunk::LIMBO);
         known.remove(PARKED);
         assert!(known.counts.iter().all(|count| count.load(Relaxed) == 0));
     }

@@ -3,7 +3,7 @@
 //! It hands out slabs (page runs of chunks) and magazine blocks, takes them back, and looks after
 //! slabs in limbo.
 //!
-//! Free memory stays for a while ([`crate::decay`]). Then chunks that are wholly free are released but for
+//! Free memory stays for a while ([`crate::heap::decay`]). Then chunks that are wholly free are released but for
 //! one, and the dirty runs of the others are purged. The system is never called with the lock held: runs
 //! to be purged are taken out as if they were in use, and put back as clean.
 //!
@@ -14,34 +14,39 @@
 //!
 //! **Fork.** See `fork`.
 
-#[cfg(unix)]
-mod fork;
+pub mod buddy;
+pub mod chunk;
+pub mod chunk_lists;
+pub mod decay;
 mod kit;
 mod known;
+pub mod magazine;
 #[cfg(loom)]
 pub mod model;
+pub mod names;
 mod purge;
+pub mod registry;
+pub mod slab;
 mod state;
+pub mod surplus;
 
 use core::cell::UnsafeCell;
 use core::ptr;
 
-use crate::chunk::{
-    self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
-};
-use crate::debug;
-use crate::decay::SMALL_HEAP;
-use crate::geometry::{Geometry, HEADER_PAGES};
-use crate::magazine::Magazine;
-use crate::names::{self, Name};
-use crate::os;
-use crate::report::Misuse;
-use crate::slab::Slab;
-use crate::stats::HeapNumbers;
-use crate::surplus::Surplus;
-use crate::sync::atomic::AtomicU32;
-use crate::sync::{Mutex, rank, writes};
-use crate::tools;
+use crate::base::geometry::{Geometry, HEADER_PAGES};
+use crate::heap::decay::SMALL_HEAP;
+use crate::heap::magazine::Magazine;
+use crate::heap::slab::Slab;
+use crate::heap::surplus::Surplus;
+use crate::inspect::stats::HeapNumbers;
+use crate::sys::os;
+use crate::sys::sync::atomic::AtomicU32;
+use crate::sys::sync::{Mutex, rank, writes};
+use crate::watch::debug;
+use crate::watch::report::Misuse;
+use crate::watch::tools;
+use chunk::{Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
+use names::Name;
 
 pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
 use known::KNOWN;
@@ -99,6 +104,28 @@ impl Heap {
         rank::heap_unlocking();
         // SAFETY: the caller's promise.
         unsafe { self.mutex.unlock() }
+    }
+
+    /// Locks, around fork().
+    ///
+    /// # Safety
+    /// This thread does not hold the lock.
+    #[cfg(unix)]
+    pub unsafe fn before_fork(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.mutex.lock() }
+        rank::heap_locked();
+    }
+
+    /// Unlocks behind fork(), in the process that forked or in the new one.
+    ///
+    /// # Safety
+    /// `before_fork` was called, in this thread or in the one that this process was forked from.
+    #[cfg(unix)]
+    pub unsafe fn after_fork(&self, in_new_process: bool) {
+        rank::heap_unlocking();
+        // SAFETY: the caller's promise.
+        unsafe { self.mutex.unlock_behind_fork(in_new_process) }
     }
 
     fn try_lock(&self) -> Option<HeapGuard<'_>> {

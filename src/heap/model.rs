@@ -1,12 +1,12 @@
 //! The heap at the beginning and the end of an execution of the model checker, and its handlers of fork().
 
 use super::known::KNOWN;
-use super::{HEAP, State, fork};
-use crate::chunk::{PARKED, owner_of};
-use crate::registry;
-use crate::slab::Slab;
-use crate::sync::atomic::Ordering::Relaxed;
-use crate::sync::{at_once, model, writes};
+use super::{HEAP, State};
+use crate::heap::chunk::{PARKED, owner_of};
+use crate::heap::registry;
+use crate::heap::slab::Slab;
+use crate::sys::sync::atomic::Ordering::Relaxed;
+use crate::sys::sync::{at_once, model, writes};
 
 /// An address that shares its count with those of all pools.
 const ANY_POOL: usize = 0x1000;
@@ -64,16 +64,17 @@ pub fn has_kit() -> bool {
     HEAP.with_state(|state| at_once(|| state.slabs().any(is_parked)))
 }
 
-/// What fork() does: runs `forked` between the handlers. It is given the heap as the child process gets it.
-pub fn around_fork(forked: impl FnOnce(&State)) {
-    // SAFETY: as the C library calls them.
+/// Calls `forked` with the heap as the child process of a fork() gets it.
+///
+/// # Safety
+/// The heap is locked for fork().
+pub unsafe fn while_forking(forked: impl FnOnce(&State)) {
+    // SAFETY: the caller's promise.
     unsafe {
-        fork::before_fork();
         writes(HEAP.state.get());
         let state = &*HEAP.state.get();
         check(state);
         forked(state);
         writes(HEAP.state.get());
-        fork::after_fork();
     }
 }

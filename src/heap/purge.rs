@@ -7,13 +7,13 @@ use core::ptr;
 
 use super::state::{State, Unused};
 use super::{Heap, HeapGuard};
-use crate::buddy::Run;
-use crate::chunk::Chunk;
-use crate::chunk_lists::RELEASED;
-use crate::decay::{excess, whole_chunks};
-use crate::geometry::{PAGE, PAGE_SHIFT};
-use crate::os;
-use crate::sync::atomic::Ordering::Relaxed;
+use crate::base::geometry::{PAGE, PAGE_SHIFT};
+use crate::heap::buddy::Run;
+use crate::heap::chunk::Chunk;
+use crate::heap::chunk_lists::RELEASED;
+use crate::heap::decay::{excess, whole_chunks};
+use crate::sys::os;
+use crate::sys::sync::atomic::Ordering::Relaxed;
 
 /// How many runs are purged at a time.
 const BATCH: usize = 32;

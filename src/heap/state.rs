@@ -6,18 +6,18 @@ use core::ptr;
 
 use super::kit::Parking;
 use super::known::KNOWN;
-use crate::buddy::Buddy;
-use crate::chunk::{Chunk, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
-use crate::chunk_lists::{ChunkLists, RELEASED};
-use crate::decay::Decay;
-use crate::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
-use crate::names::Names;
-use crate::os;
-use crate::report;
-use crate::slab::{Slab, SlabList};
-use crate::stats::HeapNumbers;
-use crate::surplus::Surplus;
-use crate::sync::writes;
+use crate::base::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
+use crate::heap::buddy::Buddy;
+use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
+use crate::heap::chunk_lists::{ChunkLists, RELEASED};
+use crate::heap::decay::Decay;
+use crate::heap::names::Names;
+use crate::heap::slab::{Slab, SlabList};
+use crate::heap::surplus::Surplus;
+use crate::inspect::stats::HeapNumbers;
+use crate::sys::os;
+use crate::sys::sync::writes;
+use crate::watch::report;
 
 /// What the heap's lock protects, besides the metadata in chunks.
 pub struct State {

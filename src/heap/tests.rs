@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::chunk::chunk_of;
-use crate::decay::DECAY_SECONDS;
-use crate::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES};
+use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES};
+use crate::heap::chunk::chunk_of;
+use crate::heap::decay::DECAY_SECONDS;
 
 const PARENT: usize = 0x1000;
 const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
@@ -174,7 +174,7 @@ fn a_slab_in_limbo_goes_with_its_last_object() {
 fn magazine_blocks_are_aligned_to_their_size_and_reused() {
     let heap = Heap::new();
     for class in 0..MAGAZINE_WORDS.len() as u8 {
-        let bytes = crate::geometry::magazine_bytes(class);
+        let bytes = crate::base::geometry::magazine_bytes(class);
         let mask = bytes - 1;
         let mut surplus = Surplus::EMPTY;
         let mut seen = BTreeSet::new();

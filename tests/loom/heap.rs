@@ -1,10 +1,11 @@
 //! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing, fork().
 
-use mesa_slab_core::capi_ext::{slab_set_decay, slab_trim_heap};
-use mesa_slab_core::geometry::CHUNK;
+use mesa_slab_core::abi::ext::{slab_set_decay, slab_trim_heap};
+use mesa_slab_core::base::geometry::CHUNK;
 use mesa_slab_core::heap::{self, HEAP};
-use mesa_slab_core::os;
-use mesa_slab_core::sync::model::{START, set_seconds};
+use mesa_slab_core::life;
+use mesa_slab_core::sys::os;
+use mesa_slab_core::sys::sync::model::{START, set_seconds};
 
 use crate::world::*;
 
@@ -130,7 +131,7 @@ fn a_process_forks_while_a_pool_refills_and_gives_back() {
         let third = beside(|| {
             slab_trim_heap();
         });
-        heap::model::around_fork(|_| ());
+        life::fork::around_fork(|_| ());
         other.join().unwrap();
         third.join().unwrap();
         pool.validate();

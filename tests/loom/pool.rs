@@ -1,7 +1,7 @@
 //! Children of one pool, at the same time.
 
 use loom::sync::mpsc::channel;
-use mesa_slab_core::capi_ext::{SLAB_STATS_JSON, slab_print_stats};
+use mesa_slab_core::abi::ext::{SLAB_STATS_JSON, slab_print_stats};
 
 use crate::world::*;
 

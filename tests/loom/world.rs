@@ -6,9 +6,11 @@ use core::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use mesa_slab_core::capi::*;
-use mesa_slab_core::capi_ext::*;
-use mesa_slab_core::{heap, report, sync};
+use mesa_slab_core::abi::ext::*;
+use mesa_slab_core::abi::slab::*;
+use mesa_slab_core::heap;
+use mesa_slab_core::sys::sync;
+use mesa_slab_core::watch::report;
 
 /// Objects of which a magazine holds one; a slab has one, of one page.
 pub const ONE_ROUND: u32 = 4096;

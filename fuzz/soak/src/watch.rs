@@ -6,8 +6,8 @@ use std::panic::AssertUnwindSafe;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mesa_slab_core::capi::{slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool};
-use mesa_slab_core::capi_ext::{
+use mesa_slab_core::abi::slab::{slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool};
+use mesa_slab_core::abi::ext::{
     slab_get_parent_stats, slab_parent_stats, slab_set_decay, slab_trim_heap, slab_trim_parent,
     slab_validate,
 };

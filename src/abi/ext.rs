@@ -1,0 +1,401 @@
+//! The C ABI beyond Mesa's: what `include/slab_ext.h` declares, and nothing else. No logic lives here.
+//!
+//! cbindgen reads this file alone, so every comment on a public item is also the documentation in the
+//! header.
+#![expect(
+    clippy::missing_safety_doc,
+    reason = "the comments are the C header's, and say the contract"
+)]
+
+use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
+use core::mem::size_of;
+
+use crate::abi::slab::{slab_child_pool, slab_parent_pool};
+use crate::base::geometry::rounds;
+use crate::heap::HEAP;
+use crate::inspect::print::{Format, print, print_to};
+use crate::inspect::validate;
+use crate::pool::child::ChildPool;
+use crate::pool::parent::ParentPool;
+use crate::watch::debug;
+use crate::watch::guard;
+use crate::watch::report;
+
+/// For slab_print_stats(): a table for people.
+pub const SLAB_STATS_TABLE: c_uint = 0;
+/// For slab_print_stats(): JSON.
+pub const SLAB_STATS_JSON: c_uint = 1;
+
+/// What a parent pool holds. All numbers are exact.
+///
+/// An object in a child's cache cannot be told from one that the program has, so both are counted as out.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct slab_parent_stats {
+    /// Set by the caller to sizeof(struct slab_parent_stats). Later versions add fields at the end.
+    pub struct_size: usize,
+    /// Bytes of an object, as given to slab_create_parent().
+    pub item_size: usize,
+    /// Bytes from one object to the next.
+    pub element_size: usize,
+    /// Objects of a slab.
+    pub objects_per_slab: usize,
+    /// Bytes of a slab.
+    pub slab_bytes: usize,
+    /// Slabs of which all objects are out.
+    pub slabs_full: usize,
+    /// Slabs of which some objects are out.
+    pub slabs_partial: usize,
+    /// Slabs of which no object is out.
+    pub slabs_empty: usize,
+    /// Objects out of the slabs: the program's, guarded ones (slab_set_sampling()) included, those cached by children,
+    /// and those cached by the depot.
+    pub objects_out: usize,
+    /// How many of these are cached by the depot.
+    pub objects_in_depot: usize,
+    /// The most objects that were out at a time. Of guarded objects only those count that are out now.
+    pub peak_objects_out: usize,
+    /// Children that cache objects: those that have allocated or freed, and are not destroyed or trimmed.
+    pub children: usize,
+    /// Objects that such a child caches at most, once it is busy.
+    pub objects_per_child: usize,
+    /// Objects that were freed through a destroyed child, or through a child of another parent.
+    pub foreign_frees: usize,
+    /// How many times a child exchanged a magazine with the depot.
+    pub exchanges: usize,
+    /// Bytes of all slabs, of the magazines in the depot, and of the pages of guarded objects.
+    pub bytes_held: usize,
+    /// How many of objects_out are guarded, and so in no slab.
+    pub objects_guarded: usize,
+}
+
+/// What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise. Guarded objects
+/// (slab_set_sampling()) are not in the heap.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct slab_heap_stats {
+    /// Set by the caller to sizeof(struct slab_heap_stats). Later versions add fields at the end.
+    pub struct_size: usize,
+    /// All that may have memory behind it: the sum of the next four. A page of a slab that was never
+    /// written has none.
+    pub held: usize,
+    /// Slabs of pools, destroyed ones with objects out included.
+    pub object_slabs: usize,
+    /// Slabs of magazines and names, and one that the last child of a pool may leave for the next.
+    pub magazine_slabs: usize,
+    /// Headers of chunks, as far as they are in use.
+    pub metadata: usize,
+    /// Free memory that is kept for reuse.
+    pub dirty: usize,
+    /// Free address space without memory.
+    pub clean: usize,
+    /// All address space.
+    pub mapped: usize,
+    /// How many chunks, large objects' included.
+    pub chunks: usize,
+    /// How many of them have one large object each.
+    pub large: usize,
+    /// How many free runs of 2^n pages of 4 KiB.
+    pub free_runs: [c_uint; 16],
+}
+
+/// Gives the parent all free objects that a child caches. The child stays usable.
+///
+/// Returns how many bytes of objects that were. Cost: that of freeing them.
+///
+/// Threading: no other call may use `pool` at the same time; `parent` may be in use by others.
+/// NULL: returns 0 if `pool` is NULL; also if it is destroyed or zeroed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_trim_child(pool: *mut slab_child_pool) -> usize {
+    if pool.is_null() {
+        return 0;
+    }
+    // SAFETY: the caller passes a created, destroyed or zeroed child that no other call is using.
+    unsafe { ChildPool::trim(pool.cast()) }
+}
+
+/// Gives the heap everything of a parent that is free and not cached by a child: the depot, and slabs of which
+/// no object is out.
+///
+/// Returns how many bytes of slabs and magazines that were. Cost: that of freeing what the depot caches.
+///
+/// Threading: any thread, at any time while the parent exists.
+/// NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_trim_parent(parent: *mut slab_parent_pool) -> usize {
+    // SAFETY: the caller passes a created, destroyed or zeroed pool.
+    unsafe { existing(parent).map_or(0, |parent| parent.trim()) }
+}
+
+/// Gives the system everything that is free in the heap.
+///
+/// Returns how many bytes may have had memory behind them. Cost: a system call for each free run.
+///
+/// Threading: any thread, at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_trim_heap() -> usize {
+    HEAP.trim()
+}
+
+/// Sets for how many seconds free memory is kept for reuse before it goes back to the system: 10 unless set. With
+/// 0 it goes as soon as it is free.
+///
+/// What is due is looked for on slow paths, once a second. There is no background thread: a program that calls
+/// nothing keeps what it has. Returns the value that was set before.
+///
+/// Threading: any thread, at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_set_decay(seconds: c_uint) -> c_uint {
+    HEAP.set_decay(seconds)
+}
+
+/// Gives a parent pool a name, for statistics and reports. It is copied; what is beyond 100 bytes (50 on 32-bit
+/// machines) may be cut off. It ends with the pool.
+///
+/// Returns 0, or -1 if there is no memory or no pool.
+///
+/// Threading: any thread, at any time while the parent exists.
+/// NULL: returns -1 if `parent` is NULL; a `name` of NULL is an empty one.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_set_name(
+    parent: *mut slab_parent_pool,
+    name: *const c_char,
+) -> c_int {
+    // SAFETY: the caller passes a created, destroyed or zeroed pool, and NULL or a string.
+    unsafe {
+        let name: &[u8] = if name.is_null() { &[] } else { CStr::from_ptr(name).to_bytes() };
+        if existing(parent).is_some() && ParentPool::set_name(parent.cast(), name) { 0 } else { -1 }
+    }
+}
+
+/// Fills in `*stats`, as far as its `struct_size` goes, and sets `struct_size` to how much that is.
+///
+/// Returns 0, or -1 if there is no pool. Cost: in proportion to the partial slabs, under the pool's lock.
+///
+/// Threading: any thread, at any time while the parent exists.
+/// NULL: returns -1 if `parent` is NULL; `stats` must not be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_get_parent_stats(
+    parent: *mut slab_parent_pool,
+    stats: *mut slab_parent_stats,
+) -> c_int {
+    // SAFETY: the caller passes a created, destroyed or zeroed pool, and `struct_size` writable bytes.
+    unsafe {
+        let Some(parent) = existing(parent) else { return -1 };
+        let numbers = parent.numbers();
+        let geometry = &numbers.geometry;
+        let slabs = numbers.slabs_full + numbers.slabs_partial + numbers.slabs_empty;
+        fill(
+            stats,
+            slab_parent_stats {
+                struct_size: 0,
+                item_size: geometry.item_size as usize,
+                element_size: geometry.stride as usize,
+                objects_per_slab: geometry.capacity as usize,
+                slab_bytes: geometry.slab_bytes(),
+                slabs_full: numbers.slabs_full,
+                slabs_partial: numbers.slabs_partial,
+                slabs_empty: numbers.slabs_empty,
+                objects_out: numbers.objects_out,
+                objects_in_depot: numbers.objects_in_depot,
+                peak_objects_out: numbers.peak_objects_out,
+                children: numbers.children,
+                objects_per_child: 2 * rounds(geometry.busy_mask()),
+                foreign_frees: numbers.foreign_frees,
+                exchanges: numbers.exchanges,
+                bytes_held: slabs * geometry.slab_bytes()
+                    + numbers.depot_bytes
+                    + numbers.guarded_bytes,
+                objects_guarded: numbers.objects_guarded,
+            },
+        );
+        0
+    }
+}
+
+/// Fills in `*stats`, as far as its `struct_size` goes, and sets `struct_size` to how much that is.
+///
+/// Cost: in proportion to all slabs, under the heap's lock.
+///
+/// Threading: any thread, at any time.
+/// NULL: `stats` must not be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
+    let numbers = HEAP.numbers();
+    // SAFETY: the caller passes `struct_size` writable bytes.
+    unsafe {
+        fill(
+            stats,
+            slab_heap_stats {
+                struct_size: 0,
+                held: numbers.held(),
+                object_slabs: numbers.object_slabs,
+                magazine_slabs: numbers.magazine_slabs,
+                metadata: numbers.metadata,
+                dirty: numbers.dirty,
+                clean: numbers.clean,
+                mapped: numbers.mapped,
+                chunks: numbers.chunks,
+                large: numbers.large,
+                free_runs: numbers.free_runs,
+            },
+        );
+    }
+}
+
+/// Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
+///
+/// `write` is called with `data` and a piece of text, which does not end with a NUL, until all is printed; it may
+/// call other functions of the library. `format` is SLAB_STATS_TABLE or SLAB_STATS_JSON.
+///
+/// With the environment variable SLAB_STATS set to a path, or to "stderr", the same is written when the library is
+/// unloaded or the program ends: as JSON if the path ends in ".json", else as a table. The file is created or emptied;
+/// a symbolic link is not followed. The variable is ignored in setuid programs.
+///
+/// Cost: in proportion to all slabs, times the number of pools. The heap's lock is held for a line at a time, so
+/// that pools which are used meanwhile are counted at different moments.
+///
+/// Threading: any thread, at any time.
+/// NULL: `write` must not be NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_print_stats(
+    write: unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize),
+    data: *mut c_void,
+    format: c_uint,
+) {
+    // SAFETY: the caller passes a function that takes these.
+    unsafe { print(format_of(format), write, data) }
+}
+
+/// The same as slab_print_stats(), written to a file descriptor.
+///
+/// Returns 0, or -1 if something could not be written; errno says why.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_print_stats_fd(fd: c_int, format: c_uint) -> c_int {
+    if print_to(fd, format_of(format)) { 0 } else { -1 }
+}
+
+/// Checks every structure of a parent pool and of the heap, and reports each problem in a line on stderr.
+///
+/// Returns how many there are: 0 unless the library's memory was overwritten, or it has a bug. Writes that "redzone"
+/// and "poison" look for (slab_set_debug()) count as well.
+///
+/// Cost: in proportion to all slabs and all objects in the depot, under the locks of the pool and of the heap.
+///
+/// Threading: any thread, at any time while the parent exists.
+/// NULL: checks only the heap if `parent` is NULL; also if it is destroyed or zeroed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint {
+    // SAFETY: the caller passes NULL or a created, destroyed or zeroed pool.
+    unsafe { existing(parent).map_or_else(validate::heap, validate::parent) }
+}
+
+/// Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is NULL.
+///
+/// A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
+/// a double free, or an address that is not an object of a pool. With slab_set_debug() and slab_set_sampling() more
+/// is looked for, and a report may have further lines, which begin with a space: for each of them the handler is
+/// called once more. After 100 reports further ones are only counted.
+///
+/// With the word "abort" in the environment variable SLAB_DEBUG the process ends after a report.
+///
+/// The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
+/// the library, nor leave by longjmp() or an exception.
+///
+/// Threading: any thread; reports that are made at the same time may go to the old or to the new handler.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_set_report_handler(
+    handler: Option<unsafe extern "C" fn(data: *mut c_void, report: *const c_char)>,
+    data: *mut c_void,
+) {
+    report::set_handler(handler, data);
+}
+
+/// Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place of those that
+/// it has. If `parent` is NULL: for all pools that are created from now on, besides what SLAB_DEBUG says.
+///
+/// "checks": double free at once, a free into the wrong pool or of a wrong address, the use of destroyed pools, two
+/// threads in one child. "redzone": writes before and behind an object. "poison": writes into free objects.
+/// "users": reports name thread and call stack of the allocation and of the free. "quarantine": freed objects wait
+/// before they are used again. "leaks": objects that are out when the pool is destroyed, or the program ends.
+/// "guard": all objects are guarded (see slab_set_sampling()), and what "checks" and "leaks" do. "trace": all calls
+/// are written to a file (docs/traces.md).
+/// Pools with such words are slower and take more memory; docs/debugging.md tells how much. An empty string is an
+/// ordinary pool.
+///
+/// The environment variable SLAB_DEBUG takes the same words, and "abort" and "help". `words:pattern` holds for pools
+/// whose name, size ("96") or size and hint ("96x64") the pattern matches; there may be several, separated by
+/// semicolons. A pool is to be named before its first allocation for a pattern to match its name. The variable is
+/// ignored in setuid programs.
+///
+/// Returns 0, or -1 if a word is not known, if there is no pool, if it has been used, or if the library was built
+/// without this.
+///
+/// Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn slab_set_debug(
+    parent: *mut slab_parent_pool,
+    words: *const c_char,
+) -> c_int {
+    // SAFETY: the caller passes NULL or a created, destroyed or zeroed pool, and a string.
+    unsafe {
+        let words = CStr::from_ptr(words).to_bytes();
+        let done = if parent.is_null() {
+            debug::set_default(words)
+        } else {
+            existing(parent).is_some() && debug::set(parent.cast(), words)
+        };
+        if done { 0 } else { -1 }
+    }
+}
+
+/// Guards about one allocation in `rate`, of whatever pool, from now on; none if it is 0, as it is unless set.
+///
+/// A guarded object ends at a page that cannot be accessed, and cannot be accessed itself once it is freed. So an
+/// overrun and a use after free fault at the instruction, and before the signal goes its way a note on stderr tells
+/// the pool, and the call stacks of the allocation and of the free. There are at most 64 such objects at a time, each
+/// of a page at most.
+///
+/// What is sampled are allocations for which a child has to look beyond its loaded magazine, which it does once
+/// in up to 127, or 511 if it was busy before the rate was set: others cost what they did. So a child that allocates
+/// and frees in turns without emptying a magazine is not sampled.
+///
+/// The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored in setuid
+/// programs.
+///
+/// Returns the rate that was set before; 0 if the library was built without this.
+///
+/// Threading: any thread, at any time.
+#[unsafe(no_mangle)]
+pub extern "C" fn slab_set_sampling(rate: c_uint) -> c_uint {
+    guard::sample::set(rate)
+}
+
+/// The pool, unless it is null, destroyed or zeroed.
+///
+/// # Safety
+/// It is null, or memory of a created, destroyed or zeroed pool.
+unsafe fn existing<'a>(parent: *mut slab_parent_pool) -> Option<&'a ParentPool> {
+    // SAFETY: the caller's promise.
+    unsafe { parent.cast::<ParentPool>().as_ref().filter(|parent| parent.num_elements != 0) }
+}
+
+fn format_of(format: c_uint) -> Format {
+    if format == SLAB_STATS_JSON { Format::Json } else { Format::Table }
+}
+
+/// Writes as much of `stats` as the caller's struct has room for, as its first word says.
+///
+/// # Safety
+/// So many bytes are writable; `T` starts with such a word.
+unsafe fn fill<T>(to: *mut T, stats: T) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let size = to.cast::<usize>();
+        let bytes = (*size).min(size_of::<T>());
+        if bytes >= size_of::<usize>() {
+            core::ptr::copy_nonoverlapping((&raw const stats).cast::<u8>(), to.cast(), bytes);
+            *size = bytes;
+        }
+    }
+}

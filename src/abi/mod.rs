@@ -1,0 +1,7 @@
+//! What C sees: one file for each header below `include/`, and no logic.
+
+#[cfg(feature = "ext")]
+pub mod ext;
+#[cfg(all(feature = "ext", not(feature = "hardened")))]
+pub mod inline;
+pub mod slab;

@@ -1,0 +1,393 @@
+//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine holds.
+//!
+//! Pure arithmetic. The constants here are trade-offs; each says what it weighs.
+
+use core::mem::size_of;
+
+use crate::base::seal::HARDENED;
+
+/// The granule of all memory that the library hands round. The system's own pages may be larger.
+pub const PAGE_SHIFT: u32 = 12;
+/// Bytes of a page.
+pub const PAGE: usize = 1 << PAGE_SHIFT;
+
+/// A chunk is one reservation of address space, aligned to its size.
+///
+/// Larger chunks mean fewer system calls, and fewer owner words that share cache sets (the tables
+/// of all chunks lie at the same address modulo the chunk size); smaller ones give memory back sooner.
+#[cfg(target_pointer_width = "64")]
+pub const CHUNK_SHIFT: u32 = 22;
+#[cfg(target_pointer_width = "32")]
+/// See above; address space is scarce on 32-bit machines.
+pub const CHUNK_SHIFT: u32 = 20;
+/// Bytes of a chunk.
+pub const CHUNK: usize = 1 << CHUNK_SHIFT;
+/// Pages of a chunk.
+pub const PAGES: usize = CHUNK / PAGE;
+/// Pages at the head of a chunk that hold its metadata. In the hardened build the last one, or 64 KiB if the system's are
+/// so large, cannot be accessed.
+pub const HEADER_PAGES: usize = if HARDENED { PAGES / 16 } else { PAGES / 32 };
+/// The largest run is half a chunk: the other half has the header in it.
+pub const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
+
+/// Objects of a slab at most: the bits of its bitmap, eight words.
+pub const MAX_OBJECTS: usize = 512;
+
+/// A slab may leave one part in so many of its run unused at the end.
+const TAIL_WASTE: usize = 8;
+
+/// Words of the magazine blocks, by class. One word is the link, the others hold objects.
+pub const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
+
+/// The class of the magazines that a child starts with, and the largest object for which it is that one: two
+/// magazines of a child hold at most about 64 KiB, or two objects if they are larger. Without a cache, allocating
+/// and freeing one object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
+const FIRST_CLASS: usize = 2;
+#[cfg(not(loom))]
+const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
+/// For the model checker, which is to meet every state of a magazine in a few calls: three rounds, one, none.
+#[cfg(loom)]
+const FIRST_OBJECT: [usize; 7] = [0, 0, 0, 0, 0, 2048, 8192];
+
+/// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
+/// objects at most, or about as many objects as the pool was said to be used for at a time, if that is more.
+///
+/// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
+/// takes from the depot may lie in another core's cache. What it has in its magazines no other child can use.
+#[cfg(not(loom))]
+const BUSY_BYTES: usize = 1 << 20;
+/// For the model checker: seven rounds in place of three, three in place of one.
+#[cfg(loom)]
+const BUSY_BYTES: usize = 16 << 10;
+/// How many times as large they are at least: else the pool's children keep those they start with.
+#[cfg(not(loom))]
+const BUSY_GROWTH: usize = 4;
+#[cfg(loom)]
+const BUSY_GROWTH: usize = 2;
+
+/// The depot may always hold so many bytes of objects in full magazines, and at most so many objects, ...
+///
+/// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and taken out
+/// again. What goes unused is reaped ([`crate::pool::depot`]).
+#[cfg(not(loom))]
+const FULL_BYTES: usize = 4 << 20;
+#[cfg(loom)]
+const FULL_BYTES: usize = 0;
+const FULL_MOST: usize = 64 << 10;
+/// ... and in any case so many magazines, ...
+const FULL_LEAST: usize = 2;
+/// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
+const FULL_SHARE: u32 = 3;
+
+/// How the objects of one parent pool are laid out. Constant once the pool is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Geometry {
+    /// Bytes of an object, as asked for.
+    pub item_size: u32,
+    /// Objects at a time, as asked for, at least 1.
+    pub num_items: u32,
+    /// Bytes from one object to the next.
+    pub stride: u32,
+    /// Objects of a slab, 1 to [`MAX_OBJECTS`].
+    pub capacity: u16,
+    /// log2 of the pages of a slab; of no meaning if the objects are large.
+    pub order: u8,
+    /// Index into [`MAGAZINE_WORDS`], or [`UNCACHED`].
+    pub class: u8,
+    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
+    pub magazine_mask: u16,
+    /// The same of the magazines of a busy child: larger, or the same.
+    pub busy_mask: u16,
+    /// Rounds in full magazines that the depot may hold however little is in use.
+    pub full_rounds: u32,
+}
+
+/// The class of pools whose children have no magazines.
+pub const UNCACHED: u8 = MAGAZINE_WORDS.len() as u8;
+
+/// The order of a slab that has a reservation of its own, with one large object in it.
+pub const LARGE: u8 = MAX_ORDER + 1;
+
+impl Geometry {
+    /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
+    pub fn new(item_size: u32, num_items: u32) -> Geometry {
+        let stride = stride(item_size);
+        let class = FIRST_OBJECT.iter().position(|&most| stride as usize <= most);
+        let class = class.map_or(UNCACHED, |class| (FIRST_CLASS + class) as u8);
+        Geometry::of_class(item_size, num_items, stride, class)
+    }
+
+    /// The layout of a pool whose children have no magazines, with so many bytes from one object to the next.
+    pub fn uncached(item_size: u32, num_items: u32, stride: u32) -> Geometry {
+        Geometry::of_class(item_size, num_items, stride, UNCACHED)
+    }
+
+    fn of_class(item_size: u32, num_items: u32, stride: u32, class: u8) -> Geometry {
+        let (order, capacity) = slab(stride as usize, num_items as usize);
+        let (mut magazine_mask, mut busy_mask, mut full_rounds) = (0, 0, 0);
+        if class != UNCACHED {
+            magazine_mask = magazine_bytes(class) as u16 - 1;
+            busy_mask = magazine_bytes(busy_class(class, stride, num_items)) as u16 - 1;
+            let least = FULL_LEAST * (MAGAZINE_WORDS[class as usize] - 1);
+            full_rounds = (FULL_BYTES / stride as usize).clamp(least, FULL_MOST) as u32;
+        }
+        Geometry {
+            item_size,
+            num_items: num_items.max(1),
+            stride,
+            capacity,
+            order,
+            class,
+            magazine_mask,
+            busy_mask,
+            full_rounds,
+        }
+    }
+
+    /// The layout of slabs of magazine blocks.
+    pub const fn magazines(class: u8) -> Geometry {
+        let bytes = magazine_bytes(class);
+        Geometry {
+            item_size: bytes as u32,
+            num_items: 1,
+            stride: bytes as u32,
+            capacity: if bytes < PAGE { (PAGE / bytes) as u16 } else { 1 },
+            order: bytes.div_ceil(PAGE).trailing_zeros() as u8,
+            class: UNCACHED,
+            magazine_mask: 0,
+            busy_mask: 0,
+            full_rounds: 0,
+        }
+    }
+
+    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
+    pub fn magazine_mask(&self) -> usize {
+        self.magazine_mask as usize
+    }
+
+    /// Size in bytes less 1 of the magazines of a busy child; 0 if it has none.
+    pub fn busy_mask(&self) -> usize {
+        self.busy_mask as usize
+    }
+
+    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's, which may be the same.
+    pub fn masks(&self) -> [usize; 2] {
+        [self.magazine_mask(), self.busy_mask()]
+    }
+
+    /// Whether a magazine is of the size that only busy children have.
+    pub fn is_busy(&self, mask: usize) -> bool {
+        mask != self.magazine_mask()
+    }
+
+    /// Bytes of a slab.
+    pub fn slab_bytes(&self) -> usize {
+        if self.is_large() {
+            (self.stride as usize).next_multiple_of(PAGE)
+        } else {
+            PAGE << self.order
+        }
+    }
+
+    /// Rounds in full magazines that the depot may hold while `out` objects are out of the slabs.
+    pub fn full_limit(&self, out: usize) -> usize {
+        self.full_rounds as usize + (out >> FULL_SHARE)
+    }
+
+    /// Whether each object has a reservation of its own.
+    pub fn is_large(&self) -> bool {
+        self.order == LARGE
+    }
+}
+
+/// Bytes of a magazine block.
+pub const fn magazine_bytes(class: u8) -> usize {
+    MAGAZINE_WORDS[class as usize] * size_of::<usize>()
+}
+
+/// Objects that a magazine holds: its words but one; 0 for a mask of 0.
+pub const fn rounds(mask: usize) -> usize {
+    mask / size_of::<usize>()
+}
+
+/// The class of magazines of a size.
+pub const fn class_of(mask: usize) -> u8 {
+    let words = (mask + 1) / size_of::<usize>();
+    (MAGAZINE_WORDS[0].trailing_zeros() - words.trailing_zeros()) as u8
+}
+
+/// The class of a busy child's magazines.
+fn busy_class(first: u8, stride: u32, num_items: u32) -> u8 {
+    let most = (BUSY_BYTES / stride as usize).max(num_items as usize).min(MAGAZINE_WORDS[0]);
+    if most < BUSY_GROWTH * MAGAZINE_WORDS[first as usize] {
+        return first;
+    }
+    // Each class has half the words of the one before.
+    (most.leading_zeros() - MAGAZINE_WORDS[0].leading_zeros()) as u8
+}
+
+/// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
+/// of two stay as they are and so are aligned to their size, as slabs start on a page.
+pub fn stride(item_size: u32) -> u32 {
+    match item_size {
+        0..=8 => 8,
+        // The last multiple of 16 in 32 bits; a larger object is alone in its slab.
+        0xffff_fff1.. => item_size,
+        _ => (item_size + 15) & !15,
+    }
+}
+
+/// The order and the number of objects of a slab: the smallest run that holds `wanted` objects and
+/// wastes little, else the one that holds most and wastes little, else large.
+fn slab(stride: usize, wanted: usize) -> (u8, u16) {
+    let wanted = wanted.clamp(1, MAX_OBJECTS);
+    let mut best = (LARGE, 1);
+    // Runs below this one hold no object.
+    let first = stride.div_ceil(PAGE).next_power_of_two().trailing_zeros() as u8;
+    for order in first..=MAX_ORDER {
+        let bytes = PAGE << order;
+        let objects = (bytes / stride).min(MAX_OBJECTS);
+        let waste = bytes - objects * stride;
+        if objects > best.1 || best.0 == LARGE {
+            if waste > bytes / TAIL_WASTE {
+                continue;
+            }
+            best = (order, objects);
+            if objects >= wanted {
+                break;
+            }
+        }
+    }
+    (best.0, best.1 as u16)
+}
+
+/// A number to multiply with instead of dividing by `stride`; see [`divide`].
+pub const fn reciprocal(stride: u32) -> u32 {
+    (1u64 << 32).div_ceil(stride as u64) as u32
+}
+
+/// `offset / stride` for every multiple of the stride in a slab, by its [`reciprocal`]; any number for
+/// other offsets.
+///
+/// For `offset = n * stride` the product is `n * 2^32 + n * e` with `e < stride`, and `n * e` is less
+/// than the bytes of a slab, so that the shift drops it. (The same as jemalloc's div.c.)
+#[inline]
+pub const fn divide(offset: u32, reciprocal: u32) -> u32 {
+    ((offset as u64 * reciprocal as u64) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_objects_are_aligned_to_8_others_to_16() {
+        assert_eq!(stride(0), 8);
+        assert_eq!(stride(1), 8);
+        assert_eq!(stride(8), 8);
+        assert_eq!(stride(9), 16);
+        assert_eq!(stride(88), 96);
+        assert_eq!(stride(66_632), 66_640);
+        assert_eq!(stride(u32::MAX), u32::MAX);
+    }
+
+    #[test]
+    fn powers_of_two_keep_their_size_and_so_their_alignment() {
+        for shift in 3..31 {
+            assert_eq!(stride(1 << shift), 1 << shift);
+        }
+    }
+
+    #[test]
+    fn a_slab_wastes_at_most_an_eighth_at_its_end() {
+        for item_size in (1..40_000).chain([66_632, 100_000, 200_000, 262_144, 1 << 20]) {
+            for num_items in [1, 16, 64, 512, 4096] {
+                let g = Geometry::new(item_size, num_items);
+                assert!(g.capacity >= 1 && g.capacity as usize <= MAX_OBJECTS);
+                if !g.is_large() {
+                    let used = g.capacity as usize * g.stride as usize;
+                    let bytes = PAGE << g.order;
+                    assert!(used <= bytes && bytes - used <= bytes / 8, "{item_size} {g:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slabs_of_driver_objects_hold_about_the_hint() {
+        assert_eq!(Geometry::new(96, 64).capacity, 85);
+        assert_eq!(Geometry::new(96, 64).order, 1);
+        assert_eq!(Geometry::new(88, 16).capacity, 42);
+        assert_eq!(Geometry::new(40, 4096).capacity, 341);
+        assert_eq!(Geometry::new(66_632, 4).capacity, 7);
+        assert_eq!(Geometry::new(1, u32::MAX).capacity, 512);
+    }
+
+    #[test]
+    fn objects_that_fit_no_run_are_large() {
+        assert!(Geometry::new(CHUNK as u32, 1).is_large());
+        assert!(Geometry::new(u32::MAX, 1).is_large());
+        assert!(!Geometry::new(PAGE as u32, 1).is_large());
+    }
+
+    #[test]
+    fn a_child_caches_about_64_kib_at_most_or_two_objects() {
+        for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
+            let g = Geometry::new(item_size, 64);
+            let rounds = rounds(g.magazine_mask());
+            assert!(rounds == 1 || 2 * rounds * g.stride as usize <= 64 << 10);
+        }
+    }
+
+    #[test]
+    fn the_depot_may_hold_more_the_more_is_out() {
+        let geometry = Geometry::new(96, 64);
+        let always = geometry.full_limit(0);
+        assert_eq!(always, FULL_BYTES / 96);
+        assert_eq!(geometry.full_limit(1_000_000), always + 125_000);
+        assert_eq!(Geometry::new(66_632, 4).full_limit(0), FULL_BYTES / 66_640);
+        assert_eq!(Geometry::new(8, 1).full_limit(0), FULL_MOST);
+        assert!(Geometry::new(u32::MAX, 1).full_limit(100) > 0);
+    }
+
+    #[test]
+    fn a_busy_child_has_larger_magazines_or_the_same() {
+        let busy = |item_size, num_items| rounds(Geometry::new(item_size, num_items).busy_mask());
+        assert_eq!(busy(16, 64), 511);
+        assert_eq!(busy(96, 64), 511);
+        assert_eq!(busy(512, 64), 511);
+        assert_eq!(busy(4096, 16), 255);
+        assert_eq!(busy(66_632, 64), 63, "about those that are used at a time");
+        assert_eq!(busy(66_632, 4), 7);
+        assert_eq!(busy(1 << 20, 64), 0);
+        for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
+            for num_items in [1, 64, u32::MAX] {
+                let g = Geometry::new(item_size, num_items);
+                let (first, busy) = (rounds(g.magazine_mask()), rounds(g.busy_mask()));
+                assert!(
+                    first == busy || busy > 2 * first,
+                    "two first magazines fit into one, with room"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn the_class_of_a_magazine_follows_from_its_size() {
+        for class in 0..MAGAZINE_WORDS.len() as u8 {
+            assert_eq!(class_of(magazine_bytes(class) - 1), class);
+        }
+    }
+
+    #[test]
+    fn the_reciprocal_divides_every_multiple_in_a_slab() {
+        let largest = (PAGE << MAX_ORDER) as u32;
+        for stride in (8..=largest).step_by(8).take(40_000).chain([66_640, largest / 2, largest]) {
+            let reciprocal = reciprocal(stride);
+            for n in 0..(largest / stride).min(MAX_OBJECTS as u32) {
+                assert_eq!(divide(n * stride, reciprocal), n, "{n} x {stride}");
+            }
+        }
+    }
+}

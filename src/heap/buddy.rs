@@ -1,0 +1,468 @@
+//! The free page runs of one chunk, as a binary buddy system (Knuth, TAOCP vol. 1, 2.5).
+//!
+//! A run of order `k` is `2^k` pages, at a page number divisible by `2^k`. Runs never merge across
+//! chunks, since each chunk is a system reservation of its own.
+//!
+//! Invariants:
+//! - each page behind the header is in exactly one run, which is handed out or free;
+//! - a free run is on the list of its order and state, and its buddy is not a free run of its order
+//!   (else they would be one);
+//! - the header's pages are in no run, so that page 0 can stand for "none", and zeroed memory is a
+//!   valid chunk without free runs.
+//!
+//! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or purged.
+//! A free run with a dirty page is a dirty run; it is handed out before the others, which are *clean*.
+//! Dirty runs are taken out to be purged once they have been free for long enough, and put back as clean.
+
+use crate::base::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
+
+const ORDERS: usize = MAX_ORDER as usize + 1;
+const NONE: u16 = 0;
+
+/// What is noted for a page; only of meaning for the first page of a free run.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Node {
+    next: u16,
+    previous: u16,
+    /// 0 unless a free run starts here, else its order + 1.
+    order_plus_1: u8,
+    dirty: bool,
+    /// When the run last became dirty, in seconds of the coarse clock.
+    since: u32,
+}
+
+/// A page run: its first page, and log2 of its pages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The number of its first page in the chunk.
+    pub page: usize,
+    /// log2 of its pages.
+    pub order: u8,
+}
+
+/// The free lists and the notes on pages. All zeroes is the state without free runs.
+#[repr(C)]
+pub struct Buddy {
+    /// First run of each order: clean, dirty.
+    heads: [[u16; ORDERS]; 2],
+    /// Bit `k` is set if there is a run of order `k`: clean, dirty.
+    orders: [u16; 2],
+    free_pages: u16,
+    /// How many of the free pages are dirty.
+    dirty_pages: u16,
+    /// Which pages are dirty; of meaning for free pages.
+    dirty: [u64; PAGES / 64],
+    nodes: [Node; PAGES],
+}
+
+impl Buddy {
+    /// Frees everything behind the header of a new chunk, as clean runs.
+    pub fn seed(&mut self) {
+        let mut page = HEADER_PAGES;
+        while page < PAGES {
+            let order = page.trailing_zeros() as u8;
+            self.insert(Run { page, order }, false, 0);
+            self.free_pages += 1 << order;
+            page += 1 << order;
+        }
+    }
+
+    /// Takes a run out: the smallest that is large enough, dirty before clean; its lower end if it is
+    /// larger than needed. Returns the run's first page.
+    pub fn alloc(&mut self, order: u8) -> Option<usize> {
+        let dirty = self.orders[1] >> order != 0;
+        let found = self.orders[usize::from(dirty)] >> order;
+        if found == 0 {
+            return None;
+        }
+        let mut size = order + found.trailing_zeros() as u8;
+        let page = self.heads[usize::from(dirty)][size as usize] as usize;
+        let since = self.nodes[page].since;
+        self.remove(page);
+        while size > order {
+            size -= 1;
+            let rest = Run { page: page + (1 << size), order: size };
+            let dirty = dirty && self.dirty_in(rest) != 0;
+            self.insert(rest, dirty, since);
+        }
+        self.leave(Run { page, order });
+        Some(page)
+    }
+
+    /// Puts a run back as dirty since `now`, and merges it with its free buddies.
+    pub fn free(&mut self, page: usize, order: u8, now: u32) {
+        let run = Run { page, order };
+        self.each_word(run, |word, mask| *word |= mask);
+        self.join(run, now);
+    }
+
+    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, to be purged
+    /// and then put back with [`Buddy::free_clean`]. Runs below order `least` are left.
+    pub fn take_dirty(&mut self, until: u32, least: u8) -> Option<Run> {
+        if self.dirty_pages == 0 {
+            return None;
+        }
+        for order in (least..=MAX_ORDER).rev() {
+            let mut page = self.heads[1][order as usize];
+            while page != NONE {
+                let node = self.nodes[page as usize];
+                if node.since <= until {
+                    let run = Run { page: page as usize, order };
+                    self.remove(run.page);
+                    self.leave(run);
+                    return Some(run);
+                }
+                page = node.next;
+            }
+        }
+        None
+    }
+
+    /// Puts a run back that has no memory behind it, and merges it with its free buddies.
+    pub fn free_clean(&mut self, run: Run) {
+        self.each_word(run, |word, mask| *word &= !mask);
+        self.join(run, 0);
+    }
+
+    /// The order of the largest free run.
+    pub fn largest(&self) -> Option<u8> {
+        (self.orders[0] | self.orders[1]).checked_ilog2().map(|order| order as u8)
+    }
+
+    /// Whether nothing is handed out.
+    pub fn is_whole(&self) -> bool {
+        self.free_pages as usize == PAGES - HEADER_PAGES
+    }
+
+    /// How many pages are free.
+    pub fn free_pages(&self) -> usize {
+        self.free_pages as usize
+    }
+
+    /// How many of the free pages are dirty.
+    pub fn dirty_pages(&self) -> usize {
+        self.dirty_pages as usize
+    }
+
+    /// When a dirty run was last added.
+    pub fn dirty_until(&self) -> u32 {
+        let mut latest = 0;
+        for mut page in self.heads[1] {
+            while page != NONE {
+                latest = latest.max(self.nodes[page as usize].since);
+                page = self.nodes[page as usize].next;
+            }
+        }
+        latest
+    }
+
+    /// Calls `each` with the order of every free run.
+    pub fn for_each_free_run(&self, mut each: impl FnMut(u8)) {
+        for (order, heads) in self.heads[0].iter().zip(self.heads[1]).enumerate() {
+            for mut page in [*heads.0, heads.1] {
+                while page != NONE {
+                    each(order as u8);
+                    page = self.nodes[page as usize].next;
+                }
+            }
+        }
+    }
+
+    /// Counts a run that is handed out.
+    fn leave(&mut self, run: Run) {
+        self.free_pages -= 1 << run.order;
+        self.dirty_pages -= self.dirty_in(run);
+    }
+
+    /// Counts a run that comes back, merges it, and lists it. It is dirty since `since`, or since its buddies
+    /// are if that is later.
+    fn join(&mut self, mut run: Run, mut since: u32) {
+        debug_assert!(run.page >= HEADER_PAGES && run.page & ((1 << run.order) - 1) == 0);
+        self.free_pages += 1 << run.order;
+        let dirty_pages = self.dirty_in(run);
+        self.dirty_pages += dirty_pages;
+        let mut dirty = dirty_pages != 0;
+        while run.order < MAX_ORDER {
+            let buddy = run.page ^ (1 << run.order);
+            if self.nodes[buddy].order_plus_1 != run.order + 1 {
+                break;
+            }
+            since = since.max(self.nodes[buddy].since);
+            dirty |= self.nodes[buddy].dirty;
+            self.remove(buddy);
+            run = Run { page: run.page.min(buddy), order: run.order + 1 };
+        }
+        self.insert(run, dirty, since);
+    }
+
+    /// How many pages of a run are dirty.
+    fn dirty_in(&mut self, run: Run) -> u16 {
+        let mut count = 0;
+        self.each_word(run, |word, mask| count += (*word & mask).count_ones() as u16);
+        count
+    }
+
+    /// Calls `each` with every word of the bits of a run, and which of its bits are the run's.
+    fn each_word(&mut self, run: Run, mut each: impl FnMut(&mut u64, u64)) {
+        let first = run.page / 64;
+        if run.order >= 6 {
+            for word in &mut self.dirty[first..first + (1 << (run.order - 6))] {
+                each(word, !0);
+            }
+        } else {
+            each(&mut self.dirty[first], ((1 << (1 << run.order)) - 1) << (run.page % 64));
+        }
+    }
+
+    fn insert(&mut self, run: Run, dirty: bool, since: u32) {
+        let (page, order, state) = (run.page as u16, run.order, usize::from(dirty));
+        let next = core::mem::replace(&mut self.heads[state][order as usize], page);
+        if next != NONE {
+            self.nodes[next as usize].previous = page;
+        }
+        self.orders[state] |= 1 << order;
+        let since = if dirty { since } else { 0 };
+        self.nodes[run.page] = Node { next, previous: NONE, order_plus_1: order + 1, dirty, since };
+    }
+
+    fn remove(&mut self, page: usize) {
+        let Node { next, previous, order_plus_1, dirty, .. } = self.nodes[page];
+        let (order, state) = (order_plus_1 as usize - 1, usize::from(dirty));
+        if next != NONE {
+            self.nodes[next as usize].previous = previous;
+        }
+        if previous != NONE {
+            self.nodes[previous as usize].next = next;
+        } else {
+            self.heads[state][order] = next;
+            if next == NONE {
+                self.orders[state] &= !(1 << order);
+            }
+        }
+        self.nodes[page].order_plus_1 = 0;
+    }
+
+    /// Checks every invariant of the file's head, and calls `problem` with the address of the chunk and what does
+    /// not hold.
+    pub fn validate(&self, chunk: usize, problem: &mut dyn FnMut(usize, &'static str)) {
+        let mut problem = |words| problem(chunk, words);
+        let mut free = [0u64; PAGES / 64];
+        let (mut free_pages, mut dirty_pages) = (0, 0);
+        for state in 0..2 {
+            for order in 0..ORDERS {
+                let head = self.heads[state][order];
+                if (head != NONE) != (self.orders[state] & (1 << order) != 0) {
+                    problem("the set of orders is not that of the lists");
+                }
+                let (mut page, mut previous) = (head, NONE);
+                while page != NONE {
+                    let node = self.nodes[page as usize];
+                    let first = page as usize;
+                    let pages = 1usize << order;
+                    if node.previous != previous || node.order_plus_1 as usize != order + 1 {
+                        problem("a free run is not linked as it should be");
+                        break;
+                    }
+                    if first % pages != 0 || first < HEADER_PAGES || first + pages > PAGES {
+                        problem("a free run is out of place");
+                        break;
+                    }
+                    let twin = first ^ pages;
+                    if order < MAX_ORDER as usize
+                        && self.nodes[twin].order_plus_1 as usize == order + 1
+                    {
+                        problem("a free run is not merged with its buddy");
+                    }
+                    let mut dirty = 0;
+                    for inner in first..first + pages {
+                        let (word, bit) = (inner / 64, 1 << (inner % 64));
+                        if free[word] & bit != 0 {
+                            problem("a page is in two free runs");
+                        }
+                        free[word] |= bit;
+                        dirty += usize::from(self.dirty[word] & bit != 0);
+                    }
+                    if (dirty != 0) != node.dirty || node.dirty != (state == 1) {
+                        problem("a free run is on the list of the wrong state");
+                    }
+                    free_pages += pages;
+                    dirty_pages += dirty;
+                    (previous, page) = (page, node.next);
+                }
+            }
+        }
+        if free_pages != self.free_pages() || dirty_pages != self.dirty_pages() {
+            problem("free pages are not counted as they should be");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::alloc::{Layout, alloc_zeroed};
+
+    use super::*;
+
+    fn seeded() -> Box<Buddy> {
+        let layout = Layout::new::<Buddy>();
+        // SAFETY: all zeroes is a valid Buddy, see its head.
+        let mut buddy = unsafe { Box::<Buddy>::from_raw(alloc_zeroed(layout).cast()) };
+        buddy.seed();
+        buddy
+    }
+
+    fn validate(buddy: &Buddy) {
+        buddy.validate(0, &mut |_, problem| panic!("{problem}"));
+    }
+
+    #[test]
+    fn a_new_chunk_has_everything_behind_its_header_free() {
+        let buddy = seeded();
+        validate(&buddy);
+        assert!(buddy.is_whole());
+        assert_eq!(buddy.largest(), Some(MAX_ORDER));
+    }
+
+    #[test]
+    fn the_lowest_pages_of_the_smallest_fitting_run_go_first() {
+        let mut buddy = seeded();
+        assert_eq!(buddy.alloc(0), Some(HEADER_PAGES));
+        assert_eq!(buddy.alloc(0), Some(HEADER_PAGES + 1));
+        assert_eq!(buddy.alloc(MAX_ORDER), Some(PAGES / 2));
+        assert_eq!(buddy.alloc(MAX_ORDER), None);
+        validate(&buddy);
+    }
+
+    #[test]
+    fn dirty_runs_are_reused_before_clean_ones() {
+        let mut buddy = seeded();
+        let large = buddy.alloc(MAX_ORDER).unwrap();
+        buddy.free(large, MAX_ORDER, 1);
+        assert_eq!(buddy.alloc(0), Some(large), "not a clean page, although one fits better");
+    }
+
+    #[test]
+    fn all_runs_merge_again_whatever_the_order_of_frees() {
+        let mut random = 12345u32;
+        let mut next = |below: usize| {
+            random = random.wrapping_mul(1664525).wrapping_add(1013904223);
+            (random >> 8) as usize % below
+        };
+        let mut buddy = seeded();
+        let mut out: Vec<(usize, u8)> = Vec::new();
+        let mut taken = vec![false; PAGES];
+        for step in 0..20_000 {
+            if next(2) == 0 {
+                let order = next(ORDERS).min(next(ORDERS)) as u8;
+                if let Some(page) = buddy.alloc(order) {
+                    for taken in &mut taken[page..page + (1 << order)] {
+                        assert!(!*taken, "handed out twice");
+                        *taken = true;
+                    }
+                    out.push((page, order));
+                }
+            } else if !out.is_empty() {
+                let (page, order) = out.swap_remove(next(out.len()));
+                taken[page..page + (1 << order)].fill(false);
+                buddy.free(page, order, step);
+            }
+            if step % 3 == 0 {
+                if let Some(run) = buddy.take_dirty(step - step % 1000, 0) {
+                    buddy.free_clean(run);
+                }
+            }
+            if step % 100 == 0 {
+                validate(&buddy);
+                let used = taken.iter().filter(|taken| **taken).count();
+                assert_eq!(buddy.free_pages(), PAGES - HEADER_PAGES - used);
+            }
+        }
+        for (page, order) in out {
+            buddy.free(page, order, 0);
+        }
+        validate(&buddy);
+        assert!(buddy.is_whole());
+        assert_eq!(buddy.largest(), Some(MAX_ORDER));
+    }
+
+    #[test]
+    fn dirty_pages_are_counted_and_purged_by_age() {
+        let mut buddy = seeded();
+        let old = buddy.alloc(3).unwrap();
+        let young = buddy.alloc(4).unwrap();
+        let used = buddy.alloc(2).unwrap();
+        assert_eq!(buddy.dirty_pages(), 0);
+        buddy.free(old, 3, 10);
+        buddy.free(young, 4, 20);
+        assert_eq!(buddy.dirty_pages(), 24);
+        validate(&buddy);
+
+        assert_eq!(buddy.take_dirty(9, 0), None);
+        assert_eq!(buddy.take_dirty(10, 5), None, "below the least order");
+        let run = buddy.take_dirty(10, 0).unwrap();
+        assert!(run.page <= old && old < run.page + (1 << run.order));
+        assert_eq!(buddy.dirty_pages(), 16);
+        buddy.free_clean(run);
+        validate(&buddy);
+        assert_eq!(buddy.take_dirty(19, 0), None);
+
+        buddy.free(used, 2, 30);
+        while let Some(run) = buddy.take_dirty(30, 0) {
+            buddy.free_clean(run);
+        }
+        assert_eq!(buddy.dirty_pages(), 0);
+        assert!(buddy.is_whole());
+        validate(&buddy);
+    }
+
+    #[test]
+    fn a_part_of_a_dirty_run_that_was_never_used_is_clean() {
+        let mut buddy = seeded();
+        let page = buddy.alloc(0).unwrap();
+        buddy.free(page, 0, 1);
+        assert_eq!(buddy.dirty_pages(), 1, "although all of the chunk's lower part is one run");
+        assert_eq!(buddy.alloc(0), Some(page));
+        assert_eq!(buddy.dirty_pages(), 0);
+        validate(&buddy);
+    }
+
+    /// What is found in a chunk of which one page is handed out, with more of it changed by `damage`.
+    fn problems(damage: impl FnOnce(&mut Buddy)) -> Vec<&'static str> {
+        let mut buddy = seeded();
+        assert_eq!(buddy.alloc(0), Some(HEADER_PAGES));
+        validate(&buddy);
+        damage(&mut buddy);
+        let mut problems = Vec::new();
+        buddy.validate(0, &mut |_, problem| problems.push(problem));
+        problems
+    }
+
+    #[test]
+    fn every_broken_invariant_is_seen() {
+        // The first free run of order 0 is the twin of the page that is handed out.
+        let first = HEADER_PAGES + 1;
+        let seen = |words, damage: &dyn Fn(&mut Buddy)| {
+            let problems = problems(damage);
+            assert!(problems.contains(&words), "not seen, but {problems:?}: {words}");
+        };
+        seen("the set of orders is not that of the lists", &|buddy| buddy.orders[0] ^= 1);
+        seen("a free run is not linked as it should be", &|buddy| buddy.nodes[first].previous = 1);
+        seen("a free run is out of place", &|buddy| {
+            buddy.heads[0][0] = 1;
+            buddy.nodes[1] = buddy.nodes[first];
+        });
+        seen("a free run is not merged with its buddy", &|buddy| {
+            buddy.nodes[HEADER_PAGES].order_plus_1 = 1;
+        });
+        seen("a page is in two free runs", &|buddy| {
+            // The run of order 1 starts with the one of order 0.
+            buddy.heads[0][1] = HEADER_PAGES as u16;
+            buddy.nodes[HEADER_PAGES] = Node { order_plus_1: 2, ..buddy.nodes[first] };
+        });
+        seen("a free run is on the list of the wrong state", &|buddy| {
+            buddy.dirty[first / 64] |= 1 << (first % 64);
+        });
+        seen("free pages are not counted as they should be", &|buddy| buddy.free_pages -= 1);
+    }
+}

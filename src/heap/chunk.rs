@@ -1,0 +1,424 @@
+//! Chunks: aligned reservations of address space, with all metadata in their first pages.
+//!
+//! From the address of any object, masking finds the chunk, and the page number finds in it
+//! - the *owner word*: the address of the parent pool, or one of the constants below;
+//! - the slot: which slab descriptor describes the page.
+//!
+//! Both are written for the pages that are looked up. If the objects are of several pages, those are the one that an
+//! object starts on and the one behind it; all others are as if they were in no slab.
+//!
+//! A large object has a reservation of its own, whose header has the same form; the object starts right
+//! behind the header, in the first [`CHUNK`] bytes, so that masking its address works as well.
+//!
+//! Ownership:
+//!
+//! | field | written under | read |
+//! |---|---|---|
+//! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
+//! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `buddy` | heap's lock | the same |
+//! | `bytes`, `large` | before the chunk is shared | by all |
+//! | `slabs` | the lock of each slab's owner | the same |
+//!
+//! So there is never a reference to a whole chunk, only to its parts.
+//!
+//! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that the
+//! header takes up memory in proportion to what the chunk holds.
+
+use core::mem::{offset_of, size_of};
+use core::ptr;
+
+use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::base::seal::HARDENED;
+use crate::heap::buddy::Buddy;
+use crate::heap::registry;
+use crate::heap::slab::Slab;
+use crate::sys::os;
+use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use crate::sys::sync::{reads, renew, writes};
+use crate::watch::tools;
+
+/// The owner word of a page that is in no slab.
+pub const FREE: usize = 0;
+/// The owner word of a slab whose parent is gone.
+pub const LIMBO: usize = 1;
+/// The owner word of a slab of magazine blocks.
+pub const MAGAZINES: usize = 2;
+/// The owner word of the slab of a kit that the heap keeps for the next child of a pool of such objects.
+pub const PARKED: usize = 3;
+/// The owner word of the pages of guarded objects, whose chunks are not the heap's ([`crate::watch::guard`]).
+pub const GUARDED: usize = 4;
+
+/// The least distance of objects at which not every page of their slab is looked up.
+const SPARSE: usize = 4 * PAGE;
+
+/// As many slabs as there are pages behind the header.
+const SLOTS: usize = PAGES - HEADER_PAGES;
+
+/// The header of a chunk. All zeroes is a chunk without slabs and without free runs.
+#[repr(C)]
+pub struct Chunk {
+    owners: [AtomicUsize; PAGES],
+    slots: [u16; PAGES],
+    /// The next chunk of the heap's list.
+    pub next: *mut Chunk,
+    /// The previous chunk of the heap's list.
+    pub previous: *mut Chunk,
+    /// Which of the heap's lists the chunk is on.
+    pub list: u8,
+    large: bool,
+    /// Pages that are taken out to be purged.
+    pub purging: u16,
+    /// How many slab descriptors have been in use at some time.
+    slots_written: u16,
+    /// Bytes of the reservation.
+    bytes: usize,
+    /// Bit `n` is set if slab descriptor `n` is in use.
+    slots_used: [u64; SLOTS.div_ceil(64)],
+    /// The free page runs.
+    pub buddy: Buddy,
+    slabs: [Slab; SLOTS],
+}
+
+/// Where in every kind of chunk the owner words are.
+pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
+
+const HEADER: usize = HEADER_PAGES * PAGE;
+const _: () = assert!(size_of::<Chunk>() <= HEADER - if HARDENED { HEADER / 2 } else { 0 });
+
+/// The chunk that an address lies in.
+#[inline(always)]
+pub fn chunk_of(object: *mut u8) -> *mut Chunk {
+    object.map_addr(|address| address & !(CHUNK - 1)).cast()
+}
+
+#[inline(always)]
+fn page_of(object: *mut u8) -> usize {
+    (object.addr() >> PAGE_SHIFT) & (PAGES - 1)
+}
+
+/// The owner word of the page that an address lies in.
+///
+/// # Safety
+/// The address is in a chunk.
+#[inline(always)]
+pub unsafe fn owner_of(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only when
+    // the parent is destroyed, which the caller orders with the use of its objects.
+    unsafe { (&(*chunk_of(object)).owners)[page_of(object)].load(Relaxed) }
+}
+
+/// The same for any address: [`FREE`] if it is in no chunk.
+///
+/// # Safety
+/// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
+#[inline(never)]
+pub unsafe fn owner_if_any(address: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    if registry::has(address.addr()) { unsafe { owner_of(address) } } else { FREE }
+}
+
+/// The descriptor of the slab that an address lies in.
+///
+/// # Safety
+/// The address is in a page whose owner word is not [`FREE`].
+#[inline(never)]
+pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
+    let chunk = chunk_of(object);
+    // SAFETY: the caller's promise: the slot was written when the slab was made.
+    unsafe {
+        let slot = &raw const (*chunk).slots[page_of(object)];
+        reads(slot);
+        let slot = *slot as usize;
+        (&raw mut (*chunk).slabs).cast::<Slab>().add(slot)
+    }
+}
+
+impl Chunk {
+    /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
+    pub fn reserve(huge_pages: bool) -> *mut Chunk {
+        let chunk = Chunk::map(CHUNK, false, huge_pages);
+        if !chunk.is_null() {
+            // SAFETY: a new reservation is zeroed, and nobody else knows it.
+            unsafe { (*chunk).buddy.seed() }
+        }
+        chunk
+    }
+
+    /// Reserves a chunk with room for one large object. Null if there is no memory.
+    pub fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
+        // The system's pages may be larger than the header.
+        match object_bytes
+            .checked_add(HEADER)
+            .and_then(|bytes| bytes.checked_next_multiple_of(os::page_size().max(PAGE)))
+        {
+            Some(bytes) => Chunk::map(bytes, true, huge_pages),
+            None => ptr::null_mut(),
+        }
+    }
+
+    /// Whether the chunk was reserved for one large object.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub unsafe fn is_large(chunk: *mut Chunk) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk).large }
+    }
+
+    /// Bytes of the reservation.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub unsafe fn bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { (*chunk).bytes }
+    }
+
+    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
+    /// slab, whose owner word and slot it has, or free.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn validate(chunk: *mut Chunk, problem: &mut dyn FnMut(usize, &'static str)) {
+        // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
+        unsafe {
+            let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
+            let mut slab = Chunk::slab_behind(chunk, ptr::null_mut());
+            while !slab.is_null() {
+                slabs += 1;
+                let first = (*slab).first_page();
+                let owner = (&(*chunk).owners)[first].load(Relaxed);
+                slab_pages += (*slab).bytes() / PAGE;
+                Chunk::for_each_page(slab, |page| {
+                    looked_up += 1;
+                    let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
+                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
+                        problem(address.addr(), "a page does not lead to its slab");
+                    }
+                });
+                if first < HEADER_PAGES || (*slab).first_page() != first {
+                    problem(slab.addr(), "a slab is out of place");
+                }
+                slab = Chunk::slab_behind(chunk, slab);
+            }
+            let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
+            if owned != looked_up {
+                problem(chunk.addr(), "a page has an owner and is in no slab");
+            }
+            if (*chunk).large {
+                if slabs != 1 {
+                    problem(chunk.addr(), "a large object's chunk has not one slab");
+                }
+                return;
+            }
+            (*chunk).buddy.validate(chunk.addr(), problem);
+            let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
+            if slab_pages + free_pages != PAGES - HEADER_PAGES {
+                problem(chunk.addr(), "a page is neither in a slab nor free");
+            }
+        }
+    }
+
+    /// Bytes of the header that have been written, in whole pages.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn metadata_bytes(chunk: *mut Chunk) -> usize {
+        // SAFETY: the caller's promise.
+        let slots = unsafe { (*chunk).slots_written } as usize;
+        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
+    }
+
+    fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
+        let chunk: *mut Chunk = reserve_guarded(bytes).cast();
+        if !chunk.is_null() {
+            renew(chunk, bytes);
+            // SAFETY: a new reservation is writable, and nobody else knows it.
+            unsafe {
+                if !registry::add(chunk.addr()) {
+                    release_guarded(chunk.cast(), bytes);
+                    return ptr::null_mut();
+                }
+                if !huge_pages {
+                    os::without_huge_pages(chunk.cast(), bytes);
+                }
+                (*chunk).bytes = bytes;
+                (*chunk).large = large;
+                tools::chunk_reserved(chunk.cast(), bytes);
+            }
+        }
+        chunk
+    }
+
+    /// Gives a chunk back to the system.
+    ///
+    /// # Safety
+    /// It has no slabs and is on no list.
+    pub unsafe fn release(chunk: *mut Chunk) {
+        registry::remove(chunk.addr());
+        // SAFETY: the caller's promise.
+        unsafe {
+            tools::chunk_released(chunk.cast(), (*chunk).bytes);
+            release_guarded(chunk.cast(), (*chunk).bytes);
+        }
+    }
+
+    /// Makes a slab of the run that starts at `page`.
+    ///
+    /// # Safety
+    /// The heap's lock is held, and the run is handed out and not in use (or, if the geometry is large,
+    /// the chunk was reserved for it and `page` is the first behind the header).
+    pub unsafe fn open(
+        chunk: *mut Chunk,
+        page: usize,
+        geometry: &Geometry,
+        owner: usize,
+    ) -> *mut Slab {
+        // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
+        unsafe {
+            writes(chunk);
+            let slots = &mut (*chunk).slots_used;
+            let word = slots.iter().position(|word| *word != !0).unwrap_or(0);
+            let slot = word * 64 + slots[word].trailing_ones() as usize;
+            slots[word] |= 1 << (slot % 64);
+            (*chunk).slots_written = (*chunk).slots_written.max(slot as u16 + 1);
+
+            let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
+            (*slab).init(page, geometry);
+            Chunk::for_each_page(slab, |page| {
+                let place = &mut (&mut (*chunk).slots)[page];
+                writes(place);
+                *place = slot as u16;
+            });
+            Chunk::set_owner(slab, owner);
+            slab
+        }
+    }
+
+    /// Forgets a slab. Its run is to be freed, or its chunk released.
+    ///
+    /// # Safety
+    /// The heap's lock is held, and the slab is on no list.
+    pub unsafe fn close(slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            Chunk::set_owner(slab, FREE);
+            tools::slab_gone((*slab).base(), (*slab).bytes());
+            let chunk = chunk_of(slab.cast());
+            writes(chunk);
+            let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
+            (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
+        }
+    }
+
+    /// Changes the owner word of the pages of a slab.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn set_owner(slab: *mut Slab, owner: usize) {
+        // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
+        // the slab, and got it through a lock or from someone who did.
+        unsafe {
+            let chunk = chunk_of(slab.cast());
+            writes(chunk);
+            Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
+        }
+    }
+
+    /// Calls `each` with the pages of a slab that are looked up; see the head of this file.
+    ///
+    /// # Safety
+    /// The slab is in use, or about to be.
+    unsafe fn for_each_page(slab: *mut Slab, mut each: impl FnMut(usize)) {
+        // SAFETY: the caller's promise; only what is constant is read.
+        let (first, stride, capacity, order) = unsafe {
+            let slab = &*slab;
+            (slab.first_page(), slab.stride() as usize, slab.capacity() as usize, slab.order())
+        };
+        // So many ranges of so many pages: two for each object if they are sparse, else all of the slab's.
+        let (ranges, pages) = if order == LARGE {
+            (1, 2)
+        } else if stride < SPARSE {
+            (1, 1 << order)
+        } else {
+            (capacity, 2)
+        };
+        for range in 0..ranges {
+            let start = first + ((range * stride) >> PAGE_SHIFT);
+            for page in start..start + pages {
+                each(page);
+            }
+        }
+    }
+
+    /// The slab behind another one of the chunk, or the first one behind null; null behind the last one.
+    ///
+    /// # Safety
+    /// The heap's lock is held.
+    pub unsafe fn slab_behind(chunk: *mut Chunk, slab: *mut Slab) -> *mut Slab {
+        // SAFETY: the caller's promise; a descriptor in use is one of the chunk's.
+        unsafe {
+            let slabs = (&raw mut (*chunk).slabs).cast::<Slab>();
+            let mut slot = if slab.is_null() { 0 } else { slab.offset_from(slabs) as usize + 1 };
+            let words = &(*chunk).slots_used;
+            while let Some(word) = words.get(slot / 64) {
+                let used = word >> (slot % 64);
+                if used != 0 {
+                    return slabs.add(slot + used.trailing_zeros() as usize);
+                }
+                slot = (slot / 64 + 1) * 64;
+            }
+        }
+        ptr::null_mut()
+    }
+}
+
+/// Bytes of a page that cannot be accessed.
+fn guard_bytes() -> usize {
+    os::page_size()
+}
+
+/// Reserves a chunk. In the hardened build, a page behind its header and one behind the chunk cannot be accessed.
+fn reserve_guarded(bytes: usize) -> *mut u8 {
+    #[cfg(not(feature = "hardened"))]
+    return os::reserve(bytes, CHUNK);
+    #[cfg(feature = "hardened")]
+    {
+        let guard = guard_bytes();
+        let Some(whole) =
+            bytes.checked_next_multiple_of(guard).and_then(|end| end.checked_add(guard))
+        else {
+            return ptr::null_mut();
+        };
+        let start = os::reserve(whole, CHUNK);
+        if start.is_null() {
+            return start;
+        }
+        // SAFETY: both are pages of the new reservation. If they cannot be protected there is no memory.
+        unsafe {
+            let protect = |at| os::protect(start.add(at), guard, os::Access::None);
+            if !protect(HEADER - guard) || !protect(whole - guard) {
+                os::release(start, whole);
+                return ptr::null_mut();
+            }
+        }
+        start
+    }
+}
+
+/// Gives back what [`reserve_guarded`] reserved.
+///
+/// # Safety
+/// It did, and nothing refers to it.
+unsafe fn release_guarded(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if HARDENED {
+            let guard = guard_bytes();
+            os::release(start, bytes.next_multiple_of(guard) + guard);
+        } else {
+            os::release(start, bytes);
+        }
+    }
+}

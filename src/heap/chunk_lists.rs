@@ -1,0 +1,199 @@
+//! The chunks of the heap, by the largest run they have free.
+//!
+//! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
+//! - [`WHOLE`]: everything is free;
+//! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
+//!
+//! A request is served from the first list that can, so that chunks in use fill up before others are
+//! begun. Everything here belongs to the heap's lock.
+
+use core::ptr;
+
+use crate::base::geometry::MAX_ORDER;
+use crate::heap::chunk::Chunk;
+use crate::sys::sync::writes;
+
+/// The list of chunks of which nothing is handed out.
+const WHOLE: usize = MAX_ORDER as usize + 2;
+const LARGE_OBJECTS: usize = WHOLE + 1;
+const LISTS: usize = LARGE_OBJECTS + 1;
+/// The list number of a chunk that is on its way to the system.
+pub const RELEASED: u8 = LISTS as u8;
+
+/// See the head of this file.
+pub struct ChunkLists {
+    first: [*mut Chunk; LISTS],
+    /// Bit `n` is set if list `n` has chunks.
+    occupied: u32,
+}
+
+impl ChunkLists {
+    /// No chunks.
+    pub const EMPTY: ChunkLists = ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0 };
+
+    /// A chunk with a free run of this order or a larger one, or null.
+    pub fn with_run(&self, order: u8) -> *mut Chunk {
+        let fit = self.occupied & ((2 << WHOLE) - 1) & (!0 << (order + 1));
+        if fit == 0 { ptr::null_mut() } else { self.first[fit.trailing_zeros() as usize] }
+    }
+
+    /// A chunk of which everything is free, or null.
+    pub fn whole(&self) -> *mut Chunk {
+        self.first[WHOLE]
+    }
+
+    /// How many chunks are wholly free, counted up to `most`.
+    pub fn count_whole(&self, most: usize) -> usize {
+        let (mut chunk, mut count) = (self.first[WHOLE], 0);
+        while !chunk.is_null() && count < most {
+            count += 1;
+            // SAFETY: the chunks here belong to the lock that is held.
+            chunk = unsafe { (*chunk).next };
+        }
+        count
+    }
+
+    /// The first chunk of every list from which runs are handed out, or null; those with most free first.
+    pub fn emptiest_first(&self) -> impl Iterator<Item = *mut Chunk> + use<> {
+        let first = self.first;
+        (0..=WHOLE).rev().map(move |list| first[list])
+    }
+
+    /// Puts a chunk on its list.
+    ///
+    /// # Safety
+    /// It is on none.
+    pub unsafe fn insert(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            writes(chunk);
+            let list = list_of(chunk);
+            let first = &mut self.first[list];
+            (*chunk).list = list as u8;
+            (*chunk).previous = ptr::null_mut();
+            (*chunk).next = *first;
+            if !first.is_null() {
+                (**first).previous = chunk;
+            }
+            *first = chunk;
+            self.occupied |= 1 << list;
+        }
+    }
+
+    /// Takes a chunk off its list.
+    ///
+    /// # Safety
+    /// It was put there by `insert`.
+    pub unsafe fn remove(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            writes(chunk);
+            let (next, previous, list) = ((*chunk).next, (*chunk).previous, (*chunk).list as usize);
+            if !next.is_null() {
+                (*next).previous = previous;
+            }
+            if !previous.is_null() {
+                (*previous).next = next;
+                return;
+            }
+            self.first[list] = next;
+            if next.is_null() {
+                self.occupied &= !(1 << list);
+            }
+        }
+    }
+
+    /// Moves a chunk to another list if its free runs have changed so.
+    ///
+    /// # Safety
+    /// It was put on a list by `insert`.
+    pub unsafe fn update(&mut self, chunk: *mut Chunk) {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe {
+            if (*chunk).list as usize != list_of(chunk) {
+                self.remove(chunk);
+                self.insert(chunk);
+            }
+        }
+    }
+
+    /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
+    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
+        for (list, &first) in self.first.iter().enumerate() {
+            if first.is_null() == (self.occupied & (1 << list) != 0) {
+                problem(list, "a list of chunks is not noted as it is");
+            }
+            let (mut chunk, mut previous) = (first, ptr::null_mut());
+            while !chunk.is_null() {
+                // SAFETY: the chunks here belong to the lock that is held.
+                unsafe {
+                    if (*chunk).previous != previous
+                        || (*chunk).list as usize != list
+                        || list_of(chunk) != list
+                    {
+                        problem(chunk.addr(), "a chunk is on the wrong list");
+                    }
+                    (previous, chunk) = (chunk, (*chunk).next);
+                }
+            }
+        }
+    }
+
+    /// Every chunk. The lists must stay as they are meanwhile.
+    pub fn iter(&self) -> impl Iterator<Item = *mut Chunk> {
+        let mut chunk = ptr::null_mut();
+        core::iter::from_fn(move || {
+            // SAFETY: the last one is on a list still.
+            chunk = unsafe { self.behind(chunk) };
+            (!chunk.is_null()).then_some(chunk)
+        })
+    }
+
+    /// The chunk behind another one, or the first one behind null; null behind the last one.
+    ///
+    /// # Safety
+    /// It is on a list, or null.
+    pub unsafe fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
+        let (mut next, mut list) = (ptr::null_mut(), 0);
+        if !chunk.is_null() {
+            // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+            (next, list) = unsafe { ((*chunk).next, (*chunk).list as usize + 1) };
+        }
+        while next.is_null() && list < LISTS {
+            next = self.first[list];
+            list += 1;
+        }
+        next
+    }
+}
+
+/// The list a chunk should be on.
+///
+/// # Safety
+/// The heap's lock is held.
+unsafe fn list_of(chunk: *mut Chunk) -> usize {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let buddy = &(*chunk).buddy;
+        if Chunk::is_large(chunk) {
+            LARGE_OBJECTS
+        } else if buddy.is_whole() {
+            WHOLE
+        } else {
+            buddy.largest().map_or(0, |order| order as usize + 1)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_noted_and_empty_is_seen() {
+        let lists = ChunkLists { occupied: 1 << 3, ..ChunkLists::EMPTY };
+        let mut problems = Vec::new();
+        lists.validate(&mut |list, words| problems.push((list, words)));
+        assert_eq!(problems, [(3, "a list of chunks is not noted as it is")]);
+    }
+}

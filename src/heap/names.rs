@@ -1,0 +1,106 @@
+//! The names of parent pools.
+//!
+//! A name lies in a block of the heap's and is found by the address of its pool, so that it can be
+//! printed without touching the pool, whose memory may be gone. It ends with the pool, or when a
+//! pool is created at the same address.
+
+use core::mem::size_of;
+use core::ptr;
+
+use crate::base::geometry::magazine_bytes;
+use crate::sys::sync::{reads, writes};
+
+/// The class of magazine blocks that names are kept in.
+pub const CLASS: u8 = 5;
+
+/// Bytes of a name at most; a longer one is cut.
+pub const NAME_BYTES: usize = magazine_bytes(CLASS) - 3 * size_of::<usize>();
+
+/// A name, in its list.
+#[repr(C)]
+pub struct Name {
+    next: *mut Name,
+    parent: usize,
+    length: usize,
+    text: [u8; NAME_BYTES],
+}
+
+const _: () = assert!(size_of::<Name>() == magazine_bytes(CLASS));
+
+impl Name {
+    /// The bytes of the name.
+    pub fn text(&self) -> &[u8] {
+        reads(self);
+        &self.text[..self.length]
+    }
+}
+
+/// All names. They belong to the heap's lock; the text of one also to the calls on its pool.
+pub struct Names {
+    first: *mut Name,
+}
+
+impl Names {
+    /// No names.
+    pub const EMPTY: Names = Names { first: ptr::null_mut() };
+
+    /// The name of a pool, or null.
+    pub fn find(&self, parent: usize) -> *mut Name {
+        let mut name = self.first;
+        // SAFETY: the names in the list belong to the lock that is held.
+        unsafe {
+            while !name.is_null() && (*name).parent != parent {
+                name = (*name).next;
+            }
+        }
+        name
+    }
+
+    /// Adds an empty name for a pool that has none.
+    ///
+    /// # Safety
+    /// `block` is a block of the class for names that nothing else uses.
+    pub unsafe fn add(&mut self, block: *mut u8, parent: usize) -> *mut Name {
+        let name = block.cast::<Name>();
+        // SAFETY: the caller's promise.
+        unsafe {
+            writes(name);
+            (*name).next = self.first;
+            (*name).parent = parent;
+            (*name).length = 0;
+        }
+        self.first = name;
+        name
+    }
+
+    /// Takes the name of a pool out, and returns its block, if it has one.
+    pub fn remove(&mut self, parent: usize) -> Option<*mut u8> {
+        let mut link = &raw mut self.first;
+        // SAFETY: the names in the list belong to the lock that is held.
+        unsafe {
+            while !(*link).is_null() {
+                let name = *link;
+                if (*name).parent == parent {
+                    *link = (*name).next;
+                    return Some(name.cast());
+                }
+                link = &raw mut (*name).next;
+            }
+        }
+        None
+    }
+}
+
+/// Writes a name.
+///
+/// # Safety
+/// `name` is in the list, and nobody reads it at the same time.
+pub unsafe fn set(name: *mut Name, text: &[u8]) {
+    let length = text.len().min(NAME_BYTES);
+    // SAFETY: the caller's promise.
+    unsafe {
+        writes(name);
+        (&mut (*name).text)[..length].copy_from_slice(&text[..length]);
+        (*name).length = length;
+    }
+}

@@ -1,0 +1,120 @@
+//! What a parent pool has no use for any more, on its way to the heap.
+//!
+//! It is gathered under the parent's lock, and taken back by [`crate::heap::Heap::take_back`] without it.
+
+use core::ptr;
+
+use crate::heap::Kit;
+use crate::heap::magazine::{Magazine, MagazineList};
+use crate::heap::slab::{LEAVING, Slab};
+use crate::sys::os;
+
+/// The mask under which an empty magazine, of any size, is its own block.
+const BLOCK: usize = 0;
+
+/// Empty slabs, magazine blocks, and at most one kit.
+pub struct Surplus {
+    /// Linked by `next`.
+    slabs: *mut Slab,
+    /// Of any size: as empty ones, which point at their block.
+    blocks: MagazineList,
+    block_bytes: usize,
+    /// What the last child leaves for the next one.
+    kit: Kit,
+    /// The time in seconds of the coarse clock, if it was read on the way.
+    now: Option<u32>,
+}
+
+impl Surplus {
+    /// Nothing.
+    pub const EMPTY: Surplus = Surplus {
+        slabs: ptr::null_mut(),
+        blocks: MagazineList::EMPTY,
+        block_bytes: 0,
+        kit: Kit::NONE,
+        now: None,
+    };
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.slabs.is_null() && self.blocks.count() == 0 && self.kit.is_none()
+    }
+
+    /// The time, from the clock once at most.
+    pub fn now(&mut self) -> u32 {
+        *self.now.get_or_insert_with(os::coarse_seconds)
+    }
+
+    /// The time, if it is known.
+    pub fn known_now(&self) -> Option<u32> {
+        self.now
+    }
+
+    /// Bytes of the slabs and magazines in it.
+    pub fn bytes(&self) -> usize {
+        let mut bytes = self.block_bytes;
+        let mut slab = self.slabs;
+        while !slab.is_null() {
+            // SAFETY: a slab in the surplus is nobody else's.
+            unsafe {
+                bytes += (*slab).bytes();
+                slab = (*slab).next;
+            }
+        }
+        bytes
+    }
+
+    /// Adds an empty slab.
+    ///
+    /// # Safety
+    /// It is on no list, and its owner's lock is held.
+    pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            (*slab).next = self.slabs;
+            (*slab).list = LEAVING;
+        }
+        self.slabs = slab;
+    }
+
+    /// Adds a magazine whose rounds, if any, are of no meaning.
+    ///
+    /// # Safety
+    /// It is not none, of this mask, and nobody else uses it.
+    #[inline(never)]
+    pub unsafe fn add_magazine(&mut self, magazine: Magazine, mask: usize) {
+        self.block_bytes += mask + 1;
+        // SAFETY: the caller's promise.
+        unsafe { self.blocks.push(Magazine::new(magazine.block(mask)), BLOCK) }
+    }
+
+    /// Adds a kit.
+    ///
+    /// # Safety
+    /// Nobody else uses what is in it.
+    pub unsafe fn set_kit(&mut self, kit: Kit) {
+        self.kit = kit;
+    }
+
+    /// Takes the kit out.
+    pub fn take_kit(&mut self) -> Option<Kit> {
+        let kit = core::mem::replace(&mut self.kit, Kit::NONE);
+        if kit.is_none() { None } else { Some(kit) }
+    }
+
+    /// Takes a slab out.
+    pub fn take_slab(&mut self) -> Option<*mut Slab> {
+        let slab = self.slabs;
+        if slab.is_null() {
+            return None;
+        }
+        // SAFETY: a slab in the surplus is nobody else's.
+        self.slabs = unsafe { (*slab).next };
+        Some(slab)
+    }
+
+    /// Takes a magazine block out.
+    pub fn take_block(&mut self) -> Option<*mut u8> {
+        Some(self.blocks.pop(BLOCK)?.block(BLOCK))
+    }
+}

@@ -1,0 +1,5 @@
+//! What reads every structure and changes none.
+
+pub mod print;
+pub mod stats;
+pub mod validate;

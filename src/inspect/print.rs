@@ -1,0 +1,165 @@
+//! Printing statistics: as a table in the manner of `/proc/slabinfo`, or as JSON.
+//!
+//! Pools are found by walking the chunks, never through a list of pools: the memory of one that was not
+//! destroyed may be gone. The heap's lock is taken once for each line and never held while it is written.
+
+use core::ffi::{c_char, c_int, c_void};
+
+use crate::base::line::Text;
+use crate::heap::HEAP;
+use crate::inspect::stats::{HeapNumbers, PoolNumbers, next_pool};
+use crate::sys::os;
+
+/// How to print.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+/// What is called with some text.
+pub type Write = unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize);
+
+/// Writes text to the file descriptor that `data` points to, which becomes -1 if that fails.
+unsafe extern "C" fn write_to(data: *mut c_void, text: *const c_char, length: usize) {
+    // SAFETY: `print_to` passes a descriptor, and `print` text of this length.
+    unsafe {
+        let fd = data.cast::<c_int>();
+        if *fd >= 0 && !os::write(*fd, core::slice::from_raw_parts(text.cast(), length)) {
+            *fd = -1;
+        }
+    }
+}
+
+/// Prints to a file descriptor, and returns whether all of it could be written.
+pub fn print_to(mut fd: c_int, format: Format) -> bool {
+    // SAFETY: `write_to` takes the address of a descriptor.
+    unsafe { print(format, write_to, (&raw mut fd).cast()) }
+    fd >= 0
+}
+
+/// Prints the numbers of all pools and of the heap. `write` is called once or more for each line.
+///
+/// # Safety
+/// `write` may be called with `data`.
+pub unsafe fn print(format: Format, write: Write, data: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let write = |text: &[u8]| unsafe { write(data, text.as_ptr().cast(), text.len()) };
+    let mut line = Text::empty();
+    match format {
+        Format::Table => table_head(&mut line),
+        Format::Json => {
+            line.text("{\"version\": 1, \"pools\": [");
+        }
+    }
+    write(line.as_bytes());
+    let mut last = None;
+    while let Some(pool) = next_pool(last) {
+        line.clear();
+        match format {
+            Format::Table => table_row(&mut line, &pool),
+            Format::Json => json_pool(&mut line, &pool, last.is_none()),
+        }
+        write(line.as_bytes());
+        last = Some(pool.key);
+    }
+    line.clear();
+    let heap = HEAP.numbers();
+    match format {
+        Format::Table => table_heap(&mut line, &heap),
+        Format::Json => json_heap(&mut line, &heap),
+    }
+    write(line.as_bytes());
+}
+
+fn table_head(line: &mut Text) {
+    line.text("# mesa-slab: pools\n# name");
+    line.column(53)
+        .text("objects   capacity  objsize objs/slab KiB/slab     full  partial  empty guarded\n");
+}
+
+fn table_row(line: &mut Text, pool: &PoolNumbers) {
+    let (address, item_size, num_items) = pool.key;
+    if pool.is_limbo() {
+        line.text("(limbo) ");
+    } else if !pool.name().is_empty() {
+        line.bytes(pool.name()).text(" ");
+    }
+    line.format("%x%", &[item_size as usize, num_items as usize]);
+    if !pool.is_limbo() {
+        line.format(" @", &[address]);
+    }
+    line.column(30).text(" ");
+    for (number, width) in [
+        (pool.out, 10),
+        (pool.all_slabs() * pool.capacity as usize, 11),
+        (pool.stride as usize, 9),
+        (pool.capacity as usize, 10),
+        (pool.slab_bytes / 1024, 9),
+        (pool.slabs[0], 9),
+        (pool.slabs[1], 9),
+        (pool.slabs[2], 7),
+        (pool.guarded, 8),
+    ] {
+        line.right(number, width);
+    }
+    line.text("\n");
+}
+
+fn table_heap(line: &mut Text, heap: &HeapNumbers) {
+    let mut numbers = heap.in_order();
+    let (bytes, _) = numbers.split_at_mut(HeapNumbers::BYTES);
+    bytes.iter_mut().for_each(|bytes| *bytes /= 1024);
+    line.format(
+        "# heap: % KiB held: % in slabs, % in magazines, % in metadata, % dirty; % KiB purged; \
+         % KiB mapped in % chunks, % of them large objects\n# free runs by order:",
+        &numbers,
+    );
+    for runs in heap.free_runs {
+        line.text(" ").decimal(runs as usize);
+    }
+    line.text("\n");
+}
+
+fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
+    let (address, item_size, num_items) = pool.key;
+    line.text(if first { "\n" } else { ",\n" }).text("  {\"name\": ").json(pool.name());
+    line.text(", \"address\": ");
+    if pool.is_limbo() {
+        line.text("null");
+    } else {
+        line.format("\"@\"", &[address]);
+    }
+    line.format(
+        ", \"item_size\": %, \"num_items\": %, \"element_size\": %, \"objects_per_slab\": %, \
+         \"slab_bytes\": %, \"slabs_full\": %, \"slabs_partial\": %, \"slabs_empty\": %, \
+         \"objects_out\": %, \"objects_guarded\": %, \"bytes\": %}",
+        &[
+            item_size as usize,
+            num_items as usize,
+            pool.stride as usize,
+            pool.capacity as usize,
+            pool.slab_bytes,
+            pool.slabs[0],
+            pool.slabs[1],
+            pool.slabs[2],
+            pool.out,
+            pool.guarded,
+            pool.bytes(),
+        ],
+    );
+}
+
+fn json_heap(line: &mut Text, heap: &HeapNumbers) {
+    line.format(
+        "\n],\n\"heap\": {\"held\": %, \"object_slabs\": %, \"magazine_slabs\": %, \"metadata\": %, \
+         \"dirty\": %, \"clean\": %, \"mapped\": %, \"chunks\": %, \"large\": %, \"free_runs\": [",
+        &heap.in_order(),
+    );
+    for (order, runs) in heap.free_runs.iter().enumerate() {
+        line.text(if order == 0 { "" } else { ", " }).decimal(*runs as usize);
+    }
+    line.text("]}}\n");
+}

@@ -1,0 +1,307 @@
+//! A walk over every structure of a pool and of the heap that checks all invariants.
+//!
+//! Each problem is reported in a line and counted. The structures are not changed, but for the bits of
+//! objects in the depot, which are cleared and set again to see an object that is there twice; so the walk
+//! takes the pool's lock, and then the heap's.
+
+use crate::base::geometry::MAX_OBJECTS;
+use crate::heap::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
+use crate::heap::slab::{LEAVING, Slab};
+use crate::heap::{HEAP, State};
+use crate::pool::body::Body;
+use crate::pool::depot::List;
+use crate::pool::parent::ParentPool;
+use crate::sys::sync::at_once;
+use crate::watch::debug::{self, Records};
+use crate::watch::report;
+
+const FUNCTION: &str = "slab_validate";
+
+/// Counts and reports problems.
+struct Problems<'a> {
+    parent: Option<&'a ParentPool>,
+    count: u32,
+}
+
+impl Problems<'_> {
+    #[inline(never)]
+    fn add(&mut self, address: usize, words: &str) {
+        self.count += 1;
+        report::problem(FUNCTION, self.parent, address, words);
+    }
+
+    #[inline(never)]
+    fn check(&mut self, holds: bool, address: usize, words: &str) {
+        if !holds {
+            self.add(address, words);
+        }
+    }
+}
+
+/// With the feature `validate`: ends the process unless the pool and the heap are in order.
+#[inline]
+pub fn after_slow_path(parent: &ParentPool) {
+    if cfg!(feature = "validate") && self::parent(parent) != 0 {
+        report::abort();
+    }
+}
+
+/// Checks the heap, and returns the number of problems.
+pub fn heap() -> u32 {
+    let mut problems = Problems { parent: None, count: 0 };
+    HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
+    problems.count
+}
+
+/// Checks a pool and the heap, and returns the number of problems.
+pub fn parent(parent: &ParentPool) -> u32 {
+    let mut problems = Problems { parent: Some(parent), count: 0 };
+    let body = parent.lock();
+    let listed = at_once(|| {
+        check_depot(parent, &body, &mut problems);
+        check_lists(parent, &body, &mut problems)
+    });
+    let records = debug::records(body.kept);
+    HEAP.with_state(|state| {
+        at_once(|| {
+            check_slabs(parent, &body, &records, listed, state, &mut problems);
+            check_heap(state, &mut problems);
+        });
+    });
+    problems.count
+}
+
+/// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
+fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) {
+    let address = (&raw const *parent).addr();
+    let geometry = &parent.geometry;
+    let depot = body.depot();
+    let (mut counted, mut cleared) = ([0; 2], 0);
+    for set_again in [false, true] {
+        depot.for_each(geometry, |magazine, mask, list| {
+            if !set_again {
+                let (empty, full) = (magazine.is_empty(mask), magazine.is_full(mask));
+                let right = match list {
+                    Some(List::Full) => full,
+                    Some(List::Empty) => empty,
+                    None => !empty && !full,
+                };
+                if list.is_some() {
+                    counted[usize::from(geometry.is_busy(mask))] += 1;
+                }
+                problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
+            }
+            // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
+            // that is held. An object is in a chunk, as its slab is not free while it is out.
+            unsafe {
+                for &object in magazine.contents(mask).iter() {
+                    let own = owner_if_any(object) == address;
+                    if set_again {
+                        if own {
+                            (*slab_of(object)).set_out(object);
+                        }
+                    } else if !own {
+                        problems.add(object.addr(), "foreign object in the depot");
+                    } else if (*slab_of(object)).clear_out(object) {
+                        cleared += 1;
+                    } else {
+                        problems.add(object.addr(), "free object in the depot, or there twice");
+                    }
+                }
+            }
+        });
+    }
+    problems.check(depot.counts() == counted, address, "depot miscounted");
+    problems.check(cleared <= body.slabs().out(), address, "more in the depot than is out");
+}
+
+/// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
+fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) -> usize {
+    let address = (&raw const *parent).addr();
+    let mut listed = 0;
+    body.slabs().for_each_listed(|slab, right| {
+        listed += 1;
+        problems.check(right, slab.base().addr(), "slab on the wrong list");
+        // SAFETY: a listed slab is in a chunk.
+        let owner = unsafe { owner_of(slab.base()) };
+        problems.check(owner == address, slab.base().addr(), "slab of another owner on a list");
+    });
+    listed
+}
+
+/// What the chunks say of the pool's slabs is what the pool says.
+fn check_slabs(
+    parent: &ParentPool,
+    body: &Body,
+    records: &Records<'_>,
+    listed: usize,
+    state: &State,
+    problems: &mut Problems<'_>,
+) {
+    let address = (&raw const *parent).addr();
+    let (mut slabs, mut not_full, mut out) = (0, 0, 0);
+    for slab in state.slabs() {
+        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it; of others
+        // only that is read which is constant.
+        if unsafe { owner_of((*slab).base()) != address || (*slab).list == LEAVING } {
+            continue;
+        }
+        // SAFETY: as above.
+        let slab = unsafe { &*slab };
+        slabs += 1;
+        not_full += usize::from(!slab.is_full());
+        out += slab.used() as usize;
+        check_bitmap(slab, problems);
+        let geometry = &parent.geometry;
+        let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
+        problems.check(right, slab.base().addr(), "slab of another layout");
+        if right && !parent.modes.get().is_empty() {
+            // SAFETY: the slab is this pool's, whose lock is held.
+            problems.count += unsafe { debug::check_slab(FUNCTION, parent, slab, records) };
+        }
+    }
+    problems.check(slabs == body.slabs().count() as usize, address, "wrong number of slabs");
+    problems.check(not_full == listed, address, "slab with free objects on no list");
+    problems.check(out == body.slabs().out(), address, "wrong number of objects out");
+}
+
+fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
+    let right = slab.bits_set() == slab.used() as usize + MAX_OBJECTS - slab.capacity() as usize;
+    problems.check(right, slab.base().addr(), "bitmap and number of objects out differ");
+}
+
+/// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
+fn check_heap(state: &State, problems: &mut Problems<'_>) {
+    for slab in state.slabs() {
+        // SAFETY: slabs of magazine blocks belong to the heap's lock.
+        unsafe {
+            if owner_of((*slab).base()) == MAGAZINES {
+                check_bitmap(&*slab, problems);
+            }
+        }
+    }
+    state.validate(&mut |address, words| problems.add(address, words));
+}
+
+#[cfg(test)]
+mod tests {
+    use core::cell::Cell;
+    use core::mem::MaybeUninit;
+    use core::ptr;
+
+    use super::*;
+    use crate::pool::child::ChildPool;
+
+    /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk must see
+    /// it, and nothing once `repair` has mended it. Both are given an object of the caller's and one of the
+    /// depot's.
+    fn must_be_seen(
+        damage: impl Fn(&ParentPool, *mut u8, *mut u8),
+        repair: impl Fn(&ParentPool, *mut u8, *mut u8),
+    ) {
+        let mut pool = MaybeUninit::<ParentPool>::uninit();
+        let mut children = [const { MaybeUninit::<ChildPool>::uninit() }; 2];
+        // SAFETY: the pools are created before they are used, and are this test's alone.
+        unsafe {
+            ParentPool::create(pool.as_mut_ptr(), 96, 64);
+            let parent = &*pool.as_ptr();
+            let [first, second] = children.each_mut().map(MaybeUninit::as_mut_ptr);
+            ChildPool::create(first, parent);
+            ChildPool::create(second, parent);
+            let used = ChildPool::alloc(first).cast::<u8>();
+            let in_depot = ChildPool::alloc(second);
+            ChildPool::free(second, in_depot);
+            ChildPool::destroy(second);
+            let in_depot = in_depot.cast::<u8>();
+
+            assert_eq!(super::parent(parent), 0);
+            damage(parent, used, in_depot);
+            assert_ne!(super::parent(parent), 0);
+            repair(parent, used, in_depot);
+            assert_eq!(super::parent(parent), 0);
+
+            ChildPool::free(first, used.cast());
+            ChildPool::destroy(first);
+            ParentPool::destroy(pool.as_mut_ptr());
+        }
+    }
+
+    fn slab(object: *mut u8) -> &'static mut Slab {
+        // SAFETY: the object's slab is the test's alone.
+        unsafe { &mut *slab_of(object) }
+    }
+
+    #[test]
+    fn a_bit_that_was_cleared_is_seen() {
+        must_be_seen(
+            |_, used, _| assert!(slab(used).clear_out(used)),
+            |_, used, _| slab(used).set_out(used),
+        );
+    }
+
+    #[test]
+    fn an_object_in_the_depot_that_is_free_is_seen() {
+        must_be_seen(
+            |_, _, in_depot| assert!(slab(in_depot).clear_out(in_depot)),
+            |_, _, in_depot| slab(in_depot).set_out(in_depot),
+        );
+    }
+
+    #[test]
+    fn a_slab_on_the_wrong_list_is_seen() {
+        must_be_seen(|_, used, _| slab(used).list += 1, |_, used, _| slab(used).list -= 1);
+    }
+
+    #[test]
+    fn an_object_that_is_in_the_depot_twice_is_seen() {
+        /// Puts the round below the last one, or another, in the place of the last one, and returns that.
+        fn replace_last(parent: &ParentPool, round: Option<*mut u8>) -> *mut u8 {
+            let (mut half, _) = parent.lock().depot().half();
+            // SAFETY: the depot is the test's alone, and has two rounds at least.
+            unsafe {
+                let last = half.pop();
+                half.push(round.unwrap_or(half.last()));
+                last
+            }
+        }
+        let replaced = Cell::new(ptr::null_mut());
+        must_be_seen(
+            |parent, _, _| replaced.set(replace_last(parent, None)),
+            |parent, _, _| assert_ne!(replace_last(parent, Some(replaced.get())), replaced.get()),
+        );
+    }
+
+    #[test]
+    fn an_object_in_the_depot_whose_slab_is_another_pools_is_seen() {
+        use crate::heap::chunk::{Chunk, LIMBO};
+        // SAFETY: the slab is the test's alone.
+        let give_to = |object, owner| unsafe { Chunk::set_owner(slab_of(object), owner) };
+        must_be_seen(
+            |_, _, in_depot| give_to(in_depot, LIMBO),
+            |parent, _, in_depot| give_to(in_depot, (&raw const *parent).addr()),
+        );
+    }
+
+    #[test]
+    fn slabs_that_another_thread_has_yet_to_give_to_the_heap_are_no_problem() {
+        let mut pool = MaybeUninit::<ParentPool>::uninit();
+        let mut child = MaybeUninit::<ChildPool>::uninit();
+        // SAFETY: the pools are created before they are used, and are this test's alone.
+        unsafe {
+            ParentPool::create(pool.as_mut_ptr(), 96, 64);
+            let parent = &*pool.as_ptr();
+            ChildPool::create(child.as_mut_ptr(), parent);
+            let objects: Vec<_> = (0..300).map(|_| ChildPool::alloc(child.as_mut_ptr())).collect();
+            for object in objects {
+                ChildPool::free(child.as_mut_ptr(), object);
+            }
+            let mut surplus = crate::heap::surplus::Surplus::EMPTY;
+            parent.lock().strip(parent, &mut *child.as_mut_ptr(), "test", &mut surplus);
+            assert!(!surplus.is_empty());
+            assert_eq!(super::parent(parent), 0);
+            HEAP.take_back(&mut surplus);
+            assert_eq!(super::parent(parent), 0);
+            ParentPool::destroy(pool.as_mut_ptr());
+        }
+    }
+}

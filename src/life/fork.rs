@@ -1,0 +1,64 @@
+//! The locks of the heap, of the guards and of the recording are held across fork(), so that the child process finds what
+//! they protect in order.
+//!
+//! The hooks are set when the library is loaded: at its first use it would be too late for a thread that
+//! forks just then. Should there be no memory for them, a few words when the program starts, forking is
+//! as unsafe as without. When the library is unloaded the C library drops them.
+
+use crate::heap::HEAP;
+use crate::sys::os;
+use crate::watch::guard;
+use crate::watch::report;
+use crate::watch::trace;
+
+#[used]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
+static AT_LOAD: extern "C" fn() = at_load;
+
+extern "C" fn at_load() {
+    os::around_fork(before_fork, after_fork, after_fork_in_child);
+}
+
+unsafe extern "C" fn before_fork() {
+    // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
+    unsafe {
+        trace::before_fork();
+        guard::before_fork();
+        HEAP.before_fork();
+    }
+}
+
+unsafe extern "C" fn after_fork() {
+    // SAFETY: `before_fork` locked them in this thread.
+    unsafe { unlock(false) }
+}
+
+unsafe extern "C" fn after_fork_in_child() {
+    // SAFETY: `before_fork` locked them in the thread that this process was forked from.
+    unsafe { unlock(true) }
+}
+
+/// # Safety
+/// `before_fork` was called, in this thread or in the one that this process was forked from.
+unsafe fn unlock(in_new_process: bool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        HEAP.after_fork(in_new_process);
+        guard::after_fork(in_new_process);
+        trace::after_fork(in_new_process);
+    }
+    // For a child that changes its environment.
+    report::look_again();
+}
+
+/// What fork() does, for the model checker: runs `forked` between the handlers.
+#[cfg(loom)]
+pub fn around_fork(forked: impl FnOnce(&crate::heap::State)) {
+    // SAFETY: as the C library calls them.
+    unsafe {
+        before_fork();
+        crate::heap::model::while_forking(forked);
+        after_fork();
+    }
+}

@@ -1,0 +1,70 @@
+//! What happens when the object that carries the library is unloaded, or the process ends: objects that are out are
+//! listed if SLAB_DEBUG asks for it, statistics are written if SLAB_STATS does, and free memory goes to the system.
+//!
+//! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds objects
+//! in stays mapped. At the end of the process, giving memory back is of no use and does no harm.
+//!
+//! A process may end anywhere, even in a signal handler within the library: if the heap or the guards are locked,
+//! nothing happens.
+
+use crate::heap::HEAP;
+use crate::inspect::print::{Format, print_to};
+use crate::sys::os;
+use crate::watch::debug;
+use crate::watch::guard;
+use crate::watch::report;
+use crate::watch::trace;
+
+#[cfg(unix)]
+#[used]
+#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fini_array"))]
+#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
+static AT_UNLOAD: extern "C" fn() = at_unload;
+
+/// There is a list only of what runs at the start; what is registered then is called at the end, before the C
+/// library's own, or when the DLL is unloaded.
+#[cfg(windows)]
+#[used]
+#[unsafe(link_section = ".CRT$XCU")]
+static AT_LOAD: extern "C" fn() = at_load;
+
+#[cfg(windows)]
+extern "C" fn at_load() {
+    os::at_exit(at_unload);
+}
+
+extern "C" fn at_unload() {
+    let is_locked = HEAP.is_locked() || guard::is_locked();
+    if !is_locked {
+        debug::at_end();
+    }
+    if cfg!(feature = "ext") {
+        report::say_count();
+    }
+    if cfg!(feature = "ext") && !is_locked {
+        write_statistics();
+    }
+    trace::at_unload();
+    guard::at_unload();
+    debug::at_unload();
+    HEAP.release_free_memory();
+}
+
+fn write_statistics() {
+    let Some(path) = os::variable(c"SLAB_STATS") else { return };
+    let bytes = path.to_bytes();
+    let format = if bytes.ends_with(b".json") { Format::Json } else { Format::Table };
+    let to = |fd| print_to(fd, format);
+    match bytes {
+        b"" => {}
+        b"stderr" => _ = to(os::STDERR),
+        _ => {
+            let fd = os::create_file(path);
+            if fd < 0 {
+                return report::cannot_write("statistics", bytes);
+            }
+            to(fd);
+            os::close_file(fd);
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The slabs of one parent pool, by how full they are.
+//!
+//! Invariants:
+//! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty;
+//! - a full slab is on no list;
+//! - an empty slab is the spare one, or goes to the heap at once;
+//! - `slabs` counts all of them, `out` is the sum of their `used`, and `peak` the most it was.
+//!
+//! Objects are taken from the fullest list first, so that sparse slabs run empty and go back.
+//!
+//! Everything here belongs to the parent's lock.
+
+use core::ptr;
+
+use crate::heap::slab::{LEAVING, Slab, SlabList};
+use crate::heap::surplus::Surplus;
+use crate::watch::report::Misuse;
+
+const QUARTERS: usize = 4;
+
+/// See the head of this file.
+pub struct Slabs {
+    partial: [SlabList; QUARTERS],
+    spare: *mut Slab,
+    slabs: u32,
+    /// How many objects came back through no child of the pool: a destroyed one, or another pool's.
+    foreign_frees: u32,
+    out: usize,
+    peak: usize,
+}
+
+impl Slabs {
+    /// No slabs.
+    pub const EMPTY: Slabs = Slabs {
+        partial: [SlabList::EMPTY; QUARTERS],
+        spare: ptr::null_mut(),
+        slabs: 0,
+        foreign_frees: 0,
+        out: 0,
+        peak: 0,
+    };
+
+    /// How many slabs there are.
+    pub fn count(&self) -> u32 {
+        self.slabs
+    }
+
+    /// Counts an object that comes back through no child of the pool.
+    pub fn count_foreign_free(&mut self) {
+        self.foreign_frees = self.foreign_frees.wrapping_add(1);
+    }
+
+    /// How many there have been.
+    pub fn foreign_frees(&self) -> u32 {
+        self.foreign_frees
+    }
+
+    /// How many objects are out of the slabs.
+    pub fn out(&self) -> usize {
+        self.out
+    }
+
+    /// The most objects that were out at a time.
+    pub fn peak(&self) -> usize {
+        self.peak
+    }
+
+    /// How many slabs are full, partial and empty. Takes time in proportion to the partial ones.
+    pub fn by_state(&self) -> [usize; 3] {
+        let partial = self.partial.iter().map(SlabList::count).sum();
+        let empty = usize::from(!self.spare.is_null());
+        [self.slabs as usize - partial - empty, partial, empty]
+    }
+
+    /// Calls `each` with every slab that is on a list, or is the spare one, and whether it is where it should be.
+    pub fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
+        for (index, list) in self.partial.iter().enumerate() {
+            list.for_each(|slab, linked| {
+                let partial = !slab.is_empty() && !slab.is_full();
+                let right = partial && quarter(slab.used(), slab.capacity()) == index;
+                each(slab, linked && right && slab.list as usize == index);
+            });
+        }
+        if !self.spare.is_null() {
+            // SAFETY: the spare slab belongs to the lock that is held.
+            unsafe { each(&*self.spare, (*self.spare).is_empty()) }
+        }
+    }
+
+    /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
+    /// are the first of `rounds`, those of each slab in the order of [`Slab::take`]. `make` gives a new slab, or null; it
+    /// is told whether something was found without one.
+    pub fn take(
+        &mut self,
+        rounds: &mut [*mut u8],
+        mut make: impl FnMut(bool) -> *mut Slab,
+    ) -> usize {
+        let mut left = rounds.len();
+        while left != 0 {
+            // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
+            unsafe {
+                let mut slab = self.fullest();
+                let is_filed = !slab.is_null();
+                if !is_filed {
+                    slab = core::mem::replace(&mut self.spare, ptr::null_mut());
+                    if slab.is_null() {
+                        slab = make(left != rounds.len());
+                        if slab.is_null() {
+                            break;
+                        }
+                        self.slabs += 1;
+                    }
+                }
+                left -= (*slab).take(&mut rounds[..left]);
+                let used = (*slab).used() as usize;
+                // Full is four quarters.
+                let next_quarter = ((*slab).list as usize + 1) * (*slab).capacity() as usize;
+                if !is_filed || used * QUARTERS >= next_quarter {
+                    if is_filed {
+                        self.unfile(slab);
+                    }
+                    self.file(slab);
+                }
+            }
+        }
+        let taken = rounds.len() - left;
+        if left != 0 {
+            rounds.copy_within(left.., 0);
+        }
+        self.out += taken;
+        self.peak = self.peak.max(self.out);
+        taken
+    }
+
+    /// Takes objects back into `slab`, from the end of `rounds`; see [`Slab::put`] for what is returned.
+    /// A slab that runs empty goes to the surplus, unless it is the only one and `keep_spare`.
+    ///
+    /// # Safety
+    /// The slab is one of these.
+    pub unsafe fn put(
+        &mut self,
+        slab: *mut Slab,
+        rounds: &[*mut u8],
+        keep_spare: bool,
+        surplus: &mut Surplus,
+    ) -> (usize, Result<(), Misuse>) {
+        // SAFETY: the caller's promise; the slabs of this parent belong to its lock.
+        unsafe {
+            let was_full = (*slab).is_full();
+            let (left, result) = (*slab).put(rounds);
+            self.out -= rounds.len() - left;
+            if left == rounds.len() || (!was_full && stays(&*slab)) {
+                return (left, result);
+            }
+            if !was_full {
+                self.unfile(slab);
+            }
+            if !(*slab).is_empty() {
+                self.file(slab);
+            } else if keep_spare && self.spare.is_null() {
+                self.spare = slab;
+            } else {
+                self.slabs -= 1;
+                surplus.add_slab(slab);
+            }
+            (left, result)
+        }
+    }
+
+    /// Takes in a slab, as the only one.
+    ///
+    /// # Safety
+    /// It is not empty, on no list, and nobody else's.
+    pub unsafe fn adopt(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.slabs = 1;
+            (*slab).list = 0;
+            self.out = (*slab).used() as usize;
+            self.peak = self.peak.max(self.out);
+            self.file(slab);
+        }
+    }
+
+    /// Lets the only slab go.
+    ///
+    /// # Safety
+    /// It is one of these, and not empty.
+    pub unsafe fn abandon(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if !(*slab).is_full() {
+                self.unfile(slab);
+            }
+            (*slab).list = LEAVING;
+        }
+        self.slabs = 0;
+        self.out = 0;
+    }
+
+    /// Gives the spare slab up.
+    pub fn drop_spare(&mut self, surplus: &mut Surplus) {
+        let spare = core::mem::replace(&mut self.spare, ptr::null_mut());
+        if !spare.is_null() {
+            self.slabs -= 1;
+            // SAFETY: the spare slab is empty and on no list.
+            unsafe { surplus.add_slab(spare) }
+        }
+    }
+
+    fn fullest(&self) -> *mut Slab {
+        let list = self.partial.iter().rev().find(|list| !list.first().is_null());
+        list.map_or(ptr::null_mut(), |list| list.first())
+    }
+
+    /// Puts a slab that is not empty on the list of its quarter, or on none if it is full.
+    ///
+    /// # Safety
+    /// It is one of these, on no list.
+    unsafe fn file(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*slab).is_full() {
+                return;
+            }
+            let quarter = quarter((*slab).used(), (*slab).capacity());
+            (*slab).list = quarter as u8;
+            self.partial[quarter].insert(slab);
+        }
+    }
+
+    /// Takes a slab off its list.
+    ///
+    /// # Safety
+    /// It is one of these, on the list that its number says.
+    unsafe fn unfile(&mut self, slab: *mut Slab) {
+        // SAFETY: the caller's promise.
+        unsafe { self.partial[(*slab).list as usize].remove(slab) }
+    }
+}
+
+/// Which quarter a slab with `used` of `capacity` objects out is in.
+fn quarter(used: u16, capacity: u16) -> usize {
+    used as usize * QUARTERS / capacity as usize
+}
+
+/// Whether a slab of which objects were put back, but are not all back, is on the right list still.
+fn stays(slab: &Slab) -> bool {
+    let used = slab.used() as usize;
+    used != 0 && used * QUARTERS >= slab.list as usize * slab.capacity() as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seal::HARDENED;
+    use crate::heap::slab::tests::slab;
+
+    #[test]
+    fn a_slab_stays_on_its_list_for_as_long_as_it_is_in_its_quarter() {
+        for (item_size, num_items) in [(8, 512), (96, 64), (1024, 4), (2048, 1)] {
+            let mut slab = slab(item_size, num_items);
+            let mut rounds = [ptr::null_mut(); 512];
+            let taken = slab.take(&mut rounds);
+            let mut left = &rounds[512 - taken..];
+            while slab.used() > 1 {
+                assert_eq!(slab.put(&left[..1]), (0, Ok(())));
+                left = &left[1..];
+                let now = quarter(slab.used(), slab.capacity());
+                assert!(now < QUARTERS);
+                for list in now..QUARTERS {
+                    slab.list = list as u8;
+                    assert_eq!(stays(&slab), list == now);
+                }
+            }
+            assert_eq!(slab.put(&left[..1]), (0, Ok(())));
+            slab.list = 0;
+            assert!(slab.is_empty() && !stays(&slab));
+        }
+    }
+
+    fn take_all(slabs: &mut Slabs, count: usize, mut from: Vec<*mut Slab>) -> Vec<*mut u8> {
+        let mut rounds = vec![ptr::null_mut(); count];
+        let taken = slabs.take(&mut rounds, |_| from.pop().unwrap_or(ptr::null_mut()));
+        rounds.truncate(taken);
+        rounds
+    }
+
+    #[test]
+    fn without_memory_what_there_is_is_handed_out_in_front() {
+        let mut one = slab(1024, 4);
+        let mut slabs = Slabs::EMPTY;
+        let rounds = take_all(&mut slabs, 10, vec![&raw mut one]);
+        assert_eq!(rounds.len(), 4);
+        assert_eq!(slabs.out(), 4);
+        assert!(HARDENED || rounds.is_sorted_by(|a, b| a > b), "lowest address last");
+        assert!(one.out_are(&rounds), "each once");
+        assert!(take_all(&mut slabs, 1, vec![]).is_empty());
+    }
+
+    #[test]
+    fn the_fullest_slab_is_refilled_first_and_an_empty_one_leaves() {
+        let (mut a, mut b) = (slab(1024, 4), slab(1024, 4));
+        b.init(80, &crate::base::geometry::Geometry::new(1024, 4));
+        let b_base = b.base().addr();
+        let (a, b) = (&raw mut a, &raw mut b);
+        let mut slabs = Slabs::EMPTY;
+        let mut surplus = Surplus::EMPTY;
+        let all = take_all(&mut slabs, 8, vec![b, a]);
+        let of = |object: *mut u8| if object.addr() < b_base { a } else { b };
+        // SAFETY: the slabs are this test's alone.
+        unsafe {
+            let (first, second): (Vec<_>, Vec<_>) =
+                all.iter().partition(|object| of(**object) == a);
+            let mut put = |slabs: &mut Slabs, slab, rounds: &[*mut u8]| {
+                slabs.put(slab, rounds, true, &mut surplus)
+            };
+            assert_eq!(put(&mut slabs, a, &first[..3]), (0, Ok(())));
+            assert_eq!(put(&mut slabs, b, &second[..1]), (0, Ok(())));
+            assert_eq!(of(take_all(&mut slabs, 1, vec![])[0]), b, "three quarters full");
+            assert_eq!(put(&mut slabs, a, &first[3..]), (0, Ok(())));
+            assert_eq!(slabs.spare, a);
+            assert_eq!(put(&mut slabs, a, &first[3..]), (1, Err(Misuse::DoubleFree)));
+            assert_eq!(put(&mut slabs, b, &second), (0, Ok(())));
+            assert_eq!((slabs.count(), slabs.out()), (1, 0), "one spare is kept, the other goes");
+            slabs.drop_spare(&mut surplus);
+            assert_eq!(slabs.count(), 0);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! The doors to the system and to locks.
+
+pub mod os;
+pub mod sync;

@@ -1,0 +1,148 @@
+//! Which file is mapped at an address, for call stacks.
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use core::ffi::c_void;
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use core::ptr;
+
+/// The file that is mapped at an address: writes the last part of its path to `name`, and returns how long that is,
+/// and where the address is in the file as addr2line counts. Takes no lock and no memory but the stack.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
+    let flags = libc::O_RDONLY | libc::O_CLOEXEC;
+    let mut maps = Maps { line: Mapping::EMPTY, load: 0, name };
+    let mut text = [0u8; 256];
+    // SAFETY: the path is a string, so many bytes are writable, and the descriptor is closed once.
+    unsafe {
+        let fd = libc::open(c"/proc/self/maps".as_ptr(), flags);
+        let mut found = None;
+        while fd >= 0 && found.is_none() {
+            let read = libc::read(fd, text.as_mut_ptr().cast::<c_void>(), text.len());
+            let Some(read) = usize::try_from(read).ok().filter(|read| *read != 0) else { break };
+            found = text[..read].iter().find_map(|byte| maps.read(*byte, address));
+        }
+        if fd >= 0 {
+            libc::close(fd);
+        }
+        found
+    }
+}
+
+/// Nothing is known of modules on this system.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
+    None
+}
+
+/// Reads `/proc/self/maps`, byte by byte: lines of `start-end rights offset device inode path`.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+struct Maps<'a> {
+    line: Mapping,
+    /// What is to be subtracted from addresses of the last file whose beginning was seen.
+    load: usize,
+    name: &'a mut [u8],
+}
+
+/// The line that is being read.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+struct Mapping {
+    /// How many spaces and dashes were read: the number of the field.
+    field: usize,
+    /// The first fields: start, end, rights (of no meaning as a number), offset.
+    numbers: [usize; 4],
+    readable: bool,
+    /// Bytes of the path, from its last slash.
+    length: usize,
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Mapping {
+    const EMPTY: Mapping = Mapping { field: 0, numbers: [0; 4], readable: false, length: 0 };
+}
+
+#[cfg(any(target_os = "linux", target_os = "android"))]
+impl Maps<'_> {
+    /// Reads a byte; at the end of the line where `address` is, returns what [`module_of`] does.
+    fn read(&mut self, byte: u8, address: usize) -> Option<(usize, usize)> {
+        const RIGHTS: usize = 2;
+        const PATH: usize = 6;
+        let line = &mut self.line;
+        match byte {
+            b'\n' => {
+                let line = core::mem::replace(line, Mapping::EMPTY);
+                let [start, end, _, offset] = line.numbers;
+                if offset == 0 && line.length != 0 {
+                    self.load = if line.readable && is_fixed(start) { 0 } else { start };
+                }
+                if line.length != 0 && (start..end).contains(&address) {
+                    return Some((line.length, address - self.load));
+                }
+            }
+            b'-' if line.field == 0 => line.field = 1,
+            b' ' if line.field < PATH => line.field += 1,
+            b' ' if line.length == 0 => {}
+            b'/' if line.field == PATH => line.length = 0,
+            _ if line.field == PATH => {
+                if let Some(place) = self.name.get_mut(line.length) {
+                    *place = byte;
+                    line.length += 1;
+                }
+            }
+            b'r' if line.field == RIGHTS => line.readable = true,
+            _ => {
+                if let Some(number) = line.numbers.get_mut(line.field) {
+                    *number = *number << 4 | (byte as char).to_digit(16).unwrap_or(0) as usize;
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Whether the file that is mapped from here is a program whose addresses are those of its file.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn is_fixed(start: usize) -> bool {
+    const TYPE: usize = 8;
+    const EXECUTABLE: u16 = 2;
+    // SAFETY: it is mapped and readable, and at least a page.
+    unsafe { *ptr::with_exposed_provenance::<u16>(start).add(TYPE) == EXECUTABLE }
+}
+
+#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_of_code_is_found_in_its_file() {
+        let mut name = [0; 100];
+        let address = crate::sys::os::page_size as fn() -> usize as usize;
+        let (length, offset) = module_of(address, &mut name).unwrap();
+        let program = std::env::current_exe().unwrap();
+        let program = program.file_name().unwrap().to_str().unwrap();
+        assert_eq!(&name[..length], program.as_bytes());
+        // A position-independent program, whose load address is a page.
+        assert!(offset < address && (address - offset) % 4096 == 0);
+        assert_eq!(module_of(address + 1, &mut name), Some((length, offset + 1)));
+        assert_eq!(module_of(1, &mut name), None);
+    }
+
+    #[test]
+    fn lines_are_read_with_and_without_paths() {
+        let text = b"1000-2000 ---p 00000000 08:01 12   /usr/lib/lib one.so\n\
+            2000-3000 r-xp 00001000 08:01 12   /usr/lib/lib one.so\n\
+            3000-4000 rw-p 00000000 00:00 0 \n\
+            4000-5000 ---p 00000000 00:00 0   [stack]\n";
+        let look = |address| {
+            let mut name = [0; 8];
+            let mut maps = Maps { line: Mapping::EMPTY, load: 0, name: &mut name };
+            let found = text.iter().find_map(|byte| maps.read(*byte, address));
+            found.map(|(length, offset)| {
+                (String::from_utf8_lossy(&name[..length]).into_owned(), offset)
+            })
+        };
+        assert_eq!(look(0x2345), Some(("lib one.".to_owned(), 0x1345)));
+        assert_eq!(look(0x3000), None);
+        assert_eq!(look(0x4008), Some(("[stack]".to_owned(), 8)));
+        assert_eq!(look(0x5000), None);
+    }
+}

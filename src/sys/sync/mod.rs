@@ -1,0 +1,298 @@
+//! The one door to locks and atomics.
+//!
+//! There are three ranks of locks. A thread takes them in this order and holds at most one of each:
+//!
+//! 1. the mutex of a parent pool,
+//! 2. the mutex of what is kept of a pool with modes (`debug::ledger`),
+//! 3. the heap's mutex.
+//!
+//! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds that of
+//! the guarded objects ([`crate::watch::guard`]), which is taken in the place of the heap's.
+//!
+//! All order between threads that ordinary calls lean on comes from these mutexes, but for the leaves of
+//! [`crate::heap::registry`]; modes and guards have lists and gates of their own (docs/concurrency.md). The other atomics are words
+//! that are written under a mutex and read without; each of their users says why any value that it may see will do.
+//!
+//! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and [`writes`] tell it
+//! which memory is used with a lock held, or handed from one thread to another; otherwise they are nothing.
+
+use core::cell::UnsafeCell;
+use core::hint::spin_loop;
+use core::mem::size_of;
+use core::ops::{Deref, DerefMut};
+
+use crate::sys::os;
+
+#[cfg(loom)]
+pub mod model;
+
+/// The atomics of everything that is shared.
+pub mod atomic {
+    #[cfg(loom)]
+    pub use super::model::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+    pub use core::sync::atomic::Ordering;
+    #[cfg(not(loom))]
+    pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+}
+
+/// Notes that what is at this address is read, and so must not be written at the same time.
+#[inline(always)]
+#[cfg_attr(loom, track_caller)]
+pub fn reads<T>(_at: *const T) {
+    #[cfg(loom)]
+    model::reads(_at.addr());
+}
+
+/// Notes that what is at this address is written, and so must not be used at the same time.
+#[inline(always)]
+#[cfg_attr(loom, track_caller)]
+pub fn writes<T>(_at: *const T) {
+    #[cfg(loom)]
+    model::writes(_at.addr());
+}
+
+/// Notes that memory is new, or goes: nothing that was in it is anything any more.
+#[inline(always)]
+pub fn renew<T>(_start: *const T, _bytes: usize) {
+    #[cfg(loom)]
+    model::renew(_start.addr(), _bytes);
+}
+
+/// Calls `look`, which only reads what locks protect that are held: a model takes it for one step.
+#[inline(always)]
+pub fn at_once<T>(look: impl FnOnce() -> T) -> T {
+    #[cfg(loom)]
+    return model::quietly(look);
+    #[cfg(not(loom))]
+    look()
+}
+
+/// The operations on the platform's mutex, or on the model's.
+mod raw {
+    #[cfg(loom)]
+    pub use super::model::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+    #[cfg(not(loom))]
+    pub use crate::sys::os::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+}
+
+/// Bytes a mutex takes, on every platform (it is part of a public struct).
+pub const MUTEX_BYTES: usize = 48;
+
+/// How many times a thread looks whether a mutex has become free before it sleeps, and how many pauses of the
+/// processor's it makes between. Who has the mutex needs it for a fraction of a microsecond; to put a thread to sleep and
+/// to wake it takes several.
+const LOOKS: u32 = 20;
+const PAUSES: u32 = 4;
+
+/// A mutex in a place of fixed size.
+#[repr(C)]
+pub struct Mutex {
+    raw: UnsafeCell<os::RawMutex>,
+    room: [u8; MUTEX_BYTES - size_of::<os::RawMutex>()],
+}
+
+const _: () = assert!(size_of::<Mutex>() == MUTEX_BYTES);
+
+// SAFETY: a mutex is made to be used by many threads.
+unsafe impl Sync for Mutex {}
+
+impl Mutex {
+    /// A mutex for a static.
+    pub const fn unlocked() -> Mutex {
+        Mutex {
+            raw: UnsafeCell::new(os::RAW_MUTEX),
+            room: [0; MUTEX_BYTES - size_of::<os::RawMutex>()],
+        }
+    }
+
+    /// Makes a mutex in memory of any content.
+    ///
+    /// # Safety
+    /// `this` is writable, and no thread uses it.
+    pub unsafe fn init(this: *mut Mutex) {
+        // SAFETY: the caller's promise.
+        unsafe { raw::init_mutex(UnsafeCell::raw_get(&raw const (*this).raw)) }
+    }
+
+    /// Ends the mutex.
+    ///
+    /// # Safety
+    /// It is not locked, and no thread uses it from now on.
+    pub unsafe fn destroy(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { raw::destroy_mutex(self.raw.get()) }
+    }
+
+    /// Locks, for code that cannot hold a [`Guard`].
+    ///
+    /// # Safety
+    /// The mutex is initialised, and this thread holds neither it nor a lock of a later rank.
+    pub unsafe fn lock(&self) {
+        rank::assert_may_lock();
+        // SAFETY: the caller's promise.
+        unsafe {
+            if cfg!(loom) {
+                // A model need not see both ways.
+                raw::lock_mutex(self.raw.get());
+            } else if !raw::try_lock_mutex(self.raw.get()) {
+                self.wait_and_lock();
+            }
+        }
+    }
+
+    /// Locks when another thread has the mutex: looks again for a while before it sleeps.
+    ///
+    /// # Safety
+    /// As for [`Mutex::lock`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn wait_and_lock(&self) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            for _ in 0..LOOKS {
+                (0..PAUSES).for_each(|_| spin_loop());
+                if raw::try_lock_mutex(self.raw.get()) {
+                    return;
+                }
+            }
+            raw::lock_mutex(self.raw.get());
+        }
+    }
+
+    /// Locks if nobody holds the mutex, and returns whether it did.
+    ///
+    /// # Safety
+    /// The mutex is initialised.
+    pub unsafe fn try_lock(&self) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { raw::try_lock_mutex(self.raw.get()) }
+    }
+
+    /// Unlocks.
+    ///
+    /// # Safety
+    /// This thread holds the mutex.
+    pub unsafe fn unlock(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { raw::unlock_mutex(self.raw.get()) }
+    }
+
+    /// Unlocks behind fork(), in the process that forked or in the new one.
+    ///
+    /// # Safety
+    /// This thread locked the mutex before fork(), or is the only one of the new process.
+    #[cfg(unix)]
+    pub unsafe fn unlock_behind_fork(&self, in_new_process: bool) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if in_new_process && cfg!(target_vendor = "apple") {
+                // There a lock knows its holder by a number that the thread does not have any more.
+                raw::init_mutex(self.raw.get());
+            } else {
+                self.unlock();
+            }
+        }
+    }
+}
+
+/// A locked mutex together with what it protects.
+pub struct Guard<'a, T> {
+    mutex: &'a Mutex,
+    data: &'a mut T,
+}
+
+impl<'a, T> Guard<'a, T> {
+    /// Locks `mutex` and gives access to `data` until the guard is dropped.
+    ///
+    /// # Safety
+    /// As for [`Mutex::lock`]; `data` is valid for `'a` and only reached through this mutex.
+    pub unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Guard<'a, T> {
+        // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
+        unsafe {
+            mutex.lock();
+            writes(data);
+            Guard { mutex, data: &mut *data }
+        }
+    }
+
+    /// The same, if nobody holds the mutex.
+    ///
+    /// # Safety
+    /// As for [`Guard::lock`].
+    pub unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Guard<'a, T>> {
+        // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
+        unsafe {
+            mutex.try_lock().then(|| {
+                writes(data);
+                Guard { mutex, data: &mut *data }
+            })
+        }
+    }
+}
+
+impl<T> Deref for Guard<'_, T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        self.data
+    }
+}
+
+impl<T> DerefMut for Guard<'_, T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.data
+    }
+}
+
+impl<T> Drop for Guard<'_, T> {
+    fn drop(&mut self) {
+        writes(&raw const *self.data);
+        // SAFETY: a guard exists only while its thread holds the mutex.
+        unsafe { self.mutex.unlock() }
+    }
+}
+
+/// The assertion of the lock order.
+///
+/// The heap's mutex is the last rank and there is one of it: noting which thread holds it is enough
+/// to see both a parent's mutex taken too late and the heap's taken twice.
+pub mod rank {
+    #[cfg(debug_assertions)]
+    use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+    // Relaxed: a thread compares the word with its own number, and only that thread ever stores it.
+    #[cfg(debug_assertions)]
+    static HEAP_HOLDER: AtomicUsize = AtomicUsize::new(0);
+
+    /// Where the holder is noted: address and bytes.
+    #[cfg(feature = "debug")]
+    pub fn atomics() -> (usize, usize) {
+        #[cfg(debug_assertions)]
+        return ((&raw const HEAP_HOLDER).addr(), size_of::<AtomicUsize>());
+        #[cfg(not(debug_assertions))]
+        (0, 0)
+    }
+
+    /// Asserts that this thread does not hold the heap's mutex.
+    #[inline]
+    pub fn assert_may_lock() {
+        #[cfg(debug_assertions)]
+        assert!(
+            HEAP_HOLDER.load(Relaxed) != crate::sys::os::thread_id(),
+            "a lock is taken under the heap's"
+        );
+    }
+
+    /// Notes that this thread has just locked the heap's mutex.
+    #[inline]
+    pub fn heap_locked() {
+        #[cfg(debug_assertions)]
+        HEAP_HOLDER.store(crate::sys::os::thread_id(), Relaxed);
+    }
+
+    /// Notes that this thread is about to unlock the heap's mutex.
+    #[inline]
+    pub fn heap_unlocking() {
+        #[cfg(debug_assertions)]
+        HEAP_HOLDER.store(0, Relaxed);
+    }
+}

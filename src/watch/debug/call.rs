@@ -1,0 +1,319 @@
+//! Calls on pools with modes: allocating, freeing and destroying.
+//!
+//! What is reported as misuse in `checks` although the library puts up with it: freeing through a child of
+//! another pool, through a destroyed or a zeroed child, and after the object's pool is destroyed. The object is
+//! freed all the same. Everything else that is reported changes nothing.
+//!
+//! What becomes of the object is in `object`.
+
+use core::ptr;
+
+use super::Modes;
+use super::choice::given_any;
+use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
+use super::fill;
+use super::object::{
+    self, BEYOND_THE_SLAB, Kept, lead_of, leave, let_all_go, mend, say, this_call,
+};
+use super::recorded::after_alloc;
+use crate::base::line::Text;
+use crate::heap::surplus::Surplus;
+use crate::heap::{Owner, owner};
+use crate::pool::body::Body;
+use crate::pool::child::{self, ChildPool};
+use crate::pool::parent::ParentPool;
+use crate::watch::guard::{self, Purpose};
+use crate::watch::report::{self, Misuse, Report};
+use crate::watch::tools;
+
+/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
+/// the child's, unless it is destroyed or was never created.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+pub unsafe fn instead_of_alloc(
+    parent: Option<&ParentPool>,
+    child: *mut ChildPool,
+    zeroed: bool,
+) -> Option<*mut u8> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match parent {
+            Some(parent) if parent.modes.get().is_empty() => None,
+            Some(parent) => {
+                let object = alloc(parent, child);
+                after_alloc(parent, child, object, zeroed);
+                Some(object)
+            }
+            None => {
+                report_no_pool("slab_alloc", child);
+                None
+            }
+        }
+    }
+}
+
+/// Frees through a child of a pool with modes; returns false if it is an ordinary one, or none.
+///
+/// # Safety
+/// As for [`ChildPool::free`], and `object` is not null.
+pub unsafe fn instead_of_free(
+    parent: Option<&ParentPool>,
+    child: *mut ChildPool,
+    object: *mut u8,
+) -> bool {
+    let Some(parent) = parent.filter(|parent| !parent.modes.get().is_empty()) else {
+        return false;
+    };
+    // SAFETY: the caller's promise.
+    unsafe { free(parent, child, object) }
+    true
+}
+
+/// Frees an object of a pool with modes that comes back through `child`, which is no child of that pool; returns
+/// false if it is an ordinary one. `child` is null if there is none, or if it was reported already.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; `parent` owns the page of the object.
+pub unsafe fn instead_of_owner(
+    function: &str,
+    parent: &ParentPool,
+    child: *mut ChildPool,
+    object: *mut u8,
+) -> bool {
+    let modes = parent.modes.get();
+    if modes.is_empty() {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    unsafe {
+        report_stranger(function, parent, child, object);
+        object::put(function, parent, object, true);
+    }
+    true
+}
+
+/// Looks at a guarded object that comes back through `child`, which is null if that is no child of another pool,
+/// or if it was reported already.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; the object's owner word is that of guarded ones.
+pub unsafe fn before_guarded_free(function: &str, child: *mut ChildPool, object: *mut u8) {
+    // SAFETY: the caller's promise; a pool that is named exists.
+    unsafe {
+        let parent = ptr::with_exposed_provenance::<ParentPool>(guard::pool_of(object));
+        if let Some(parent) = parent.as_ref() {
+            report_stranger(function, parent, child, object);
+        }
+    }
+}
+
+/// Reports an object that comes back through no child of its pool, if the pool is checked and `child` not null.
+///
+/// # Safety
+/// `child` is a child, or destroyed, zeroed or null.
+unsafe fn report_stranger(
+    function: &str,
+    parent: &ParentPool,
+    child: *mut ChildPool,
+    object: *mut u8,
+) {
+    if !parent.modes.get().has(Modes::CHECKS) || child.is_null() {
+        return;
+    }
+    // SAFETY: the caller's promise.
+    let words = unsafe { what_is_wrong_with(child) }.unwrap_or("a child of another pool");
+    say(function, parent, object, ["freed through ", words], this_call(parent), None);
+}
+
+/// Ends a child that was used in a pool with modes; returns false if it is another one.
+///
+/// # Safety
+/// As for [`ChildPool::destroy`]; `parent` is the child's.
+pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut ChildPool) -> bool {
+    const FUNCTION: &str = "slab_destroy_child";
+    // SAFETY: the caller's promise. A child that was never used does not need its parent any more, one that was
+    // used does; a parent that is destroyed is zeroed but for its modes.
+    unsafe {
+        if (*child).mask != 0 || *fate(child) != COUNTED {
+            return false;
+        }
+        let parent = &*parent;
+        if parent.num_elements != 0 {
+            let _entry = Entry::new(parent, child, FUNCTION);
+            let mut surplus = Surplus::EMPTY;
+            let mut body = parent.lock();
+            body.remove_holder(parent, FUNCTION, &mut surplus);
+            leave(parent, body, surplus);
+        }
+        ChildPool::create(child, ptr::null());
+        *fate(child) = GONE;
+    }
+    true
+}
+
+/// Reports a pool that is destroyed for the second time.
+///
+/// # Safety
+/// `parent` is a pool, or destroyed or zeroed.
+pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (*parent).num_elements == 0 && (*parent).modes.get().has(Modes::DESTROYED) {
+            report::problem(
+                "slab_destroy_parent",
+                None,
+                parent.addr(),
+                "the pool is destroyed already",
+            );
+        }
+    }
+}
+
+/// Ends what was kept of a pool that was destroyed, and leaves word in its zeroed memory if it had modes.
+///
+/// # Safety
+/// `parent` is memory of a pool.
+pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes, kept: Kept) {
+    if let Some(ledger) = kept {
+        ledger.close();
+    }
+    if modes.has(Modes::CHECKS) {
+        // SAFETY: the caller's promise.
+        unsafe { (*parent).modes.set(Modes::DESTROYED) }
+    }
+}
+
+/// Allocates an object, or returns null.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`]; the pool has modes.
+#[cold]
+#[inline(never)]
+unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
+    const FUNCTION: &str = "slab_alloc";
+    // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
+    unsafe {
+        let _entry = Entry::new(parent, child, FUNCTION);
+        let now = this_call(parent);
+        if parent.modes.get().has(Modes::GUARD) {
+            let object = guard::alloc(parent, Purpose::Mode);
+            if !object.is_null() {
+                return object;
+            }
+        }
+        let mut body = parent.lock();
+        let mut surplus = Surplus::EMPTY;
+        count(&mut body, child);
+        let mut slot = body.take_one(parent);
+        if slot.is_null() && let_all_go(FUNCTION, parent, &mut body, &mut surplus) {
+            slot = body.take_one(parent);
+        }
+        if !slot.is_null() && parent.modes.get().has_any(BEYOND_THE_SLAB) {
+            let ledger = body.kept;
+            let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
+            mend(FUNCTION, parent, slot, true, now, record.as_ref());
+            if parent.modes.get().has(Modes::POISON) {
+                object::view(parent, slot).fill(fill::FRESH);
+            }
+            if let Some(ledger) = ledger {
+                ledger.lock().allocated(slot.addr(), now);
+            }
+            slot = slot.add(lead_of(parent));
+            if parent.modes.get().has(Modes::TOOLS) {
+                tools::allocated(slot, parent.item_size);
+            }
+        }
+        leave(parent, body, surplus);
+        slot
+    }
+}
+
+/// Frees an object through a child of this pool, whoever owns it.
+///
+/// # Safety
+/// As for [`ChildPool::free`]; the pool has modes.
+#[cold]
+#[inline(never)]
+unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
+    const FUNCTION: &str = "slab_free";
+    // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
+    unsafe {
+        let _entry = Entry::new(parent, child, FUNCTION);
+        let own = (&raw const *parent).addr();
+        let (words, wild) = match owner(object) {
+            Owner::Parent(address) if address == own => {
+                return object::put(FUNCTION, parent, object, false);
+            }
+            Owner::Parent(_) => ("object of another pool", false),
+            Owner::Limbo => ("object of a pool that is destroyed", false),
+            Owner::Guards if [0, own].contains(&guard::pool_of(object)) => {
+                return guard::free(FUNCTION, object);
+            }
+            Owner::Guards => ("object of another pool", false),
+            Owner::None => (Misuse::NotAnObject.words(), true),
+        };
+        if wild || parent.modes.get().has(Modes::CHECKS) {
+            say(FUNCTION, parent, object, [words, ""], this_call(parent), None);
+        }
+        if !wild {
+            child::free_to_owner(FUNCTION, ptr::null_mut(), object);
+        }
+    }
+}
+
+/// Has the pool count a child that is used for the first time, so that it keeps a spare slab for it.
+///
+/// # Safety
+/// The child is one of the pool's, with a mask of 0, and the pool's lock is held.
+unsafe fn count(body: &mut Body, child: *mut ChildPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if *fate(child) == FRESH {
+            *fate(child) = COUNTED;
+            body.add_holder();
+        }
+    }
+}
+
+/// Reports a call on a child without a pool, if there are pools that are checked.
+///
+/// # Safety
+/// `child` is destroyed or zeroed, or its parent is.
+#[cold]
+#[inline(never)]
+unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if let Some(words) = what_is_wrong_with(child) {
+            let mut line = Text::empty();
+            report::begin(&mut line, function, None);
+            line.format("@: ", &[child.addr()]).text(words);
+            Report::say(&mut line).end();
+        }
+    }
+}
+
+/// What a child without a pool is. None if it has one, or if no pool is checked.
+///
+/// # Safety
+/// `child` is a child, or destroyed or zeroed; its parent may be destroyed or zeroed.
+unsafe fn what_is_wrong_with(child: *mut ChildPool) -> Option<&'static str> {
+    // SAFETY: the caller's promise.
+    unsafe {
+        match (*child).parent.as_ref() {
+            None if (*child).mask == 0 && *fate(child) == GONE => Some("a destroyed child pool"),
+            None if given_any(Modes::CHECKS) => {
+                Some("a child pool that is destroyed or was never created")
+            }
+            Some(parent) if parent.num_elements != 0 => None,
+            Some(parent) if parent.modes.get().has(Modes::DESTROYED) => {
+                Some("a child of a destroyed pool")
+            }
+            Some(_) if given_any(Modes::CHECKS) => {
+                Some("a child of a pool that is destroyed or was never created")
+            }
+            _ => None,
+        }
+    }
+}

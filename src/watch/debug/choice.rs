@@ -1,0 +1,117 @@
+//! Which modes a pool gets.
+//!
+//! When it is created: those that the program set for pools to come, and those that SLAB_DEBUG has for it.
+//! When it is named, those that SLAB_DEBUG has for the name are added. Modes decide on the layout, so that they
+//! change only while the pool has no slab and no child of it has been used.
+
+use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::layout::with_redzones;
+use super::{Modes, ModesWord};
+use crate::base::geometry::{Geometry, stride};
+use crate::pool::parent::ParentPool;
+use crate::sys::os;
+use crate::watch::options::{HELP, Options, Pool};
+use crate::watch::report;
+use crate::watch::tools;
+
+/// What the program set for pools to come.
+static DEFAULT: ModesWord = ModesWord::new(Modes::NONE);
+
+/// All modes that any pool was given.
+static GIVEN: ModesWord = ModesWord::new(Modes::NONE);
+
+// Relaxed: whoever comes first says it.
+static HELP_SAID: AtomicBool = AtomicBool::new(false);
+
+/// Whether some pool was given one of these modes: for calls that lead to no pool.
+pub fn given_any(modes: Modes) -> bool {
+    GIVEN.get().has_any(modes)
+}
+
+/// The layout of a pool, and its modes. No lock is held.
+pub fn layout(name: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    tools::look();
+    let pool = Pool { name, item_size, num_items: num_items.max(1) };
+    let options = report::options(Some(&pool));
+    if options.help && !HELP_SAID.swap(true, Relaxed) {
+        os::say(HELP.as_bytes());
+    }
+    geometry(options.modes.with(DEFAULT.get()), item_size, num_items)
+}
+
+/// The layout of a pool with these modes, and which of them it can have.
+pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
+    let modes = if tools::watch_objects() {
+        // What these do the tool does better, and it would report that they do it.
+        modes.with(tools::modes()).without(Modes::REDZONE).without(Modes::POISON)
+    } else {
+        modes
+    };
+    if modes.is_empty() {
+        return (Geometry::new(item_size, num_items), modes);
+    }
+    GIVEN.add(modes);
+    if modes.has(Modes::USERS) {
+        super::stack::prepare();
+    }
+    if modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
+        if let Some((_, bytes)) = with_redzones(item_size) {
+            return (Geometry::uncached(item_size, num_items, bytes), modes);
+        }
+    }
+    let modes = modes.without(Modes::REDZONE);
+    (Geometry::uncached(item_size, num_items, stride(item_size)), modes)
+}
+
+/// Gives a pool the modes that `words` say, in place of those it has. Returns false if a word is not known, or
+/// if the pool has been used.
+///
+/// # Safety
+/// `parent` is a pool, and no other call uses it or its children.
+pub unsafe fn set(parent: *mut ParentPool, words: &[u8]) -> bool {
+    let Some(modes) = read(words) else { return false };
+    // SAFETY: the caller's promise.
+    unsafe { ParentPool::set_modes(parent, modes) }
+}
+
+/// Gives pools that are created from now on the modes that `words` say. Returns false if a word is not known.
+pub fn set_default(words: &[u8]) -> bool {
+    let Some(modes) = read(words) else { return false };
+    DEFAULT.set(modes);
+    true
+}
+
+/// The modes that words say; none if there is something else in them.
+fn read(words: &[u8]) -> Option<Modes> {
+    let options = Options::parse(words, None);
+    let others = options.abort || options.help || options.unknown.is_some();
+    let patterns = words.iter().any(|byte| matches!(byte, b':' | b';'));
+    (!others && !patterns).then_some(options.modes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_make_a_pool_uncached_and_redzones_make_room() {
+        let (ordinary, _) = geometry(Modes::NONE, 96, 64);
+        assert_eq!(ordinary, Geometry::new(96, 64));
+        let (checked, modes) = geometry(Modes::CHECKS, 96, 64);
+        assert_eq!((checked.magazine_mask(), checked.stride, modes), (0, 96, Modes::CHECKS));
+        let (zoned, modes) = geometry(Modes::REDZONE, 96, 64);
+        assert_eq!((zoned.magazine_mask(), zoned.stride, modes), (0, 128, Modes::REDZONE));
+        let (huge, modes) = geometry(Modes::REDZONE.with(Modes::CHECKS), u32::MAX, 1);
+        assert_eq!((huge.stride, modes), (u32::MAX, Modes::CHECKS));
+    }
+
+    #[test]
+    fn words_for_a_pool_are_modes_only() {
+        assert_eq!(read(b"checks,poison"), Some(Modes::CHECKS.with(Modes::POISON)));
+        assert_eq!(read(b""), Some(Modes::NONE));
+        for wrong in ["chekcs", "abort", "help", "checks:96", "checks;poison"] {
+            assert_eq!(read(wrong.as_bytes()), None, "{wrong}");
+        }
+    }
+}

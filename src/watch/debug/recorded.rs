@@ -1,0 +1,54 @@
+//! What is recorded of the calls on pools in the mode `trace`. Without such a pool it is one test in each of these.
+
+use super::Modes;
+use super::choice::given_any;
+use crate::pool::child::ChildPool;
+use crate::pool::parent::ParentPool;
+use crate::watch::trace;
+
+/// A child was created.
+///
+/// # Safety
+/// `parent` is a pool, or null.
+#[inline]
+pub unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentPool) {
+    if given_any(Modes::TRACE) {
+        // SAFETY: the caller's promise.
+        let parent = unsafe { parent.as_ref() };
+        if let Some(parent) = parent.filter(|parent| parent.modes.get().has(Modes::TRACE)) {
+            trace::create_child(child, parent);
+        }
+    }
+}
+
+/// A child that has a parent is to be destroyed.
+#[inline]
+pub fn before_destroy_child(child: *const ChildPool) {
+    if given_any(Modes::TRACE) {
+        trace::destroy_child(child);
+    }
+}
+
+/// A pool is to be destroyed, or its memory to be used for another one.
+#[inline]
+pub fn before_parent_goes(parent: *const ParentPool) {
+    if given_any(Modes::TRACE) {
+        trace::destroy_parent(parent);
+    }
+}
+
+/// Something is to be freed, not on the fast path.
+#[inline]
+pub fn before_free(child: *const ChildPool, object: *const u8) {
+    if given_any(Modes::TRACE) {
+        trace::free(child, object);
+    }
+}
+
+/// An object was allocated.
+#[inline]
+pub fn after_alloc(parent: &ParentPool, child: *const ChildPool, object: *const u8, zeroed: bool) {
+    if parent.modes.get().has(Modes::TRACE) && !object.is_null() {
+        trace::alloc(child, parent, object, zeroed);
+    }
+}

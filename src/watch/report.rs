@@ -1,0 +1,228 @@
+//! What is said on misuse, and when a walk over the structures finds one that is broken.
+//!
+//! One line, made in a buffer on the stack and written to stderr at once, or given to the program's own
+//! handler: no allocation, no lock and no stdio, so that it can be said from anywhere. The program goes on, and
+//! the object in question is left alone; with `abort` in SLAB_DEBUG the process ends. After the first
+//! [`MOST`] reports, further ones are only counted.
+
+use core::ffi::{CStr, c_char, c_void};
+use core::ptr;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
+
+use crate::base::line::Text;
+use crate::pool::parent::ParentPool;
+use crate::sys::os;
+use crate::watch::debug::Modes;
+use crate::watch::options::{Options, Pool, WORDS};
+
+/// So many reports are said.
+pub const MOST: u32 = 100;
+
+// Relaxed in all of this file: the count orders nothing, and a handler is set before there is something to
+// report, or in an order that the program sees to.
+static COUNT: AtomicU32 = AtomicU32::new(0);
+static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
+/// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
+static UNSET: AtomicBool = AtomicBool::new(false);
+
+/// A function of the program's that is given reports.
+pub type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
+
+static HANDLER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+static HANDLER_DATA: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
+
+/// Gives reports to `handler` from now on, or says them on stderr if there is none.
+pub fn set_handler(handler: Option<Handler>, data: *mut c_void) {
+    let handler = handler.map_or(ptr::null_mut(), |handler| handler as *mut c_void);
+    HANDLER.store(ptr::null_mut(), Relaxed);
+    HANDLER_DATA.store(data, Relaxed);
+    HANDLER.store(handler, Relaxed);
+}
+
+/// What is wrong with an address that was freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misuse {
+    /// It is free already.
+    DoubleFree,
+    /// It is in no slab, or in a slab but not where an object starts.
+    NotAnObject,
+}
+
+impl Misuse {
+    /// What is said of it.
+    pub fn words(self) -> &'static str {
+        match self {
+            Misuse::DoubleFree => "double free",
+            Misuse::NotAnObject => "not an object of a pool",
+        }
+    }
+}
+
+/// Says that `function` met a misused address. `parent` is the pool whose object it is or would be, if
+/// there is one.
+#[cold]
+pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, misuse: Misuse) {
+    problem(function, parent, address.addr(), misuse.words());
+}
+
+/// Says that `function` found something wrong at an address.
+#[cold]
+#[inline(never)]
+pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
+    let mut line = Text::empty();
+    begin(&mut line, function, parent);
+    line.format("@: ", &[address]).text(words);
+    Report::say(&mut line).end();
+}
+
+/// Says that a pool is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in the
+/// magazines of children that are not destroyed. `more` adds to the report.
+#[cold]
+#[inline(never)]
+pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnce(&Report)) {
+    if !cfg!(feature = "ext") {
+        return;
+    }
+    let pool =
+        Pool { name: parent.name(), item_size: parent.item_size, num_items: parent.num_elements };
+    if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
+        return;
+    }
+    let mut line = Text::empty();
+    begin(&mut line, "slab_destroy_parent", Some(parent));
+    objects_out(&mut line, objects);
+    if children != 0 {
+        let (one, more) = ("% child that is not destroyed", "% children that are not destroyed");
+        line.text(", some of them cached by ");
+        line.format(if children == 1 { one } else { more }, &[children as usize]);
+    }
+    let report = Report::say(&mut line);
+    more(&report);
+    report.end();
+}
+
+/// The beginning of the first line of each report.
+pub fn begin(line: &mut Text, name: &str, parent: Option<&ParentPool>) {
+    function(line, name);
+    if let Some(parent) = parent {
+        let address = (&raw const *parent).addr();
+        pool(line, parent.name(), parent.item_size, parent.num_elements, address);
+    }
+}
+
+/// Adds the name of a function.
+pub fn function(line: &mut Text, name: &str) {
+    line.text("mesa-slab: ").text(name).text(": ");
+}
+
+/// Adds which pool it is.
+pub fn pool(line: &mut Text, name: &[u8], item_size: u32, num_items: u32, address: usize) {
+    line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
+    line.format("%x% at @: ", &[item_size as usize, num_items as usize, address]);
+}
+
+/// Adds how many objects are out.
+pub fn objects_out(line: &mut Text, objects: usize) {
+    let words = if objects == 1 { "% object is still out" } else { "% objects are still out" };
+    line.format(words, &[objects]);
+}
+
+/// A report whose first line is said. Further lines belong to it, and with `abort` the process ends behind the
+/// last one.
+#[must_use]
+pub struct Report {
+    before: u32,
+}
+
+impl Report {
+    /// Says the first line.
+    #[inline(never)]
+    pub fn say(line: &mut Text) -> Report {
+        let report = Report { before: COUNT.fetch_add(1, Relaxed) };
+        report.line(line);
+        report
+    }
+
+    /// Says a further line.
+    pub fn line(&self, line: &mut Text) {
+        let handler = HANDLER.load(Relaxed);
+        if self.before >= MOST {
+            // Said already, or too much.
+        } else if handler.is_null() {
+            os::say(line.text("\n").as_bytes());
+        } else {
+            // SAFETY: `set_handler` stored a handler, and the line ends with a 0.
+            unsafe {
+                let handler: Handler = core::mem::transmute(handler);
+                handler(HANDLER_DATA.load(Relaxed), line.as_c_string().as_ptr().cast());
+            }
+        }
+    }
+
+    /// Ends it.
+    pub fn end(self) {
+        if self.before == MOST {
+            os::say(b"mesa-slab: further reports are only counted\n");
+        }
+        if options(None).abort {
+            os::abort();
+        }
+    }
+}
+
+/// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it is not set
+/// when it is first looked for, it is not looked for again, but in a forked child.
+pub fn options(pool: Option<&Pool<'_>>) -> Options<'static> {
+    if UNSET.load(Relaxed) {
+        return Options::default();
+    }
+    let Some(words) = os::variable(c"SLAB_DEBUG").map(CStr::to_bytes) else {
+        UNSET.store(true, Relaxed);
+        return Options::default();
+    };
+    if !cfg!(feature = "ext") {
+        return Options::parse_abort(words);
+    }
+    let options = Options::parse(words, pool);
+    if let Some(word) = options.unknown.filter(|_| !UNKNOWN_NAMED.swap(true, Relaxed)) {
+        let mut line = Text::empty();
+        line.text("mesa-slab: SLAB_DEBUG: unknown word ").bytes(word).text("; known:");
+        os::say(line.text(WORDS).text("\n").as_bytes());
+    }
+    options
+}
+
+/// Looks for SLAB_DEBUG again when it is next asked what it says.
+pub fn look_again() {
+    UNSET.store(false, Relaxed);
+}
+
+/// Says that a file of the library's cannot be created.
+#[cold]
+#[inline(never)]
+pub fn cannot_write(what: &str, path: &[u8]) {
+    let mut line = Text::empty();
+    line.text("mesa-slab: cannot write ").text(what).text(" to ").bytes(path).text("\n");
+    os::say(line.as_bytes());
+}
+
+/// How many reports there were, said or not.
+pub fn count() -> u32 {
+    COUNT.load(Relaxed)
+}
+
+/// Says how many reports there were if not all were said.
+pub fn say_count() {
+    let count = count();
+    if count > MOST {
+        let mut line = Text::empty();
+        line.format("mesa-slab: % reports in all\n", &[count as usize]);
+        os::say(line.as_bytes());
+    }
+}
+
+/// Ends the process because an invariant of the library does not hold.
+pub fn abort() -> ! {
+    os::say(b"mesa-slab: broken invariant, aborting\n");
+    os::abort()
+}

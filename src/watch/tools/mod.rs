@@ -1,0 +1,259 @@
+//! What tools that watch memory are told of objects: AddressSanitizer, LeakSanitizer, MemorySanitizer, and valgrind's
+//! memcheck.
+//!
+//! If AddressSanitizer or memcheck is there when a pool is created, the pool is uncached and in the mode `tools`: its
+//! objects have room around them and wait in a quarantine, and all memory of its slabs but the objects that are out is
+//! made inaccessible. The tool then reports a use after free, an overrun or an underrun at the instruction.
+//!
+//! | moment | AddressSanitizer | memcheck | MemorySanitizer |
+//! |---|---|---|---|
+//! | a slab is made | poisoned | no access | |
+//! | an object is allocated | unpoisoned | an object of a memory pool | uninitialised |
+//! | it is freed | poisoned | freed | uninitialised |
+//! | a pool is created | | | the struct is initialised |
+//! | the slab is given up | unpoisoned | undefined | |
+//!
+//! With SLAB_TOOLS=off in the environment nothing is told and all pools are as ever.
+//!
+//! The library itself reads no object. LeakSanitizer is told to look for pointers in chunks, as it would not in memory
+//! that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and the latter two are told which words are atomic.
+
+mod valgrind;
+mod weak;
+
+use core::ffi::c_char;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+
+use crate::heap::chunk::slab_of;
+use crate::heap::registry;
+use crate::heap::{HEAP, Owner, known_atomics, owner};
+use crate::sys::os;
+use crate::sys::sync::rank;
+use crate::watch::debug::access::{Access, PoolOf};
+use crate::watch::debug::ledger::Ledger;
+use crate::watch::debug::table::{State, User};
+use crate::watch::debug::{Modes, lead};
+use crate::watch::guard::sample;
+use valgrind::request;
+use weak::weak;
+
+/// Bits of what is there.
+const LOOKED: u8 = 1;
+const ASAN: u8 = 2;
+const MEMCHECK: u8 = 4;
+const MSAN: u8 = 8;
+const LSAN: u8 = 16;
+
+/// Bytes around an object that memcheck says are next to it: as many as there are at least.
+const REDZONE: usize = 16;
+
+// Relaxed: whoever looks finds the same.
+static THERE: AtomicU8 = AtomicU8::new(0);
+
+/// All objects of all pools are in one memory pool of memcheck's, named by this address: a pool of ours may be
+/// created at the address of one that was never destroyed, which memcheck does not put up with, and objects outlive
+/// their pools.
+fn mempool() -> usize {
+    (&raw const THERE).addr()
+}
+
+/// Looks for tools, once. Called when a pool is created, without a lock.
+pub fn look() {
+    if THERE.load(Relaxed) & LOOKED != 0 {
+        return;
+    }
+    if request(valgrind::RUNNING, 0, 0, 0) != 0 {
+        // Helgrind and drd take atomic accesses for any other.
+        for (words, bytes) in [
+            HEAP.atomics(),
+            known_atomics(),
+            registry::atomics(),
+            sample::atomics(),
+            rank::atomics(),
+        ] {
+            request(valgrind::HELGRIND_UNTRACKED, words, bytes, 0);
+            request(valgrind::DRD_SUPPRESS, words, bytes, 0);
+        }
+    }
+    if os::variable(c"SLAB_TOOLS").is_some_and(|text| text.to_bytes() == b"off") {
+        THERE.store(LOOKED, Relaxed);
+        return;
+    }
+    let weak = weak();
+    let mut there = LOOKED;
+    if weak.asan_poison.is_some() && weak.asan_unpoison.is_some() {
+        there |= ASAN;
+    }
+    if weak.lsan_register.is_some() && weak.lsan_unregister.is_some() {
+        there |= LSAN;
+    }
+    if weak.msan_poison.is_some() {
+        there |= MSAN;
+    }
+    // Memcheck answers with -1, the other tools with 0.
+    if request(valgrind::MAKE_DEFINED, mempool(), 1, 0) as isize == -1 {
+        there |= MEMCHECK;
+    }
+    if THERE.swap(there, Relaxed) != 0 {
+        return;
+    }
+    // It does if the library was unloaded and is loaded again at its old address.
+    if there & MEMCHECK != 0 && request(valgrind::MEMPOOL_EXISTS, mempool(), 0, 0) == 0 {
+        request(valgrind::CREATE_MEMPOOL, mempool(), REDZONE, 0);
+    }
+    if let Some(set_callback) = weak.asan_set_callback {
+        // SAFETY: it is the runtime's function, and the callback stays for as long as the library is loaded.
+        unsafe { set_callback(Some(on_report)) }
+    }
+}
+
+/// Whether pools that are created now are to be in the mode `tools`.
+pub fn watch_objects() -> bool {
+    has(ASAN | MEMCHECK | MSAN)
+}
+
+/// What else such pools are to be: freed objects wait, as a tool sees their use only until they are used again; and
+/// AddressSanitizer knows no stacks but those of its own allocations.
+pub fn modes() -> Modes {
+    let modes = Modes::TOOLS.with(Modes::QUARANTINE);
+    if has(ASAN) { modes.with(Modes::USERS) } else { modes }
+}
+
+/// Whether one of these is there.
+fn has(bits: u8) -> bool {
+    THERE.load(Relaxed) & bits != 0
+}
+
+/// A slab is made whose objects are watched.
+pub fn slab_made(start: *mut u8, bytes: usize) {
+    poison(start, bytes);
+    if has(MEMCHECK) {
+        request(valgrind::MAKE_NOACCESS, start.addr(), bytes, 0);
+    }
+}
+
+/// A slab is given up. It may be one whose objects were not watched.
+pub fn slab_gone(start: *mut u8, bytes: usize) {
+    if has(ASAN | MEMCHECK | MSAN) {
+        unpoison(start, bytes);
+        if has(MEMCHECK) {
+            request(valgrind::MAKE_UNDEFINED, start.addr(), bytes, 0);
+        }
+    }
+}
+
+/// An object is allocated that is watched.
+pub fn allocated(object: *mut u8, item_size: u32) {
+    let bytes = item_size.max(1) as usize;
+    unpoison(object, bytes);
+    if has(MEMCHECK) {
+        request(valgrind::MEMPOOL_ALLOC, mempool(), object.addr(), bytes);
+    }
+    uninitialised(object, bytes);
+}
+
+/// An object is freed that is watched.
+pub fn freed(object: *mut u8, item_size: u32) {
+    let bytes = item_size.max(1) as usize;
+    poison(object, bytes);
+    if has(MEMCHECK) {
+        request(valgrind::MEMPOOL_FREE, mempool(), object.addr(), 0);
+    }
+    uninitialised(object, bytes);
+}
+
+fn poison(start: *mut u8, bytes: usize) {
+    if let (true, Some(poison)) = (has(ASAN), weak().asan_poison) {
+        // SAFETY: it is the runtime's function, and the range is the library's.
+        unsafe { poison(start.cast(), bytes) }
+    }
+}
+
+fn unpoison(start: *mut u8, bytes: usize) {
+    if let (true, Some(unpoison)) = (has(ASAN), weak().asan_unpoison) {
+        // SAFETY: as above.
+        unsafe { unpoison(start.cast(), bytes) }
+    }
+}
+
+fn uninitialised(start: *mut u8, bytes: usize) {
+    if let (true, Some(poison)) = (has(MSAN), weak().msan_poison) {
+        // SAFETY: as above.
+        unsafe { poison(start.cast(), bytes) }
+    }
+}
+
+/// The library wrote a struct of the program's.
+#[inline(never)]
+pub fn initialised(start: *const u8, bytes: usize) {
+    if let (true, Some(unpoison)) = (has(MSAN), weak().msan_unpoison) {
+        // SAFETY: as above.
+        unsafe { unpoison(start.cast(), bytes) }
+    }
+}
+
+/// A chunk is reserved.
+pub fn chunk_reserved(start: *mut u8, bytes: usize) {
+    if let (true, Some(register)) = (has(LSAN), weak().lsan_register) {
+        // SAFETY: as above.
+        unsafe { register(start.cast(), bytes) }
+    }
+}
+
+/// A chunk is about to be released.
+pub fn chunk_released(start: *mut u8, bytes: usize) {
+    if let (true, Some(unregister)) = (has(LSAN), weak().lsan_unregister) {
+        // SAFETY: as above; it was registered.
+        unsafe { unregister(start.cast(), bytes) }
+    }
+}
+
+/// Called by AddressSanitizer when it has written a report.
+unsafe extern "C" fn on_report(_report: *const c_char) {
+    if let Some(address) = weak().asan_report_address {
+        // SAFETY: it is the runtime's function.
+        let address = unsafe { address() }.cast::<u8>();
+        // SAFETY: an address in the memory of a slab, which is not given up while it is read here.
+        unsafe { tell_of(address) }
+    }
+}
+
+/// Says which object an address is in or next to, if there is one.
+///
+/// # Safety
+/// If the address is in a slab, that is not given up meanwhile.
+unsafe fn tell_of(address: *mut u8) {
+    // SAFETY: the caller's promise. What another thread changes meanwhile may be told as it was.
+    unsafe {
+        let parent = match owner(address) {
+            Owner::Parent(parent) => parent,
+            Owner::Limbo => 0,
+            _ => return,
+        };
+        let slab = &*slab_of(address);
+        let stride = slab.stride() as usize;
+        let (item_size, num_items) = slab.item();
+        let size = item_size.max(1) as usize;
+        let lead = lead(item_size, slab.stride());
+        let offset = address.addr().wrapping_sub(slab.base().addr());
+        let index = (offset / stride).min(slab.capacity() as usize - 1);
+        let mut slot = slab.base().add(index * stride);
+        // Behind an object it may be nearer to the next one.
+        let behind = offset.saturating_sub(index * stride + lead + size);
+        if index + 1 < slab.capacity() as usize && behind > (index + 1) * stride + lead - offset {
+            slot = slot.add(stride);
+        }
+        let object = slot.add(lead);
+        let pages = Ledger::find(parent).and_then(Ledger::try_lock);
+        let record = pages.and_then(|pages| pages.record(slot.addr()));
+        let waits = record.is_some_and(|record| record.state == State::Waiting);
+        let access = Access {
+            address: address.addr(),
+            object: object.addr(),
+            pool: PoolOf { parent, item_size, num_items },
+            is_free: waits || slab.is_out(slot) != Some(true),
+            users: record.map_or([User::NONE; 2], |record| [record.allocated, record.freed]),
+        };
+        access.tell("AddressSanitizer");
+    }
+}

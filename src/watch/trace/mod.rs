@@ -1,0 +1,427 @@
+//! Recording: every call on pools in the mode `trace`, in a file that can be replayed.
+//!
+//! `docs/traces.md` describes the file. Pools in this mode are uncached, so that all calls on them and all frees of
+//! their objects are slow paths, from which they come here. An allocation is recorded behind it and everything else before
+//! it, all under one lock: so the records are in an order in which one thread can make all calls.
+//!
+//! The file is opened at the first record, and ended when the library is unloaded or the program exits. What is written
+//! is gathered first, in memory of the recording's own. Should that or the file system be full, the
+//! recording ends there. After fork() the child process records nothing.
+//!
+//! The lock is taken with no other one held, and none is taken under it.
+
+mod map;
+
+use core::cell::UnsafeCell;
+use core::ffi::CStr;
+use core::ptr;
+
+use crate::base::geometry::PAGE;
+use crate::base::line::Line;
+use crate::pool::child::ChildPool;
+use crate::pool::parent::ParentPool;
+use crate::sys::os;
+use crate::sys::sync::{Guard, Mutex};
+use crate::watch::report;
+use map::{Kind, Map};
+
+/// What a record says, by its first byte.
+#[derive(Clone, Copy)]
+enum Op {
+    CreateParent = 1,
+    DestroyParent = 2,
+    CreateChild = 3,
+    DestroyChild = 4,
+    Alloc = 5,
+    Zalloc = 6,
+    Free = 7,
+    End = 8,
+}
+
+/// Flags of frees: not the child that allocated, ...
+const CROSS: u8 = 2;
+/// ... which is destroyed, ...
+const ORPHAN: u8 = 4;
+/// ... the child that is passed is destroyed or was never created, ...
+const DEAD_POOL: u8 = 8;
+/// ... or is a child of another parent.
+const OTHER_PARENT: u8 = 64;
+
+/// In the place of the live objects of a child that is destroyed.
+const DESTROYED: u32 = u32::MAX;
+
+const RECORD: usize = 16;
+/// Bytes that are gathered before they are written.
+const BUFFER: usize = 64 << 10;
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Nothing is recorded yet.
+    Fresh,
+    /// The file is open.
+    Open,
+    /// Nothing will be recorded.
+    Over,
+}
+
+struct Recording {
+    mutex: Mutex,
+    state: UnsafeCell<State>,
+}
+
+// SAFETY: the state is only reached with the mutex locked.
+unsafe impl Sync for Recording {}
+
+struct State {
+    phase: Phase,
+    fd: core::ffi::c_int,
+    began: u64,
+    buffer: *mut u8,
+    filled: usize,
+    map: Map,
+    /// How many of each there have been.
+    parents: u32,
+    children: u32,
+    objects: u32,
+    threads: u32,
+}
+
+static RECORDING: Recording = Recording {
+    mutex: Mutex::unlocked(),
+    state: UnsafeCell::new(State {
+        phase: Phase::Fresh,
+        fd: -1,
+        began: 0,
+        buffer: ptr::null_mut(),
+        filled: 0,
+        map: Map::EMPTY,
+        parents: 0,
+        children: 0,
+        objects: 0,
+        threads: 0,
+    }),
+};
+
+impl Recording {
+    /// The recording, unless it is over.
+    fn lock(&self) -> Option<Guard<'_, State>> {
+        // SAFETY: no thread that is in here calls this, and the state is reached through this lock only.
+        let mut state = unsafe { Guard::lock(&self.mutex, self.state.get()) };
+        if state.phase == Phase::Fresh {
+            state.open();
+        }
+        (state.phase == Phase::Open).then_some(state)
+    }
+}
+
+/// A child is created, of a pool in the mode.
+pub fn create_child(child: *const ChildPool, parent: &ParentPool) {
+    if let Some(mut state) = RECORDING.lock() {
+        state.child(child.addr(), parent);
+    }
+}
+
+/// A child is about to be destroyed.
+pub fn destroy_child(child: *const ChildPool) {
+    if let Some(mut state) = RECORDING.lock() {
+        state.destroy_child(child.addr());
+    }
+}
+
+/// A pool is about to be destroyed, or its memory is used for another one.
+pub fn destroy_parent(parent: *const ParentPool) {
+    if let Some(mut state) = RECORDING.lock() {
+        state.destroy_parent(parent.addr());
+    }
+}
+
+/// An object was allocated, from a pool in the mode.
+pub fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const u8, zeroed: bool) {
+    if let Some(mut state) = RECORDING.lock() {
+        state.alloc(child.addr(), parent, object.addr(), zeroed);
+    }
+}
+
+/// Something is about to be freed, which may be an object of a pool in the mode.
+pub fn free(child: *const ChildPool, object: *const u8) {
+    if let Some(mut state) = RECORDING.lock() {
+        state.free(child.addr(), object.addr());
+    }
+}
+
+impl State {
+    fn open(&mut self) {
+        self.phase = Phase::Over;
+        let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
+        let mut path = Line::<1024>::empty();
+        let process = os::process_id();
+        if os::is_privileged() || !expand(pattern.to_bytes(), process, &mut path) {
+            return os::say(b"mesa-slab: no trace is written\n");
+        }
+        let bytes = os::whole_pages(BUFFER);
+        self.buffer = os::reserve(bytes, PAGE);
+        // SAFETY: it ends with its first 0: the pattern has none.
+        let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.as_bytes()) };
+        self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
+        if self.fd < 0 {
+            self.release_buffer();
+            return report::cannot_write("a trace", path.to_bytes());
+        }
+        self.began = os::microseconds();
+        self.phase = Phase::Open;
+        self.append(*b"SLABTRC1\0\0\0\0\0\0\0\0");
+    }
+
+    fn append(&mut self, record: [u8; RECORD]) {
+        if self.filled == BUFFER {
+            self.flush();
+        }
+        if self.phase == Phase::Open {
+            // SAFETY: the buffer has room for whole records, and is not full.
+            unsafe { self.buffer.add(self.filled).cast::<[u8; RECORD]>().write(record) }
+            self.filled += RECORD;
+        }
+    }
+
+    fn flush(&mut self) {
+        // SAFETY: so many bytes of the buffer are written.
+        let gathered = unsafe { core::slice::from_raw_parts(self.buffer, self.filled) };
+        self.filled = 0;
+        if !os::write(self.fd, gathered) {
+            os::say(b"mesa-slab: the trace cannot be written any more\n");
+            self.close();
+        }
+    }
+
+    fn close(&mut self) {
+        self.phase = Phase::Over;
+        os::close_file(self.fd);
+        self.map.release();
+        self.release_buffer();
+    }
+
+    fn release_buffer(&mut self) {
+        if !self.buffer.is_null() {
+            // SAFETY: the buffer is the recording's, and not used any more.
+            unsafe { os::release(self.buffer, os::whole_pages(BUFFER)) }
+            self.buffer = ptr::null_mut();
+        }
+    }
+
+    fn record(&mut self, op: Op, flags: u8, pool: u32, a: u32, b: u32) {
+        let thread = self.thread();
+        let mut record = [0; RECORD];
+        record[0] = op as u8;
+        record[1] = flags;
+        record[2..4].copy_from_slice(&thread.to_le_bytes());
+        record[4..8].copy_from_slice(&pool.to_le_bytes());
+        record[8..12].copy_from_slice(&a.to_le_bytes());
+        record[12..16].copy_from_slice(&b.to_le_bytes());
+        self.append(record);
+    }
+
+    /// Sets the values of a key; without memory for it the recording ends.
+    fn set(&mut self, kind: Kind, key: usize, values: [u32; 2]) {
+        if self.phase == Phase::Open && !self.map.set(kind, key, values) {
+            os::say(b"mesa-slab: no memory for the trace\n");
+            self.flush();
+            self.close();
+        }
+    }
+
+    fn change(&mut self, kind: Kind, key: u32, change: impl FnOnce(&mut [u32; 2])) {
+        if let Some(mut values) = self.map.get(kind, key as usize) {
+            change(&mut values);
+            self.set(kind, key as usize, values);
+        }
+    }
+
+    fn time(&self) -> u32 {
+        os::microseconds().wrapping_sub(self.began) as u32
+    }
+
+    fn thread(&mut self) -> u16 {
+        let thread = os::thread_id();
+        let number = match self.map.get(Kind::Thread, thread) {
+            Some([number, _]) => number,
+            None => {
+                self.threads += 1;
+                let number = self.threads;
+                self.set(Kind::Thread, thread, [number, 0]);
+                number
+            }
+        };
+        number as u16
+    }
+
+    /// The number of a parent, which gets one if it is new.
+    fn parent(&mut self, parent: &ParentPool) -> u32 {
+        let address = (&raw const *parent).addr();
+        if let Some([number, _]) = self.map.get(Kind::Parent, address) {
+            return number;
+        }
+        self.parents += 1;
+        let number = self.parents;
+        self.set(Kind::Parent, address, [number, 0]);
+        self.set(Kind::ParentCounts, number as usize, [0, 0]);
+        self.record(Op::CreateParent, 0, number, parent.item_size, parent.num_elements);
+        number
+    }
+
+    /// Gives a child a number: it is new.
+    fn child(&mut self, child: usize, parent: &ParentPool) -> u32 {
+        let parent = self.parent(parent);
+        self.children += 1;
+        let number = self.children;
+        self.set(Kind::Child, child, [number, parent]);
+        self.set(Kind::ChildCounts, number as usize, [0, parent]);
+        self.change(Kind::ParentCounts, parent, |[_, children]| *children += 1);
+        let time = self.time();
+        self.record(Op::CreateChild, 0, number, parent, time);
+        number
+    }
+
+    fn destroy_child(&mut self, child: usize) {
+        let Some([number, parent]) = self.map.get(Kind::Child, child) else { return };
+        if self.map.get(Kind::ParentCounts, parent as usize).is_none() {
+            return;
+        }
+        let time = self.time();
+        let live = self.map.get(Kind::ChildCounts, number as usize).map_or(0, |[live, _]| live);
+        self.set(Kind::ChildCounts, number as usize, [DESTROYED, parent]);
+        self.change(Kind::ParentCounts, parent, |[_, children]| *children -= 1);
+        self.set(Kind::Child, child, [number, 0]);
+        self.record(Op::DestroyChild, 0, number, live, time);
+    }
+
+    fn destroy_parent(&mut self, parent: usize) {
+        let Some([number, _]) = self.map.remove(Kind::Parent, parent) else { return };
+        let counts = self.map.remove(Kind::ParentCounts, number as usize);
+        let [objects, children] = counts.unwrap_or_default();
+        self.record(Op::DestroyParent, 0, number, objects, children);
+        if self.phase == Phase::Open {
+            self.flush();
+        }
+    }
+
+    fn alloc(&mut self, child: usize, parent: &ParentPool, object: usize, zeroed: bool) {
+        let parent_number = self.parent(parent);
+        let number = match self.map.get(Kind::Child, child) {
+            Some([number, of]) if of == parent_number => number,
+            // It was created before the pool had the mode.
+            _ => self.child(child, parent),
+        };
+        self.objects += 1;
+        let object_number = self.objects;
+        self.set(Kind::Object, object, [object_number, number]);
+        self.change(Kind::ChildCounts, number, |[live, _]| *live += 1);
+        self.change(Kind::ParentCounts, parent_number, |[live, _]| *live += 1);
+        let time = self.time();
+        let op = if zeroed { Op::Zalloc } else { Op::Alloc };
+        self.record(op, 0, number, object_number, time);
+    }
+
+    fn free(&mut self, child: usize, object: usize) {
+        let Some([object, from]) = self.map.remove(Kind::Object, object) else { return };
+        let [child, parent] = self.map.get(Kind::Child, child).unwrap_or_default();
+        let [live, of] = self.map.get(Kind::ChildCounts, from as usize).unwrap_or_default();
+        let exists = self.map.get(Kind::ParentCounts, parent as usize).is_some();
+        // A child that was not destroyed before its parent is as if it had never been.
+        let child = if exists || parent == 0 { child } else { 0 };
+        let mut flags = 0;
+        if child != from {
+            flags |= CROSS;
+        }
+        if live == DESTROYED {
+            flags |= ORPHAN;
+        } else {
+            self.set(Kind::ChildCounts, from as usize, [live.wrapping_sub(1), of]);
+        }
+        if !exists {
+            flags |= DEAD_POOL;
+        } else if of != parent {
+            flags |= OTHER_PARENT;
+        }
+        self.change(Kind::ParentCounts, of, |[live, _]| *live -= 1);
+        let time = self.time();
+        self.record(Op::Free, flags, child, object, time);
+    }
+}
+
+/// Writes a path with the number of the process for each `%p`, and a 0 at its end. Returns false if it is too long
+/// or empty.
+fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTES>) -> bool {
+    let mut rest = pattern;
+    while let Some((&byte, behind)) = rest.split_first() {
+        if rest.starts_with(b"%p") {
+            path.decimal(process as usize);
+            rest = &behind[1..];
+        } else {
+            path.bytes(&[byte]);
+            rest = behind;
+        }
+    }
+    path.bytes(&[0]);
+    path.as_bytes().len() > 1 && path.as_bytes().last() == Some(&0)
+}
+
+/// Ends the file. Called when the library is unloaded or the program exits, unless a thread is just at it.
+pub fn at_unload() {
+    // SAFETY: the state is reached through this lock only.
+    let state = unsafe { Guard::try_lock(&RECORDING.mutex, RECORDING.state.get()) };
+    let Some(mut state) = state else { return };
+    if state.phase == Phase::Open {
+        let (objects, time) = (state.objects, state.time());
+        state.record(Op::End, 0, 0, objects, time);
+        if state.phase == Phase::Open {
+            state.flush();
+        }
+        if state.phase == Phase::Open {
+            state.close();
+        }
+    }
+    state.phase = Phase::Over;
+}
+
+/// Locks, around fork().
+///
+/// # Safety
+/// This thread does not hold the lock.
+pub unsafe fn before_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { RECORDING.mutex.lock() }
+}
+
+/// Unlocks, behind fork(); in the new process, the recording is over.
+///
+/// # Safety
+/// `before_fork` was called.
+pub unsafe fn after_fork(in_new_process: bool) {
+    // SAFETY: the lock is held since `before_fork`.
+    unsafe {
+        let state = &mut *RECORDING.state.get();
+        if state.phase == Phase::Open && in_new_process {
+            state.close();
+        }
+        RECORDING.mutex.unlock_behind_fork(in_new_process);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_the_process_takes_the_place_of_each_percent_p() {
+        let expanded = |pattern: &str| {
+            let mut path = Line::<20>::empty();
+            let fits = expand(pattern.as_bytes(), 42, &mut path);
+            fits.then(|| path.as_bytes().to_vec())
+        };
+        assert_eq!(expanded("a.%p-%p").unwrap(), b"a.42-42\0");
+        assert_eq!(expanded("100%").unwrap(), b"100%\0");
+        assert_eq!(expanded(""), None);
+        assert_eq!(expanded("1234567890123456789").unwrap().len(), 20);
+        assert_eq!(expanded("12345678901234567890"), None, "no room for the 0");
+    }
+}
