@@ -4,7 +4,7 @@
 
 use core::mem::size_of;
 
-use crate::base::seal::HARDENED;
+use crate::base::config::HARDENED;
 
 /// The granule of all memory that the library hands round. The system's own pages may be larger.
 pub const PAGE_SHIFT: u32 = 12;

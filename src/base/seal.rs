@@ -12,11 +12,8 @@
 
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
+use super::config::HARDENED;
 use crate::sys::os;
-use crate::watch::report;
-
-/// Whether this is the hardened build.
-pub const HARDENED: bool = cfg!(feature = "hardened");
 
 // Relaxed: it is set before the first pool is, and never changes then.
 static SECRET: AtomicUsize = AtomicUsize::new(0);
@@ -46,7 +43,7 @@ pub fn seal<T>(value: *mut T, word: *const *mut T) -> *mut T {
 #[inline(always)]
 pub fn check(holds: impl FnOnce() -> bool) {
     if HARDENED && !holds() {
-        report::abort();
+        os::broken_invariant();
     }
 }
 

@@ -28,8 +28,9 @@
 use core::mem::{offset_of, size_of};
 use core::ptr;
 
+use crate::base::address::{chunk_of, page_of};
+use crate::base::config::HARDENED;
 use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
-use crate::base::seal::HARDENED;
 use crate::heap::buddy::Buddy;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
@@ -86,17 +87,6 @@ pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
 const HEADER: usize = HEADER_PAGES * PAGE;
 const _: () = assert!(size_of::<Chunk>() <= HEADER - if HARDENED { HEADER / 2 } else { 0 });
 
-/// The chunk that an address lies in.
-#[inline(always)]
-pub fn chunk_of(object: *mut u8) -> *mut Chunk {
-    object.map_addr(|address| address & !(CHUNK - 1)).cast()
-}
-
-#[inline(always)]
-fn page_of(object: *mut u8) -> usize {
-    (object.addr() >> PAGE_SHIFT) & (PAGES - 1)
-}
-
 /// The owner word of the page that an address lies in.
 ///
 /// # Safety
@@ -105,7 +95,7 @@ fn page_of(object: *mut u8) -> usize {
 pub unsafe fn owner_of(object: *mut u8) -> usize {
     // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only when
     // the parent is destroyed, which the caller orders with the use of its objects.
-    unsafe { (&(*chunk_of(object)).owners)[page_of(object)].load(Relaxed) }
+    unsafe { (&(*chunk_of::<Chunk>(object)).owners)[page_of(object)].load(Relaxed) }
 }
 
 /// The same for any address: [`FREE`] if it is in no chunk.
@@ -124,7 +114,7 @@ pub unsafe fn owner_if_any(address: *mut u8) -> usize {
 /// The address is in a page whose owner word is not [`FREE`].
 #[inline(never)]
 pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
-    let chunk = chunk_of(object);
+    let chunk = chunk_of::<Chunk>(object);
     // SAFETY: the caller's promise: the slot was written when the slab was made.
     unsafe {
         let slot = &raw const (*chunk).slots[page_of(object)];
@@ -305,7 +295,7 @@ impl Chunk {
         unsafe {
             Chunk::set_owner(slab, FREE);
             tools::slab_gone((*slab).base(), (*slab).bytes());
-            let chunk = chunk_of(slab.cast());
+            let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
@@ -320,7 +310,7 @@ impl Chunk {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
         // the slab, and got it through a lock or from someone who did.
         unsafe {
-            let chunk = chunk_of(slab.cast());
+            let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
             Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
         }

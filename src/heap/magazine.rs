@@ -18,8 +18,9 @@ use core::mem::size_of;
 use core::ops::Deref;
 use core::ptr;
 
+use crate::base::config::HARDENED;
 use crate::base::geometry::MAGAZINE_WORDS;
-use crate::base::seal::{HARDENED, seal};
+use crate::base::seal::seal;
 use crate::sys::sync::{reads, writes};
 
 const WORD: usize = size_of::<usize>();

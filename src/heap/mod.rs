@@ -34,6 +34,8 @@ use core::cell::UnsafeCell;
 use core::ptr;
 
 use crate::base::geometry::{Geometry, HEADER_PAGES};
+use crate::base::misuse::Misuse;
+use crate::base::redzone;
 use crate::heap::decay::SMALL_HEAP;
 use crate::heap::magazine::Magazine;
 use crate::heap::slab::Slab;
@@ -42,8 +44,6 @@ use crate::inspect::stats::HeapNumbers;
 use crate::sys::os;
 use crate::sys::sync::atomic::AtomicU32;
 use crate::sys::sync::{Mutex, rank, writes};
-use crate::watch::debug;
-use crate::watch::report::Misuse;
 use crate::watch::tools;
 use chunk::{Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use names::Name;
@@ -253,7 +253,7 @@ impl Heap {
         let result = unsafe {
             if owner_of(object) == LIMBO {
                 let slab = slab_of(object);
-                let lead = debug::lead((*slab).item().0, (*slab).stride());
+                let lead = redzone::lead((*slab).item().0, (*slab).stride());
                 let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
                 if result.is_ok() && tell {
                     tools::freed(object, (*slab).item().0);

@@ -24,15 +24,16 @@
 
 use core::ptr;
 
+use crate::base::address::chunk_of;
+use crate::base::config::HARDENED;
 use crate::base::geometry::{
     CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, reciprocal,
 };
-use crate::base::seal::{HARDENED, check, random};
-use crate::heap::chunk::chunk_of;
+use crate::base::misuse::Misuse;
+use crate::base::seal::{check, random};
 use crate::heap::registry;
 use crate::sys::sync::atomic::{AtomicU16, Ordering::Relaxed};
 use crate::sys::sync::{reads, writes};
-use crate::watch::report::Misuse;
 
 const WORDS: usize = MAX_OBJECTS / 64;
 
@@ -85,8 +86,8 @@ impl Slab {
 
     /// The first object, which is where the run starts. The descriptor lies in the same chunk.
     pub fn base(&self) -> *mut u8 {
-        let chunk = chunk_of((&raw const *self).cast_mut().cast());
-        chunk.cast::<u8>().wrapping_add(self.page as usize * PAGE)
+        let chunk: *mut u8 = chunk_of((&raw const *self).cast_mut().cast());
+        chunk.wrapping_add(self.page as usize * PAGE)
     }
 
     /// The page of the chunk where the run starts.

@@ -6,9 +6,10 @@ use core::ptr;
 
 use super::kit::Parking;
 use super::known::KNOWN;
+use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
 use crate::heap::buddy::Buddy;
-use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, chunk_of, owner_if_any, owner_of, slab_of};
+use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
 use crate::heap::decay::Decay;
 use crate::heap::names::Names;
@@ -256,7 +257,7 @@ impl State {
 
     /// The slab behind another one, or the first one behind null; null behind the last one.
     fn slab_behind(&self, mut slab: *mut Slab) -> *mut Slab {
-        let mut chunk = chunk_of(slab.cast());
+        let mut chunk: *mut Chunk = chunk_of(slab.cast());
         loop {
             if !chunk.is_null() {
                 // SAFETY: the heap's lock is held.

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES};
-use crate::heap::chunk::chunk_of;
 use crate::heap::decay::DECAY_SECONDS;
 
 const PARENT: usize = 0x1000;
@@ -208,7 +208,7 @@ fn requests_fill_chunks_in_use_before_others() {
     assert_eq!(heap.chunks(), 3);
     heap.take_slab_back(halves[0]);
     let more: Vec<_> = (0..50).map(|_| heap.make_slab(PARENT, &page)).collect();
-    let chunk = |slab: &*mut Slab| chunk_of(slab.cast());
+    let chunk = |slab: &*mut Slab| chunk_of::<Chunk>(slab.cast());
     assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
     for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
         heap.take_slab_back(slab);
@@ -241,9 +241,11 @@ fn every_broken_invariant_is_seen() {
     seen("the heap's pages are miscounted", &|state, _, _| state.mapped += CHUNK);
     // SAFETY: the chunks and slabs are the test's.
     unsafe {
-        seen("a chunk is on the wrong list", &|_, slab, _| (*chunk_of(slab.cast())).list += 1);
+        seen("a chunk is on the wrong list", &|_, slab, _| {
+            (*chunk_of::<Chunk>(slab.cast())).list += 1
+        });
         seen("a page is neither in a slab nor free", &|_, slab, _| {
-            (*chunk_of(slab.cast())).purging += 1;
+            (*chunk_of::<Chunk>(slab.cast())).purging += 1;
         });
         seen("a page does not lead to its slab", &|_, slab, _| {
             let page = (*slab).first_page();

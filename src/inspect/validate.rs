@@ -11,6 +11,7 @@ use crate::heap::{HEAP, State};
 use crate::pool::body::Body;
 use crate::pool::depot::List;
 use crate::pool::parent::ParentPool;
+use crate::sys::os;
 use crate::sys::sync::at_once;
 use crate::watch::debug::{self, Records};
 use crate::watch::report;
@@ -42,7 +43,7 @@ impl Problems<'_> {
 #[inline]
 pub fn after_slow_path(parent: &ParentPool) {
     if cfg!(feature = "validate") && self::parent(parent) != 0 {
-        report::abort();
+        os::broken_invariant();
     }
 }
 

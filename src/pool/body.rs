@@ -21,12 +21,13 @@ use super::depot::{Depot, List};
 use super::parent::ParentPool;
 use super::partial::Slabs;
 use crate::base::geometry::{PAGE, rounds};
+use crate::base::misuse::Misuse;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, Owner, owner};
 use crate::watch::debug;
-use crate::watch::report::{self, Misuse};
+use crate::watch::report;
 
 /// What the mutex of a parent protects.
 pub(crate) struct Body {

@@ -20,7 +20,8 @@ use core::ffi::c_void;
 use core::mem;
 use core::ptr;
 
-use crate::base::seal::HARDENED;
+use crate::base::config::HARDENED;
+use crate::base::misuse::Misuse;
 use crate::base::zero::zero;
 use crate::heap::chunk::{owner_if_any, owner_of};
 use crate::heap::magazine::Magazine;
@@ -29,7 +30,7 @@ use crate::heap::{HEAP, Owner, owner};
 use crate::pool::parent::ParentPool;
 use crate::watch::debug;
 use crate::watch::guard;
-use crate::watch::report::{self, Misuse};
+use crate::watch::report;
 use crate::watch::tools;
 
 /// One user's cache of free objects. Lies in memory of the caller's.

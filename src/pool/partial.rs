@@ -12,9 +12,9 @@
 
 use core::ptr;
 
+use crate::base::misuse::Misuse;
 use crate::heap::slab::{LEAVING, Slab, SlabList};
 use crate::heap::surplus::Surplus;
-use crate::watch::report::Misuse;
 
 const QUARTERS: usize = 4;
 
@@ -253,7 +253,7 @@ fn stays(slab: &Slab) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::seal::HARDENED;
+    use crate::base::config::HARDENED;
     use crate::heap::slab::tests::slab;
 
     #[test]

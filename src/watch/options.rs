@@ -8,7 +8,7 @@
 //! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches; without `ext` only `abort`.
 
 use crate::base::line::Text;
-use crate::watch::debug::Modes;
+use crate::base::modes::Modes;
 
 /// What the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

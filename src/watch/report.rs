@@ -10,9 +10,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::base::line::Text;
+use crate::base::misuse::Misuse;
+use crate::base::modes::Modes;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::watch::debug::Modes;
 use crate::watch::options::{Options, Pool, WORDS};
 
 /// So many reports are said.
@@ -37,25 +38,6 @@ pub fn set_handler(handler: Option<Handler>, data: *mut c_void) {
     HANDLER.store(ptr::null_mut(), Relaxed);
     HANDLER_DATA.store(data, Relaxed);
     HANDLER.store(handler, Relaxed);
-}
-
-/// What is wrong with an address that was freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Misuse {
-    /// It is free already.
-    DoubleFree,
-    /// It is in no slab, or in a slab but not where an object starts.
-    NotAnObject,
-}
-
-impl Misuse {
-    /// What is said of it.
-    pub fn words(self) -> &'static str {
-        match self {
-            Misuse::DoubleFree => "double free",
-            Misuse::NotAnObject => "not an object of a pool",
-        }
-    }
 }
 
 /// Says that `function` met a misused address. `parent` is the pool whose object it is or would be, if
@@ -219,10 +201,4 @@ pub fn say_count() {
         line.format("mesa-slab: % reports in all\n", &[count as usize]);
         os::say(line.as_bytes());
     }
-}
-
-/// Ends the process because an invariant of the library does not hold.
-pub fn abort() -> ! {
-    os::say(b"mesa-slab: broken invariant, aborting\n");
-    os::abort()
 }

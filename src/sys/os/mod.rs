@@ -21,6 +21,13 @@ mod trace;
 #[cfg(all(unix, feature = "debug"))]
 pub use trace::*;
 
+/// Ends the process because an invariant of the library does not hold.
+#[cold]
+pub fn broken_invariant() -> ! {
+    say(b"mesa-slab: broken invariant, aborting\n");
+    abort()
+}
+
 /// Rounds up to whole pages of the system's, whose size is a power of two.
 #[cfg(all(unix, feature = "debug"))]
 #[inline(never)]

@@ -8,7 +8,6 @@
 
 use core::ptr;
 
-use super::Modes;
 use super::choice::given_any;
 use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
 use super::fill;
@@ -17,13 +16,15 @@ use super::object::{
 };
 use super::recorded::after_alloc;
 use crate::base::line::Text;
+use crate::base::misuse::Misuse;
+use crate::base::modes::Modes;
 use crate::heap::surplus::Surplus;
 use crate::heap::{Owner, owner};
 use crate::pool::body::Body;
 use crate::pool::child::{self, ChildPool};
 use crate::pool::parent::ParentPool;
 use crate::watch::guard::{self, Purpose};
-use crate::watch::report::{self, Misuse, Report};
+use crate::watch::report::{self, Report};
 use crate::watch::tools;
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is

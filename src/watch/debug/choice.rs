@@ -6,9 +6,9 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::layout::with_redzones;
-use super::{Modes, ModesWord};
 use crate::base::geometry::{Geometry, stride};
+use crate::base::modes::{Modes, ModesWord};
+use crate::base::redzone::with_redzones;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
 use crate::watch::options::{HELP, Options, Pool};

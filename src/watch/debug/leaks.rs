@@ -1,7 +1,6 @@
 //! Objects that are still out when their pool is destroyed, or when the program ends, by where they were
 //! allocated.
 
-use super::Modes;
 use super::explain::frames;
 use super::ledger::{Ledger, Pages};
 use super::object::Kept;
@@ -9,6 +8,7 @@ use super::stacks::Stack;
 use super::table::State;
 use crate::base::geometry::PAGE;
 use crate::base::line::Text;
+use crate::base::modes::Modes;
 use crate::heap::HEAP;
 use crate::heap::names::NAME_BYTES;
 use crate::pool::parent::ParentPool;

@@ -16,10 +16,10 @@ use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::Modes;
 use super::gate::Gate;
 use super::table::{Record, State, Table, User};
 use crate::base::geometry::PAGE;
+use crate::base::modes::Modes;
 use crate::sys::os;
 use crate::sys::sync::{Guard, Mutex};
 

@@ -5,9 +5,7 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `modes` | the set of modes |
 //! | `choice` | which modes a pool gets, and when |
-//! | `layout` | where the object lies in its slot |
 //! | `entry` | which thread is inside a call on a child |
 //! | `call` | allocating, freeing and destroying |
 //! | `object` | what becomes of an object, and who finds out what was written beyond it |
@@ -33,10 +31,8 @@ mod entry;
 pub mod explain;
 pub mod fill;
 mod gate;
-mod layout;
 mod leaks;
 pub mod ledger;
-mod modes;
 mod object;
 mod recorded;
 pub mod stack;
@@ -48,9 +44,7 @@ pub use call::{
     instead_of_destroy_child, instead_of_free, instead_of_owner,
 };
 pub use choice::{geometry, layout, set, set_default};
-pub use layout::lead;
 pub use leaks::{at_end, places};
-pub use modes::{Modes, ModesWord};
 pub(crate) use object::let_all_go;
 pub use object::{Kept, Records, check_slab, keep, new_slab, records};
 pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};

@@ -12,14 +12,15 @@
 
 use core::ptr;
 
-use super::Modes;
 use super::explain::explain;
 use super::fill::{self, Slot};
-use super::layout::lead;
 use super::ledger::{Ledger, MOST_WAITING, Pages};
 use super::stacks::Stack;
 use super::table::{Record, State, User};
 use crate::base::line::Text;
+use crate::base::misuse::Misuse;
+use crate::base::modes::Modes;
+use crate::base::redzone::lead;
 use crate::heap::HEAP;
 use crate::heap::chunk::slab_of;
 use crate::heap::slab::Slab;
@@ -29,7 +30,7 @@ use crate::pool::body::Body;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
 use crate::sys::sync::Guard;
-use crate::watch::report::{self, Misuse, Report};
+use crate::watch::report::{self, Report};
 use crate::watch::tools;
 
 /// The modes that have more to do with an object than its slab has.

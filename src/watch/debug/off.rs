@@ -1,15 +1,11 @@
 //! The library without modes: every question that the other files ask is answered with no when it is compiled.
 
-#[path = "modes.rs"]
-mod modes;
-
-pub use modes::{Modes, ModesWord};
-
 use crate::base::geometry::Geometry;
+use crate::base::modes::Modes;
 use crate::heap::slab::Slab;
 use crate::heap::surplus::Surplus;
-use crate::pool::child::ChildPool;
 use crate::pool::body::Body;
+use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::watch::report::Report;
 
@@ -34,12 +30,6 @@ pub unsafe fn set(_: *mut ParentPool, _: &[u8]) -> bool {
 /// Nothing can be set.
 pub fn set_default(_: &[u8]) -> bool {
     false
-}
-
-/// Bytes from a slot to its object.
-#[inline(always)]
-pub fn lead(_: u32, _: u32) -> usize {
-    0
 }
 
 /// # Safety

@@ -1,7 +1,7 @@
 //! What is recorded of the calls on pools in the mode `trace`. Without such a pool it is one test in each of these.
 
-use super::Modes;
 use super::choice::given_any;
+use crate::base::modes::Modes;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::watch::trace;

@@ -30,8 +30,9 @@ use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::record::Record;
+use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
-use crate::heap::chunk::{GUARDED, chunk_of};
+use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
 use crate::sys::os;
 use crate::watch::debug::access::PoolOf;
@@ -268,7 +269,7 @@ impl Slot {
     /// The slot is one of a chunk's.
     #[inline(never)]
     pub unsafe fn start(this: *mut Slot) -> *mut u8 {
-        let chunk = chunk_of(this.cast()).cast::<GuardChunk>();
+        let chunk: *mut GuardChunk = chunk_of(this.cast());
         // SAFETY: the caller's promise; the slots lie in the first bytes of their chunk.
         unsafe {
             let index = this.offset_from((&raw mut (*chunk).slots).cast::<Slot>()) as usize;
@@ -292,5 +293,5 @@ impl Slot {
 /// The slot is one of a chunk's.
 pub unsafe fn class_of_slot(slot: *mut Slot) -> u8 {
     // SAFETY: the caller's promise.
-    unsafe { (*chunk_of(slot.cast()).cast::<GuardChunk>()).class }
+    unsafe { (*chunk_of::<GuardChunk>(slot.cast())).class }
 }

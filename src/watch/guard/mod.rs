@@ -29,8 +29,10 @@ use core::ptr;
 use core::sync::atomic::Ordering::Relaxed;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
+use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, stride};
 use crate::base::line::Text;
+use crate::base::misuse::Misuse;
 use crate::heap::chunk::LIMBO;
 use crate::inspect::stats::PoolKey;
 use crate::pool::parent::ParentPool;
@@ -236,7 +238,7 @@ unsafe fn view(slot: *mut Slot) -> fill::Slot {
 pub unsafe fn pool_of(object: *mut u8) -> usize {
     // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
     unsafe {
-        match GuardChunk::find(crate::heap::chunk::chunk_of(object).cast(), object.addr()) {
+        match GuardChunk::find(chunk_of::<GuardChunk>(object), object.addr()) {
             // Relaxed: while its holder has the object, they change only when the pool is destroyed, which the
             // caller orders with the use of its objects.
             Some(place) if (*place.slot).state.load(Relaxed) == LIVE => {
@@ -258,10 +260,10 @@ pub unsafe fn free(function: &str, object: *mut u8) {
     let state = &mut *guards;
     // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
     unsafe {
-        let place = GuardChunk::find(crate::heap::chunk::chunk_of(object).cast(), object.addr());
+        let place = GuardChunk::find(chunk_of::<GuardChunk>(object), object.addr());
         let Some(place) = place else {
             drop(guards);
-            return report::misuse(function, None, object, report::Misuse::NotAnObject);
+            return report::misuse(function, None, object, Misuse::NotAnObject);
         };
         let slot = place.slot.cast_mut();
         let damage = if object.addr() != place.object {

@@ -24,6 +24,8 @@ mod weak;
 use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use crate::base::modes::Modes;
+use crate::base::redzone::lead;
 use crate::heap::chunk::slab_of;
 use crate::heap::registry;
 use crate::heap::{HEAP, Owner, known_atomics, owner};
@@ -32,7 +34,6 @@ use crate::sys::sync::rank;
 use crate::watch::debug::access::{Access, PoolOf};
 use crate::watch::debug::ledger::Ledger;
 use crate::watch::debug::table::{State, User};
-use crate::watch::debug::{Modes, lead};
 use crate::watch::guard::sample;
 use valgrind::request;
 use weak::weak;

@@ -29,7 +29,7 @@ impl Modes {
     pub const GUARD: Modes = Modes(1 << 6);
     /// Calls are written to a file.
     pub const TRACE: Modes = Modes(1 << 7);
-    /// A tool that watches memory is told of objects ([`crate::watch::tools`]).
+    /// A tool that watches memory is told of objects (`watch::tools`).
     pub const TOOLS: Modes = Modes(1 << 8);
     /// Not a mode: what is left of a pool with modes that was destroyed.
     pub const DESTROYED: Modes = Modes(1 << 31);
