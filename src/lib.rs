@@ -41,12 +41,41 @@
 //! Locks: see [`sync`]. The design and its reasons are in
 //! `docs/design.md`.
 #![cfg_attr(not(any(test, loom)), no_std)]
+#![cfg_attr(
+    any(loom, not(all(feature = "ext", feature = "debug", unix))),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "what is left out of a build is what uses some of the rest"
+    )
+)]
 
 pub mod abi;
-pub mod base;
-pub mod heap;
-pub mod inspect;
-pub mod life;
-pub mod pool;
-pub mod sys;
-pub mod watch;
+mod base;
+mod heap;
+mod hooks;
+mod inspect;
+mod life;
+mod pool;
+mod sys;
+mod watch;
+
+/// What the packaging and the tests of this repository reach beside what C sees. No part of what the crate promises.
+#[doc(hidden)]
+pub mod internals {
+    pub use crate::base::geometry::{CHUNK, CHUNK_SHIFT, PAGE_SHIFT};
+    pub use crate::heap::registry::{add, has, remove};
+    #[cfg(loom)]
+    pub use crate::heap::{HEAP, model as heap_model};
+    #[cfg(loom)]
+    pub use crate::life::fork::around_fork;
+    pub use crate::sys::os::broken_invariant;
+    #[cfg(loom)]
+    pub use crate::sys::os::{release, reserve};
+    #[cfg(loom)]
+    pub use crate::sys::sync::{model, writes};
+    #[cfg(feature = "debug")]
+    pub use crate::watch::debug::stacks::Stack;
+    #[cfg(loom)]
+    pub use crate::watch::report::count as reports;
+}

@@ -1,8 +1,7 @@
 //! Which addresses are in chunks, far from where the system puts any. What is noted here holds for all of the process.
 #![cfg(target_pointer_width = "64")]
 
-use mesa_slab_core::base::geometry::{CHUNK, CHUNK_SHIFT};
-use mesa_slab_core::heap::registry::{add, has, remove};
+use mesa_slab_core::internals::{CHUNK, CHUNK_SHIFT, add, has, remove};
 
 /// log2 of the bytes that one page of the registry is for, at least.
 const SPAN_SHIFT: u32 = CHUNK_SHIFT + 15;

@@ -1,7 +1,7 @@
 //! What happens when there is no room for another call stack. It takes all of the process's, so that nothing else is here.
 #![cfg(feature = "debug")]
 
-use mesa_slab_core::watch::debug::stacks::Stack;
+use mesa_slab_core::internals::Stack;
 
 /// Made-up frames, the same from each thread and in each turn.
 fn frames(number: usize) -> [usize; 13] {

@@ -1,6 +1,6 @@
 //! What `include/slab_inline.h` says of the layout is what the library does.
 
-use mesa_slab_core::base::geometry::{CHUNK_SHIFT, PAGE_SHIFT};
+use mesa_slab_core::internals::{CHUNK_SHIFT, PAGE_SHIFT};
 
 const HEADER: &str = include_str!("../include/slab_inline.h");
 

@@ -14,7 +14,7 @@ pub use mesa_slab_core::abi::slab::*;
 /// A panic is a broken invariant of the library itself: there is nothing to unwind into.
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    mesa_slab_core::sys::os::broken_invariant()
+    mesa_slab_core::internals::broken_invariant()
 }
 
 // core is compiled with unwinding, and what an unoptimised build takes from it names the

@@ -8,17 +8,16 @@
 )]
 
 use core::ffi::{CStr, c_char, c_int, c_uint, c_void};
-use core::mem::size_of;
+use core::mem::{offset_of, size_of};
 
 use crate::abi::slab::{slab_child_pool, slab_parent_pool};
-use crate::base::geometry::rounds;
-use crate::heap::HEAP;
+use crate::heap::{HEAP, HeapNumbers};
+use crate::hooks;
 use crate::inspect::print::{Format, print, print_to};
 use crate::inspect::validate;
 use crate::pool::child::ChildPool;
+use crate::pool::numbers::PoolNumbers;
 use crate::pool::parent::ParentPool;
-use crate::watch::debug;
-use crate::watch::guard;
 use crate::watch::report;
 
 /// For slab_print_stats(): a table for people.
@@ -164,7 +163,7 @@ pub unsafe extern "C" fn slab_set_name(
     // SAFETY: the caller passes a created, destroyed or zeroed pool, and NULL or a string.
     unsafe {
         let name: &[u8] = if name.is_null() { &[] } else { CStr::from_ptr(name).to_bytes() };
-        if existing(parent).is_some() && ParentPool::set_name(parent.cast(), name) { 0 } else { -1 }
+        if existing(parent).is_some_and(|parent| parent.set_name(name)) { 0 } else { -1 }
     }
 }
 
@@ -182,33 +181,7 @@ pub unsafe extern "C" fn slab_get_parent_stats(
     // SAFETY: the caller passes a created, destroyed or zeroed pool, and `struct_size` writable bytes.
     unsafe {
         let Some(parent) = existing(parent) else { return -1 };
-        let numbers = parent.numbers();
-        let geometry = &numbers.geometry;
-        let slabs = numbers.slabs_full + numbers.slabs_partial + numbers.slabs_empty;
-        fill(
-            stats,
-            slab_parent_stats {
-                struct_size: 0,
-                item_size: geometry.item_size as usize,
-                element_size: geometry.stride as usize,
-                objects_per_slab: geometry.capacity as usize,
-                slab_bytes: geometry.slab_bytes(),
-                slabs_full: numbers.slabs_full,
-                slabs_partial: numbers.slabs_partial,
-                slabs_empty: numbers.slabs_empty,
-                objects_out: numbers.objects_out,
-                objects_in_depot: numbers.objects_in_depot,
-                peak_objects_out: numbers.peak_objects_out,
-                children: numbers.children,
-                objects_per_child: 2 * rounds(geometry.busy_mask()),
-                foreign_frees: numbers.foreign_frees,
-                exchanges: numbers.exchanges,
-                bytes_held: slabs * geometry.slab_bytes()
-                    + numbers.depot_bytes
-                    + numbers.guarded_bytes,
-                objects_guarded: numbers.objects_guarded,
-            },
-        );
+        fill(stats, &parent.numbers());
         0
     }
 }
@@ -221,26 +194,8 @@ pub unsafe extern "C" fn slab_get_parent_stats(
 /// NULL: `stats` must not be NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
-    let numbers = HEAP.numbers();
     // SAFETY: the caller passes `struct_size` writable bytes.
-    unsafe {
-        fill(
-            stats,
-            slab_heap_stats {
-                struct_size: 0,
-                held: numbers.held(),
-                object_slabs: numbers.object_slabs,
-                magazine_slabs: numbers.magazine_slabs,
-                metadata: numbers.metadata,
-                dirty: numbers.dirty,
-                clean: numbers.clean,
-                mapped: numbers.mapped,
-                chunks: numbers.chunks,
-                large: numbers.large,
-                free_runs: numbers.free_runs,
-            },
-        );
-    }
+    unsafe { fill(stats, &HEAP.numbers()) }
 }
 
 /// Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
@@ -341,9 +296,9 @@ pub unsafe extern "C" fn slab_set_debug(
     unsafe {
         let words = CStr::from_ptr(words).to_bytes();
         let done = if parent.is_null() {
-            debug::set_default(words)
+            hooks::set_default_modes(words)
         } else {
-            existing(parent).is_some() && debug::set(parent.cast(), words)
+            existing(parent).is_some_and(|parent| hooks::set_modes(parent, words))
         };
         if done { 0 } else { -1 }
     }
@@ -368,7 +323,7 @@ pub unsafe extern "C" fn slab_set_debug(
 /// Threading: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_set_sampling(rate: c_uint) -> c_uint {
-    guard::sample::set(rate)
+    hooks::set_sampling(rate)
 }
 
 /// The pool, unless it is null, destroyed or zeroed.
@@ -377,25 +332,47 @@ pub extern "C" fn slab_set_sampling(rate: c_uint) -> c_uint {
 /// It is null, or memory of a created, destroyed or zeroed pool.
 unsafe fn existing<'a>(parent: *mut slab_parent_pool) -> Option<&'a ParentPool> {
     // SAFETY: the caller's promise.
-    unsafe { parent.cast::<ParentPool>().as_ref().filter(|parent| parent.num_elements != 0) }
+    unsafe { parent.cast::<ParentPool>().as_ref().filter(|parent| parent.exists()) }
 }
 
 fn format_of(format: c_uint) -> Format {
     if format == SLAB_STATS_JSON { Format::Json } else { Format::Table }
 }
 
-/// Writes as much of `stats` as the caller's struct has room for, as its first word says.
+/// Writes as many of `numbers` as the caller's struct has room for, as its first word says. The struct has them behind
+/// that word.
 ///
 /// # Safety
-/// So many bytes are writable; `T` starts with such a word.
-unsafe fn fill<T>(to: *mut T, stats: T) {
+/// So many bytes are writable; `T` is such a struct.
+unsafe fn fill<T, N>(to: *mut T, numbers: &N) {
+    const { assert!(size_of::<T>() == size_of::<usize>() + size_of::<N>()) }
     // SAFETY: the caller's promise.
     unsafe {
         let size = to.cast::<usize>();
         let bytes = (*size).min(size_of::<T>());
-        if bytes >= size_of::<usize>() {
-            core::ptr::copy_nonoverlapping((&raw const stats).cast::<u8>(), to.cast(), bytes);
-            *size = bytes;
+        if let Some(bytes) = bytes.checked_sub(size_of::<usize>()) {
+            core::ptr::copy_nonoverlapping(
+                (&raw const *numbers).cast::<u8>(),
+                size.add(1).cast(),
+                bytes,
+            );
+            *size = bytes + size_of::<usize>();
         }
     }
+}
+
+/// Asserts that the numbers that are counted stand in a struct of the header behind its first word.
+macro_rules! same_numbers {
+    ($($numbers:ident in $stats:ident: $($field:ident)*;)*) => {
+        $($(const _: () = assert!(
+            offset_of!($numbers, $field) + size_of::<usize>() == offset_of!($stats, $field)
+        );)*)*
+    };
+}
+
+same_numbers! {
+    PoolNumbers in slab_parent_stats: item_size element_size objects_per_slab slab_bytes slabs_full slabs_partial
+        slabs_empty objects_out objects_in_depot peak_objects_out children objects_per_child foreign_frees exchanges
+        bytes_held objects_guarded;
+    HeapNumbers in slab_heap_stats: held object_slabs magazine_slabs metadata dirty clean mapped chunks large free_runs;
 }

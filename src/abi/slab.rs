@@ -248,8 +248,8 @@ pub unsafe extern "C" fn slab_free_st(mempool: *mut slab_mempool, ptr: *mut c_vo
 
 /// Asserts that a field of the core's struct stands where the header says.
 macro_rules! same_place {
-    ($($inner:ident . $field:ident == $outer:ident . $public:ident;)*) => {
-        $(const _: () = assert!(offset_of!($inner, $field) == offset_of!($outer, $public));)*
+    ($($inner:ident . $($field:ident).+ == $outer:ident . $public:ident;)*) => {
+        $(const _: () = assert!(offset_of!($inner, $($field).+) == offset_of!($outer, $public));)*
     };
 }
 
@@ -259,9 +259,9 @@ same_place! {
     ParentPool.num_elements == slab_parent_pool.num_elements;
     ParentPool.item_size == slab_parent_pool.item_size;
     ChildPool.parent == slab_child_pool.parent;
-    ChildPool.loaded == slab_child_pool.top;
-    ChildPool.previous == slab_child_pool.previous;
-    ChildPool.mask == slab_child_pool.mask;
+    ChildPool.cache.loaded == slab_child_pool.top;
+    ChildPool.cache.previous == slab_child_pool.previous;
+    ChildPool.cache.mask == slab_child_pool.mask;
 }
 
 const _: () = {

@@ -1,10 +1,10 @@
-//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine holds.
+//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine of a given size holds.
 //!
 //! Pure arithmetic. The constants here are trade-offs; each says what it weighs.
 
 use core::mem::size_of;
 
-use crate::base::config::HARDENED;
+use super::config::HARDENED;
 
 /// The granule of all memory that the library hands round. The system's own pages may be larger.
 pub const PAGE_SHIFT: u32 = 12;
@@ -36,48 +36,13 @@ pub const MAX_OBJECTS: usize = 512;
 /// A slab may leave one part in so many of its run unused at the end.
 const TAIL_WASTE: usize = 8;
 
-/// Words of the magazine blocks, by class. One word is the link, the others hold objects.
+/// Words of the magazine blocks, by class. One word is the link, the others hold objects. ([`crate::pool::policy`] chooses.)
 pub const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
 
-/// The class of the magazines that a child starts with, and the largest object for which it is that one: two
-/// magazines of a child hold at most about 64 KiB, or two objects if they are larger. Without a cache, allocating
-/// and freeing one object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
-const FIRST_CLASS: usize = 2;
-#[cfg(not(loom))]
-const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
-/// For the model checker, which is to meet every state of a magazine in a few calls: three rounds, one, none.
-#[cfg(loom)]
-const FIRST_OBJECT: [usize; 7] = [0, 0, 0, 0, 0, 2048, 8192];
-
-/// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
-/// objects at most, or about as many objects as the pool was said to be used for at a time, if that is more.
-///
-/// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
-/// takes from the depot may lie in another core's cache. What it has in its magazines no other child can use.
-#[cfg(not(loom))]
-const BUSY_BYTES: usize = 1 << 20;
-/// For the model checker: seven rounds in place of three, three in place of one.
-#[cfg(loom)]
-const BUSY_BYTES: usize = 16 << 10;
-/// How many times as large they are at least: else the pool's children keep those they start with.
-#[cfg(not(loom))]
-const BUSY_GROWTH: usize = 4;
-#[cfg(loom)]
-const BUSY_GROWTH: usize = 2;
-
-/// The depot may always hold so many bytes of objects in full magazines, and at most so many objects, ...
-///
-/// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and taken out
-/// again. What goes unused is reaped ([`crate::pool::depot`]).
-#[cfg(not(loom))]
-const FULL_BYTES: usize = 4 << 20;
-#[cfg(loom)]
-const FULL_BYTES: usize = 0;
-const FULL_MOST: usize = 64 << 10;
-/// ... and in any case so many magazines, ...
-const FULL_LEAST: usize = 2;
-/// ... and beyond that one part in `1 << FULL_SHARE` of the objects that are out of the slabs.
-const FULL_SHARE: u32 = 3;
+/// The class of magazine blocks that the names of pools are kept in.
+pub const NAME_CLASS: u8 = 5;
+/// Bytes of a name at most: those of a block but for three words. A longer one is cut.
+pub const NAME_BYTES: usize = magazine_bytes(NAME_CLASS) - 3 * size_of::<usize>();
 
 /// How the objects of one parent pool are laid out. Constant once the pool is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,18 +58,7 @@ pub struct Geometry {
     pub capacity: u16,
     /// log2 of the pages of a slab; of no meaning if the objects are large.
     pub order: u8,
-    /// Index into [`MAGAZINE_WORDS`], or [`UNCACHED`].
-    pub class: u8,
-    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
-    pub magazine_mask: u16,
-    /// The same of the magazines of a busy child: larger, or the same.
-    pub busy_mask: u16,
-    /// Rounds in full magazines that the depot may hold however little is in use.
-    pub full_rounds: u32,
 }
-
-/// The class of pools whose children have no magazines.
-pub const UNCACHED: u8 = MAGAZINE_WORDS.len() as u8;
 
 /// The order of a slab that has a reservation of its own, with one large object in it.
 pub const LARGE: u8 = MAX_ORDER + 1;
@@ -112,37 +66,13 @@ pub const LARGE: u8 = MAX_ORDER + 1;
 impl Geometry {
     /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
     pub fn new(item_size: u32, num_items: u32) -> Geometry {
-        let stride = stride(item_size);
-        let class = FIRST_OBJECT.iter().position(|&most| stride as usize <= most);
-        let class = class.map_or(UNCACHED, |class| (FIRST_CLASS + class) as u8);
-        Geometry::of_class(item_size, num_items, stride, class)
+        Geometry::with_stride(item_size, num_items, stride(item_size))
     }
 
-    /// The layout of a pool whose children have no magazines, with so many bytes from one object to the next.
-    pub fn uncached(item_size: u32, num_items: u32, stride: u32) -> Geometry {
-        Geometry::of_class(item_size, num_items, stride, UNCACHED)
-    }
-
-    fn of_class(item_size: u32, num_items: u32, stride: u32, class: u8) -> Geometry {
+    /// The same with so many bytes from one object to the next.
+    pub fn with_stride(item_size: u32, num_items: u32, stride: u32) -> Geometry {
         let (order, capacity) = slab(stride as usize, num_items as usize);
-        let (mut magazine_mask, mut busy_mask, mut full_rounds) = (0, 0, 0);
-        if class != UNCACHED {
-            magazine_mask = magazine_bytes(class) as u16 - 1;
-            busy_mask = magazine_bytes(busy_class(class, stride, num_items)) as u16 - 1;
-            let least = FULL_LEAST * (MAGAZINE_WORDS[class as usize] - 1);
-            full_rounds = (FULL_BYTES / stride as usize).clamp(least, FULL_MOST) as u32;
-        }
-        Geometry {
-            item_size,
-            num_items: num_items.max(1),
-            stride,
-            capacity,
-            order,
-            class,
-            magazine_mask,
-            busy_mask,
-            full_rounds,
-        }
+        Geometry { item_size, num_items: num_items.max(1), stride, capacity, order }
     }
 
     /// The layout of slabs of magazine blocks.
@@ -154,45 +84,17 @@ impl Geometry {
             stride: bytes as u32,
             capacity: if bytes < PAGE { (PAGE / bytes) as u16 } else { 1 },
             order: bytes.div_ceil(PAGE).trailing_zeros() as u8,
-            class: UNCACHED,
-            magazine_mask: 0,
-            busy_mask: 0,
-            full_rounds: 0,
         }
-    }
-
-    /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
-    pub fn magazine_mask(&self) -> usize {
-        self.magazine_mask as usize
-    }
-
-    /// Size in bytes less 1 of the magazines of a busy child; 0 if it has none.
-    pub fn busy_mask(&self) -> usize {
-        self.busy_mask as usize
-    }
-
-    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's, which may be the same.
-    pub fn masks(&self) -> [usize; 2] {
-        [self.magazine_mask(), self.busy_mask()]
-    }
-
-    /// Whether a magazine is of the size that only busy children have.
-    pub fn is_busy(&self, mask: usize) -> bool {
-        mask != self.magazine_mask()
     }
 
     /// Bytes of a slab.
     pub fn slab_bytes(&self) -> usize {
         if self.is_large() {
-            (self.stride as usize).next_multiple_of(PAGE)
+            // On 32-bit machines nothing is so large that the pages behind it would be beyond the last address.
+            (self.stride as usize).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX)
         } else {
             PAGE << self.order
         }
-    }
-
-    /// Rounds in full magazines that the depot may hold while `out` objects are out of the slabs.
-    pub fn full_limit(&self, out: usize) -> usize {
-        self.full_rounds as usize + (out >> FULL_SHARE)
     }
 
     /// Whether each object has a reservation of its own.
@@ -215,16 +117,6 @@ pub const fn rounds(mask: usize) -> usize {
 pub const fn class_of(mask: usize) -> u8 {
     let words = (mask + 1) / size_of::<usize>();
     (MAGAZINE_WORDS[0].trailing_zeros() - words.trailing_zeros()) as u8
-}
-
-/// The class of a busy child's magazines.
-fn busy_class(first: u8, stride: u32, num_items: u32) -> u8 {
-    let most = (BUSY_BYTES / stride as usize).max(num_items as usize).min(MAGAZINE_WORDS[0]);
-    if most < BUSY_GROWTH * MAGAZINE_WORDS[first as usize] {
-        return first;
-    }
-    // Each class has half the words of the one before.
-    (most.leading_zeros() - MAGAZINE_WORDS[0].leading_zeros()) as u8
 }
 
 /// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
@@ -329,48 +221,6 @@ mod tests {
         assert!(Geometry::new(CHUNK as u32, 1).is_large());
         assert!(Geometry::new(u32::MAX, 1).is_large());
         assert!(!Geometry::new(PAGE as u32, 1).is_large());
-    }
-
-    #[test]
-    fn a_child_caches_about_64_kib_at_most_or_two_objects() {
-        for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
-            let g = Geometry::new(item_size, 64);
-            let rounds = rounds(g.magazine_mask());
-            assert!(rounds == 1 || 2 * rounds * g.stride as usize <= 64 << 10);
-        }
-    }
-
-    #[test]
-    fn the_depot_may_hold_more_the_more_is_out() {
-        let geometry = Geometry::new(96, 64);
-        let always = geometry.full_limit(0);
-        assert_eq!(always, FULL_BYTES / 96);
-        assert_eq!(geometry.full_limit(1_000_000), always + 125_000);
-        assert_eq!(Geometry::new(66_632, 4).full_limit(0), FULL_BYTES / 66_640);
-        assert_eq!(Geometry::new(8, 1).full_limit(0), FULL_MOST);
-        assert!(Geometry::new(u32::MAX, 1).full_limit(100) > 0);
-    }
-
-    #[test]
-    fn a_busy_child_has_larger_magazines_or_the_same() {
-        let busy = |item_size, num_items| rounds(Geometry::new(item_size, num_items).busy_mask());
-        assert_eq!(busy(16, 64), 511);
-        assert_eq!(busy(96, 64), 511);
-        assert_eq!(busy(512, 64), 511);
-        assert_eq!(busy(4096, 16), 255);
-        assert_eq!(busy(66_632, 64), 63, "about those that are used at a time");
-        assert_eq!(busy(66_632, 4), 7);
-        assert_eq!(busy(1 << 20, 64), 0);
-        for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
-            for num_items in [1, 64, u32::MAX] {
-                let g = Geometry::new(item_size, num_items);
-                let (first, busy) = (rounds(g.magazine_mask()), rounds(g.busy_mask()));
-                assert!(
-                    first == busy || busy > 2 * first,
-                    "two first magazines fit into one, with room"
-                );
-            }
-        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod geometry;
 pub mod line;
 pub mod misuse;
 pub mod modes;
+pub mod pool_id;
 pub mod redzone;
 pub mod seal;
 pub mod zero;

@@ -34,10 +34,10 @@ use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHI
 use crate::heap::buddy::Buddy;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
+use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::sys::sync::{reads, renew, writes};
-use crate::watch::tools;
 
 /// The owner word of a page that is in no slab.
 pub const FREE: usize = 0;
@@ -235,7 +235,7 @@ impl Chunk {
                 }
                 (*chunk).bytes = bytes;
                 (*chunk).large = large;
-                tools::chunk_reserved(chunk.cast(), bytes);
+                hooks::chunk_reserved(chunk.cast(), bytes);
             }
         }
         chunk
@@ -249,7 +249,7 @@ impl Chunk {
         registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe {
-            tools::chunk_released(chunk.cast(), (*chunk).bytes);
+            hooks::chunk_released(chunk.cast(), (*chunk).bytes);
             release_guarded(chunk.cast(), (*chunk).bytes);
         }
     }
@@ -294,7 +294,7 @@ impl Chunk {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE);
-            tools::slab_gone((*slab).base(), (*slab).bytes());
+            hooks::slab_gone((*slab).base(), (*slab).bytes());
             let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
             let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;

@@ -18,10 +18,6 @@ use crate::heap::chunk::{Chunk, PARKED, owner_of};
 use crate::heap::magazine::Magazine;
 use crate::heap::slab::Slab;
 
-/// A larger slab is not kept: log2 of its pages. Seven objects of 66,632 bytes, of which a driver uses one, are a
-/// slab of this size.
-pub const MAX_ORDER: u8 = 7;
-
 /// A magazine and the slab of its rounds, of which no other object is out; or no slab, and an empty magazine
 /// or none.
 #[derive(Clone, Copy)]

@@ -24,6 +24,7 @@ pub mod magazine;
 #[cfg(loom)]
 pub mod model;
 pub mod names;
+mod numbers;
 mod purge;
 pub mod registry;
 pub mod slab;
@@ -33,25 +34,25 @@ pub mod surplus;
 use core::cell::UnsafeCell;
 use core::ptr;
 
-use crate::base::geometry::{Geometry, HEADER_PAGES};
+use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, class_of};
 use crate::base::misuse::Misuse;
 use crate::base::redzone;
 use crate::heap::decay::SMALL_HEAP;
 use crate::heap::magazine::Magazine;
 use crate::heap::slab::Slab;
 use crate::heap::surplus::Surplus;
-use crate::inspect::stats::HeapNumbers;
+use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::atomic::AtomicU32;
 use crate::sys::sync::{Mutex, rank, writes};
-use crate::watch::tools;
 use chunk::{Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use names::Name;
 
-pub use kit::{Kit, MAX_ORDER as KIT_MAX_ORDER};
+pub use kit::Kit;
 use known::KNOWN;
 #[cfg(feature = "debug")]
 pub use known::atomics as known_atomics;
+pub use numbers::HeapNumbers;
 pub use state::State;
 use state::Unused;
 
@@ -157,14 +158,13 @@ impl Heap {
     }
 
     /// What a child of a pool without slabs starts with: the kit that another one left, or an empty magazine
-    /// whose quota is not set, or nothing if there is no memory.
-    pub fn equipment(&self, parent: usize, geometry: &Geometry) -> Kit {
-        let mask = geometry.magazine_mask();
+    /// of this size whose quota is not set, or nothing if there is no memory.
+    pub fn equipment(&self, parent: usize, geometry: &Geometry, mask: usize) -> Kit {
         let kit = self.with_memory(|state| {
             if let Some(kit) = state.claim(parent, geometry) {
                 return Some(kit);
             }
-            let block = state.take_block(geometry.class)?;
+            let block = state.take_block(class_of(mask))?;
             // SAFETY: the block is new, of the class's size and naturally aligned.
             let magazine = unsafe { Magazine::new(block) };
             Some(Kit { magazine, mask, ..Kit::NONE })
@@ -238,25 +238,34 @@ impl Heap {
     /// The address is in a chunk.
     pub unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
         // SAFETY: the caller's promise.
-        unsafe { self.put_in_limbo(object, tools::watch_objects()) }
+        unsafe { self.put_in_limbo(object, true) }
     }
 
-    /// The same, and tells tools that it is free, or not, as they know it.
+    /// The same for what was no object of the program's any more, by the address of its slot.
     ///
     /// # Safety
     /// The address is in a chunk.
-    pub unsafe fn put_in_limbo(&self, object: *mut u8, tell: bool) -> Result<(), Misuse> {
+    #[cfg(feature = "debug")]
+    pub unsafe fn free_slot_in_limbo(&self, slot: *mut u8) -> Result<(), Misuse> {
+        // SAFETY: the caller's promise.
+        unsafe { self.put_in_limbo(slot, false) }
+    }
+
+    /// # Safety
+    /// The address is in a chunk.
+    unsafe fn put_in_limbo(&self, address: *mut u8, is_object: bool) -> Result<(), Misuse> {
         let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         // SAFETY: the caller's promise; the slab of a limbo page belongs to the lock that is held.
         let result = unsafe {
-            if owner_of(object) == LIMBO {
-                let slab = slab_of(object);
+            if owner_of(address) == LIMBO {
+                let slab = slab_of(address);
                 let lead = redzone::lead((*slab).item().0, (*slab).stride());
-                let (_, result) = (*slab).put(&[object.wrapping_sub(lead)]);
-                if result.is_ok() && tell {
-                    tools::freed(object, (*slab).item().0);
+                let slot = if is_object { address.wrapping_sub(lead) } else { address };
+                let (_, result) = (*slab).put(&[slot]);
+                if result.is_ok() && is_object {
+                    hooks::freed_in_limbo(address, (*slab).item().0);
                 }
                 if result.is_ok() && (*slab).is_empty() {
                     state.free_object_slab(slab, now, &mut unused);
@@ -284,7 +293,7 @@ impl Heap {
         unused.release();
     }
 
-    /// Gives a parent pool a name, cut to [`names::NAME_BYTES`]. Null if there is no memory.
+    /// Gives a parent pool a name, cut to [`crate::base::geometry::NAME_BYTES`]. Null if there is no memory.
     ///
     /// # Safety
     /// Nobody reads the pool's name at the same time: its lock is held.
@@ -294,7 +303,7 @@ impl Heap {
             if !name.is_null() {
                 return Some(name);
             }
-            let block = state.take_block(names::CLASS)?;
+            let block = state.take_block(NAME_CLASS)?;
             KNOWN.add(parent);
             // SAFETY: the block is new.
             Some(unsafe { state.names.add(block, parent) })

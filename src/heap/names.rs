@@ -7,14 +7,8 @@
 use core::mem::size_of;
 use core::ptr;
 
-use crate::base::geometry::magazine_bytes;
+use crate::base::geometry::{NAME_BYTES, NAME_CLASS, magazine_bytes};
 use crate::sys::sync::{reads, writes};
-
-/// The class of magazine blocks that names are kept in.
-pub const CLASS: u8 = 5;
-
-/// Bytes of a name at most; a longer one is cut.
-pub const NAME_BYTES: usize = magazine_bytes(CLASS) - 3 * size_of::<usize>();
 
 /// A name, in its list.
 #[repr(C)]
@@ -25,7 +19,7 @@ pub struct Name {
     text: [u8; NAME_BYTES],
 }
 
-const _: () = assert!(size_of::<Name>() == magazine_bytes(CLASS));
+const _: () = assert!(size_of::<Name>() == magazine_bytes(NAME_CLASS));
 
 impl Name {
     /// The bytes of the name.

@@ -6,6 +6,7 @@ use core::ptr;
 
 use super::kit::Parking;
 use super::known::KNOWN;
+use super::numbers::HeapNumbers;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
 use crate::heap::buddy::Buddy;
@@ -15,10 +16,10 @@ use crate::heap::decay::Decay;
 use crate::heap::names::Names;
 use crate::heap::slab::{Slab, SlabList};
 use crate::heap::surplus::Surplus;
-use crate::inspect::stats::HeapNumbers;
+
+use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::writes;
-use crate::watch::report;
 
 /// What the heap's lock protects, besides the metadata in chunks.
 pub struct State {
@@ -334,6 +335,8 @@ impl State {
                 (*chunk).buddy.for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
             }
         }
+        numbers.held =
+            numbers.object_slabs + numbers.magazine_slabs + numbers.metadata + numbers.dirty;
         numbers
     }
 }
@@ -341,7 +344,7 @@ impl State {
 /// Reports a magazine block that is taken back twice.
 #[cold]
 fn twice(block: *mut u8) {
-    report::problem("heap", None, block.addr(), "corrupted magazine");
+    hooks::report("heap", None, block.addr(), "corrupted magazine");
 }
 
 /// Chunks taken off the heap's lists, to be released once the lock is not held.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::base::address::chunk_of;
-use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES};
+use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES, magazine_bytes};
 use crate::heap::decay::DECAY_SECONDS;
 
 const PARENT: usize = 0x1000;
@@ -267,9 +267,10 @@ fn every_broken_invariant_is_seen() {
 fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved() {
     let heap = Heap::new();
     let page = Geometry::new(PAGE as u32, 1);
-    let mask = page.magazine_mask();
+    const CLASS: u8 = 6;
+    let mask = magazine_bytes(CLASS) - 1;
     let kit =
-        Kit { slab: heap.make_slab(PARENT, &page), magazine: heap.make_magazine(page.class), mask };
+        Kit { slab: heap.make_slab(PARENT, &page), magazine: heap.make_magazine(CLASS), mask };
     let mut surplus = Surplus::EMPTY;
     // SAFETY: nobody else has what is in the kit.
     unsafe { surplus.set_kit(kit) };

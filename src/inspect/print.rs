@@ -5,9 +5,9 @@
 
 use core::ffi::{c_char, c_int, c_void};
 
+use super::stats::{Found, next_pool};
 use crate::base::line::Text;
-use crate::heap::HEAP;
-use crate::inspect::stats::{HeapNumbers, PoolNumbers, next_pool};
+use crate::heap::{HEAP, HeapNumbers};
 use crate::sys::os;
 
 /// How to print.
@@ -56,14 +56,14 @@ pub unsafe fn print(format: Format, write: Write, data: *mut c_void) {
     }
     write(line.as_bytes());
     let mut last = None;
-    while let Some(pool) = next_pool(last) {
+    while let Some(found) = next_pool(last) {
         line.clear();
         match format {
-            Format::Table => table_row(&mut line, &pool),
-            Format::Json => json_pool(&mut line, &pool, last.is_none()),
+            Format::Table => table_row(&mut line, &found),
+            Format::Json => json_pool(&mut line, &found, last.is_none()),
         }
         write(line.as_bytes());
-        last = Some(pool.key);
+        last = Some(found.pool);
     }
     line.clear();
     let heap = HEAP.numbers();
@@ -80,28 +80,28 @@ fn table_head(line: &mut Text) {
         .text("objects   capacity  objsize objs/slab KiB/slab     full  partial  empty guarded\n");
 }
 
-fn table_row(line: &mut Text, pool: &PoolNumbers) {
-    let (address, item_size, num_items) = pool.key;
-    if pool.is_limbo() {
+fn table_row(line: &mut Text, found: &Found) {
+    let Found { pool, numbers } = found;
+    if pool.address == 0 {
         line.text("(limbo) ");
     } else if !pool.name().is_empty() {
         line.bytes(pool.name()).text(" ");
     }
-    line.format("%x%", &[item_size as usize, num_items as usize]);
-    if !pool.is_limbo() {
-        line.format(" @", &[address]);
+    line.format("%x%", &[pool.item_size as usize, pool.num_items as usize]);
+    if pool.address != 0 {
+        line.format(" @", &[pool.address]);
     }
     line.column(30).text(" ");
     for (number, width) in [
-        (pool.out, 10),
-        (pool.all_slabs() * pool.capacity as usize, 11),
-        (pool.stride as usize, 9),
-        (pool.capacity as usize, 10),
-        (pool.slab_bytes / 1024, 9),
-        (pool.slabs[0], 9),
-        (pool.slabs[1], 9),
-        (pool.slabs[2], 7),
-        (pool.guarded, 8),
+        (numbers.objects_out, 10),
+        (numbers.slabs() * numbers.objects_per_slab, 11),
+        (numbers.element_size, 9),
+        (numbers.objects_per_slab, 10),
+        (numbers.slab_bytes / 1024, 9),
+        (numbers.slabs_full, 9),
+        (numbers.slabs_partial, 9),
+        (numbers.slabs_empty, 7),
+        (numbers.objects_guarded, 8),
     ] {
         line.right(number, width);
     }
@@ -123,31 +123,31 @@ fn table_heap(line: &mut Text, heap: &HeapNumbers) {
     line.text("\n");
 }
 
-fn json_pool(line: &mut Text, pool: &PoolNumbers, first: bool) {
-    let (address, item_size, num_items) = pool.key;
+fn json_pool(line: &mut Text, found: &Found, first: bool) {
+    let Found { pool, numbers } = found;
     line.text(if first { "\n" } else { ",\n" }).text("  {\"name\": ").json(pool.name());
     line.text(", \"address\": ");
-    if pool.is_limbo() {
+    if pool.address == 0 {
         line.text("null");
     } else {
-        line.format("\"@\"", &[address]);
+        line.format("\"@\"", &[pool.address]);
     }
     line.format(
         ", \"item_size\": %, \"num_items\": %, \"element_size\": %, \"objects_per_slab\": %, \
          \"slab_bytes\": %, \"slabs_full\": %, \"slabs_partial\": %, \"slabs_empty\": %, \
          \"objects_out\": %, \"objects_guarded\": %, \"bytes\": %}",
         &[
-            item_size as usize,
-            num_items as usize,
-            pool.stride as usize,
-            pool.capacity as usize,
-            pool.slab_bytes,
-            pool.slabs[0],
-            pool.slabs[1],
-            pool.slabs[2],
-            pool.out,
-            pool.guarded,
-            pool.bytes(),
+            numbers.item_size,
+            pool.num_items as usize,
+            numbers.element_size,
+            numbers.objects_per_slab,
+            numbers.slab_bytes,
+            numbers.slabs_full,
+            numbers.slabs_partial,
+            numbers.slabs_empty,
+            numbers.objects_out,
+            numbers.objects_guarded,
+            numbers.bytes_held,
         ],
     );
 }

@@ -1,151 +1,27 @@
-//! Numbers: what a pool and the heap hold. They are exact, taken under the locks of what they count.
+//! Numbers of pools as the chunks show them, whether the pools' memory is still there or not. They are exact, taken
+//! under the heap's lock.
 //!
 //! An object in a magazine cannot be told from one that a caller has: children's magazines are read by
 //! nobody but their child. So objects are counted as *out* of the slabs, whoever has them.
 
-use crate::base::geometry::MAX_ORDER;
+use crate::base::pool_id::PoolId;
 use crate::heap::HEAP;
 use crate::heap::chunk::{LIMBO, owner_of};
-use crate::heap::names::NAME_BYTES;
-use crate::heap::slab::Slab;
-use crate::watch::guard;
+use crate::hooks;
+use crate::pool::numbers::PoolNumbers;
 
-/// Orders of runs, in public structs: room for every platform's.
-pub const ORDERS: usize = 16;
-const _: () = assert!((MAX_ORDER as usize) < ORDERS);
-
-/// What the heap holds, in bytes unless said otherwise.
-#[derive(Clone, Copy, Default)]
-pub struct HeapNumbers {
-    /// Address space.
-    pub mapped: usize,
-    /// Slabs of parent pools and in limbo.
-    pub object_slabs: usize,
-    /// Slabs of magazine blocks and names, and the slab of a kit.
-    pub magazine_slabs: usize,
-    /// The part of the chunks' headers that has been written.
-    pub metadata: usize,
-    /// Free, and may have memory behind it.
-    pub dirty: usize,
-    /// Free, without memory behind it.
-    pub clean: usize,
-    /// How many chunks, large objects' included.
-    pub chunks: usize,
-    /// How many of them are large objects'.
-    pub large: usize,
-    /// How many free runs of each order.
-    pub free_runs: [u32; ORDERS],
-}
-
-impl HeapNumbers {
-    /// How many of [`HeapNumbers::in_order`] are bytes: the first ones.
-    pub const BYTES: usize = 7;
-
-    /// The numbers in the order in which they are shown: bytes held, and the fields.
-    #[inline(never)]
-    pub fn in_order(&self) -> [usize; 9] {
-        [
-            self.held(),
-            self.object_slabs,
-            self.magazine_slabs,
-            self.metadata,
-            self.dirty,
-            self.clean,
-            self.mapped,
-            self.chunks,
-            self.large,
-        ]
-    }
-
-    /// Bytes that may have memory behind them.
-    pub fn held(&self) -> usize {
-        self.object_slabs + self.magazine_slabs + self.metadata + self.dirty
-    }
-}
-
-/// Address, item_size, num_items: what tells pools apart. The address is [`LIMBO`] for objects of pools that are gone.
-pub type PoolKey = (usize, u32, u32);
-
-/// What one pool has: what can be told from the chunks alone.
+/// A pool, and of its numbers those that can be told from the chunks alone.
 #[derive(Clone, Copy)]
-pub struct PoolNumbers {
-    /// Which pool.
-    pub key: PoolKey,
-    /// Bytes from one object to the next; 0, as are the next two, if all its objects are guarded.
-    pub stride: u32,
-    /// Objects of a slab.
-    pub capacity: u16,
-    /// Bytes of a slab.
-    pub slab_bytes: usize,
-    /// Slabs by state: full, partial, empty.
-    pub slabs: [usize; 3],
-    /// Objects out of the slabs, guarded ones included.
-    pub out: usize,
-    /// How many of these are guarded, and so in no slab.
-    pub guarded: usize,
-    /// Bytes of their pages.
-    pub guarded_bytes: usize,
-    /// The name, as far as `name_length`.
-    pub name: [u8; NAME_BYTES],
-    /// Bytes of the name.
-    pub name_length: usize,
+pub(crate) struct Found {
+    /// Which pool; at address 0 if it is gone.
+    pub pool: PoolId,
+    /// The same numbers as the pool itself gives, but for what only it knows.
+    pub numbers: PoolNumbers,
 }
 
-impl PoolNumbers {
-    fn new(key: PoolKey) -> PoolNumbers {
-        PoolNumbers {
-            key,
-            stride: 0,
-            capacity: 0,
-            slab_bytes: 0,
-            slabs: [0; 3],
-            out: 0,
-            guarded: 0,
-            guarded_bytes: 0,
-            name: [0; NAME_BYTES],
-            name_length: 0,
-        }
-    }
-
-    fn count(&mut self, slab: &Slab) {
-        (self.stride, self.capacity, self.slab_bytes) =
-            (slab.stride(), slab.capacity(), slab.bytes());
-        let used = slab.used();
-        let state = if used == slab.capacity() {
-            0
-        } else if used != 0 {
-            1
-        } else {
-            2
-        };
-        self.slabs[state] += 1;
-        self.out += used as usize;
-    }
-
-    /// How many slabs there are.
-    pub fn all_slabs(&self) -> usize {
-        self.slabs.iter().sum()
-    }
-
-    /// Bytes of what there is.
-    pub fn bytes(&self) -> usize {
-        self.all_slabs() * self.slab_bytes + self.guarded_bytes
-    }
-
-    /// Whether the pool is gone.
-    pub fn is_limbo(&self) -> bool {
-        self.key.0 == LIMBO
-    }
-
-    /// The name; empty if there is none.
-    pub fn name(&self) -> &[u8] {
-        &self.name[..self.name_length]
-    }
-}
-
-/// The numbers of the first pool behind `after`, in the order of keys. Takes time in proportion to all slabs and all
+/// The first pool behind `after`, in the order of their addresses. Takes time in proportion to all slabs and all
 /// guarded objects, which are counted one after the other.
-pub fn next_pool(after: Option<PoolKey>) -> Option<PoolNumbers> {
+pub(crate) fn next_pool(after: Option<PoolId>) -> Option<Found> {
     let mut first = First { after, found: None };
     HEAP.with_state(|state| {
         for slab in state.object_slabs() {
@@ -153,41 +29,41 @@ pub fn next_pool(after: Option<PoolKey>) -> Option<PoolNumbers> {
             // `used`, which is atomic.
             let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
             let (item_size, num_items) = slab.item();
-            if let Some(pool) = first.pool((owner, item_size, num_items)) {
-                pool.count(slab);
+            let address = if owner == LIMBO { 0 } else { owner };
+            if let Some(numbers) = first.pool(PoolId::new(address, item_size, num_items)) {
+                numbers.element_size = slab.stride() as usize;
+                numbers.objects_per_slab = slab.capacity() as usize;
+                numbers.slab_bytes = slab.bytes();
+                numbers.count_slab(slab.used() as usize);
             }
         }
     });
-    for object in guard::live_objects() {
-        if let Some(pool) = first.pool(object.pool) {
-            pool.out += 1;
-            pool.guarded += 1;
-            pool.guarded_bytes += object.bytes;
+    hooks::for_each_guarded(|pool, bytes| {
+        if let Some(numbers) = first.pool(pool) {
+            numbers.count_guarded(1, bytes);
         }
-    }
-    let mut pool = first.found?;
-    HEAP.with_state(|state| {
-        let name = state.name(pool.key.0);
-        pool.name[..name.len()].copy_from_slice(name);
-        pool.name_length = name.len();
     });
-    Some(pool)
+    let mut found = first.found?;
+    HEAP.with_state(|state| found.pool = found.pool.named(state.name(found.pool.address)));
+    Some(found)
 }
 
 /// The first pool behind `after` among those that were asked for.
 struct First {
-    after: Option<PoolKey>,
-    found: Option<PoolNumbers>,
+    after: Option<PoolId>,
+    found: Option<Found>,
 }
 
 impl First {
     /// The numbers of a pool, if it is the first one so far.
     #[inline(never)]
-    fn pool(&mut self, key: PoolKey) -> Option<&mut PoolNumbers> {
-        let is_behind = self.after.is_none_or(|after| after < key);
-        if is_behind && self.found.as_ref().is_none_or(|found| key < found.key) {
-            self.found = Some(PoolNumbers::new(key));
+    fn pool(&mut self, pool: PoolId) -> Option<&mut PoolNumbers> {
+        let is_behind = self.after.is_none_or(|after| after < pool);
+        if is_behind && self.found.as_ref().is_none_or(|found| pool < found.pool) {
+            let numbers =
+                PoolNumbers { item_size: pool.item_size as usize, ..PoolNumbers::default() };
+            self.found = Some(Found { pool, numbers });
         }
-        self.found.as_mut().filter(|found| found.key == key)
+        self.found.as_mut().filter(|found| found.pool == pool).map(|found| &mut found.numbers)
     }
 }

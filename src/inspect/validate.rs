@@ -8,31 +8,32 @@ use crate::base::geometry::MAX_OBJECTS;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
 use crate::heap::slab::{LEAVING, Slab};
 use crate::heap::{HEAP, State};
+use crate::hooks::{self, Notes};
 use crate::pool::body::Body;
 use crate::pool::depot::List;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
 use crate::sys::sync::at_once;
-use crate::watch::debug::{self, Records};
-use crate::watch::report;
 
 const FUNCTION: &str = "slab_validate";
 
-/// Counts and reports problems.
-struct Problems<'a> {
-    parent: Option<&'a ParentPool>,
+/// Counts and notes problems.
+struct Problems {
     count: u32,
+    notes: Notes,
 }
 
-impl Problems<'_> {
+impl Problems {
+    const NONE: Problems = Problems { count: 0, notes: Notes::NONE };
+
     #[inline(never)]
-    fn add(&mut self, address: usize, words: &str) {
+    fn add(&mut self, address: usize, words: &'static str) {
         self.count += 1;
-        report::problem(FUNCTION, self.parent, address, words);
+        self.notes.add(address, words);
     }
 
     #[inline(never)]
-    fn check(&mut self, holds: bool, address: usize, words: &str) {
+    fn check(&mut self, holds: bool, address: usize, words: &'static str) {
         if !holds {
             self.add(address, words);
         }
@@ -49,37 +50,45 @@ pub fn after_slow_path(parent: &ParentPool) {
 
 /// Checks the heap, and returns the number of problems.
 pub fn heap() -> u32 {
-    let mut problems = Problems { parent: None, count: 0 };
+    let mut problems = Problems::NONE;
     HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
+    problems.notes.say(FUNCTION, None);
     problems.count
 }
 
 /// Checks a pool and the heap, and returns the number of problems.
 pub fn parent(parent: &ParentPool) -> u32 {
-    let mut problems = Problems { parent: Some(parent), count: 0 };
+    let mut problems = Problems::NONE;
     let body = parent.lock();
     let listed = at_once(|| {
         check_depot(parent, &body, &mut problems);
         check_lists(parent, &body, &mut problems)
     });
-    let records = debug::records(body.kept);
-    HEAP.with_state(|state| {
-        at_once(|| {
-            check_slabs(parent, &body, &records, listed, state, &mut problems);
-            check_heap(state, &mut problems);
+    {
+        let records = hooks::records(body.kept);
+        HEAP.with_state(|state| {
+            at_once(|| {
+                check_slabs(parent, &body, &records, listed, state, &mut problems);
+                check_heap(state, &mut problems);
+            });
         });
-    });
+    }
+    if problems.count != 0 {
+        let pool = body.id(parent);
+        drop(body);
+        problems.notes.say(FUNCTION, Some(&pool));
+    }
     problems.count
 }
 
 /// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
-fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) {
+fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
     let address = (&raw const *parent).addr();
-    let geometry = &parent.geometry;
+    let policy = body.policy();
     let depot = body.depot();
     let (mut counted, mut cleared) = ([0; 2], 0);
     for set_again in [false, true] {
-        depot.for_each(geometry, |magazine, mask, list| {
+        depot.for_each(policy, |magazine, mask, list| {
             if !set_again {
                 let (empty, full) = (magazine.is_empty(mask), magazine.is_full(mask));
                 let right = match list {
@@ -88,7 +97,7 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) {
                     None => !empty && !full,
                 };
                 if list.is_some() {
-                    counted[usize::from(geometry.is_busy(mask))] += 1;
+                    counted[usize::from(policy.is_busy_size(mask))] += 1;
                 }
                 problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
             }
@@ -117,7 +126,7 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) {
 }
 
 /// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
-fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) -> usize {
+fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems) -> usize {
     let address = (&raw const *parent).addr();
     let mut listed = 0;
     body.slabs().for_each_listed(|slab, right| {
@@ -134,10 +143,10 @@ fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems<'_>) ->
 fn check_slabs(
     parent: &ParentPool,
     body: &Body,
-    records: &Records<'_>,
+    records: &hooks::Records<'_>,
     listed: usize,
     state: &State,
-    problems: &mut Problems<'_>,
+    problems: &mut Problems,
 ) {
     let address = (&raw const *parent).addr();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
@@ -153,12 +162,13 @@ fn check_slabs(
         not_full += usize::from(!slab.is_full());
         out += slab.used() as usize;
         check_bitmap(slab, problems);
-        let geometry = &parent.geometry;
+        let geometry = body.geometry();
         let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
         problems.check(right, slab.base().addr(), "slab of another layout");
         if right && !parent.modes.get().is_empty() {
             // SAFETY: the slab is this pool's, whose lock is held.
-            problems.count += unsafe { debug::check_slab(FUNCTION, parent, slab, records) };
+            problems.count +=
+                unsafe { hooks::check_slab(parent, geometry, slab, records, &mut problems.notes) };
         }
     }
     problems.check(slabs == body.slabs().count() as usize, address, "wrong number of slabs");
@@ -166,13 +176,13 @@ fn check_slabs(
     problems.check(out == body.slabs().out(), address, "wrong number of objects out");
 }
 
-fn check_bitmap(slab: &Slab, problems: &mut Problems<'_>) {
+fn check_bitmap(slab: &Slab, problems: &mut Problems) {
     let right = slab.bits_set() == slab.used() as usize + MAX_OBJECTS - slab.capacity() as usize;
     problems.check(right, slab.base().addr(), "bitmap and number of objects out differ");
 }
 
 /// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
-fn check_heap(state: &State, problems: &mut Problems<'_>) {
+fn check_heap(state: &State, problems: &mut Problems) {
     for slab in state.slabs() {
         // SAFETY: slabs of magazine blocks belong to the heap's lock.
         unsafe {
@@ -192,6 +202,7 @@ mod tests {
 
     use super::*;
     use crate::pool::child::ChildPool;
+    use crate::pool::visit::Visit;
 
     /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk must see
     /// it, and nothing once `repair` has mended it. Both are given an object of the caller's and one of the
@@ -296,8 +307,10 @@ mod tests {
             for object in objects {
                 ChildPool::free(child.as_mut_ptr(), object);
             }
-            let mut surplus = crate::heap::surplus::Surplus::EMPTY;
-            parent.lock().strip(parent, &mut *child.as_mut_ptr(), "test", &mut surplus);
+            let mut visit = Visit::begin(parent, "test");
+            visit.strip(&mut (*child.as_mut_ptr()).cache);
+            let Visit { body, mut surplus, .. } = visit;
+            drop(body);
             assert!(!surplus.is_empty());
             assert_eq!(super::parent(parent), 0);
             HEAP.take_back(&mut surplus);

@@ -6,10 +6,8 @@
 //! as unsafe as without. When the library is unloaded the C library drops them.
 
 use crate::heap::HEAP;
+use crate::hooks;
 use crate::sys::os;
-use crate::watch::guard;
-use crate::watch::report;
-use crate::watch::trace;
 
 #[used]
 #[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
@@ -23,8 +21,7 @@ extern "C" fn at_load() {
 unsafe extern "C" fn before_fork() {
     // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
     unsafe {
-        trace::before_fork();
-        guard::before_fork();
+        hooks::before_fork();
         HEAP.before_fork();
     }
 }
@@ -45,11 +42,8 @@ unsafe fn unlock(in_new_process: bool) {
     // SAFETY: the caller's promise.
     unsafe {
         HEAP.after_fork(in_new_process);
-        guard::after_fork(in_new_process);
-        trace::after_fork(in_new_process);
+        hooks::after_fork(in_new_process);
     }
-    // For a child that changes its environment.
-    report::look_again();
 }
 
 /// What fork() does, for the model checker: runs `forked` between the handlers.

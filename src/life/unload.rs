@@ -8,12 +8,10 @@
 //! nothing happens.
 
 use crate::heap::HEAP;
+use crate::hooks;
 use crate::inspect::print::{Format, print_to};
 use crate::sys::os;
-use crate::watch::debug;
-use crate::watch::guard;
 use crate::watch::report;
-use crate::watch::trace;
 
 #[cfg(unix)]
 #[used]
@@ -34,9 +32,9 @@ extern "C" fn at_load() {
 }
 
 extern "C" fn at_unload() {
-    let is_locked = HEAP.is_locked() || guard::is_locked();
+    let is_locked = HEAP.is_locked() || hooks::is_watch_locked();
     if !is_locked {
-        debug::at_end();
+        hooks::at_end();
     }
     if cfg!(feature = "ext") {
         report::say_count();
@@ -44,9 +42,7 @@ extern "C" fn at_unload() {
     if cfg!(feature = "ext") && !is_locked {
         write_statistics();
     }
-    trace::at_unload();
-    guard::at_unload();
-    debug::at_unload();
+    hooks::at_unload();
     HEAP.release_free_memory();
 }
 

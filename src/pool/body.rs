@@ -1,134 +1,175 @@
 //! The body of a parent pool: what its mutex protects, and how objects pass between magazines, slabs and the heap. What
-//! children do with its magazines is in `exchange`.
+//! children do with its magazines is in [`super::exchange`].
 //!
 //! | field | meaning |
 //! |---|---|
+//! | `geometry` | how objects lie in slabs; it changes only with the modes of a pool that has no slab yet |
+//! | `policy` | how much is kept |
 //! | `depot` | magazines that no child has |
 //! | `slabs` | the slabs and their bitmaps |
 //! | `holders` | how many children have magazines |
+//! | `exchanges` | for statistics |
+//! | `name` | null if the pool has none |
 //! | `kept` | what modes need |
 //!
 //! **When `holders` falls to 0 the pool keeps nothing**: the depot is drained and empty slabs go to
 //! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
 //! holds no memory of its own. (The heap may keep a magazine and a slab for its next child: [`crate::heap::Kit`].)
-//!
-//! Memory is called for with the pool's mutex held, and given back without it: what is not needed any
-//! more is gathered in a [`Surplus`].
 
 use core::ptr;
 
 use super::depot::{Depot, List};
 use super::parent::ParentPool;
 use super::partial::Slabs;
-use crate::base::geometry::{PAGE, rounds};
+use super::policy::{self, Policy};
+use super::visit::Visit;
+use crate::base::geometry::{Geometry, rounds};
 use crate::base::misuse::Misuse;
+use crate::base::pool_id::PoolId;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
-use crate::heap::surplus::Surplus;
+use crate::heap::names::Name;
 use crate::heap::{HEAP, Owner, owner};
-use crate::watch::debug;
-use crate::watch::report;
+use crate::hooks;
 
-/// What the mutex of a parent protects.
+/// See the head of this file.
 pub(crate) struct Body {
+    pub(super) geometry: Geometry,
+    pub(super) policy: Policy,
     pub(super) depot: Depot,
     pub(super) slabs: Slabs,
     pub(super) holders: u32,
-    /// What modes need.
-    pub(crate) kept: debug::Kept,
-}
-
-/// Reports a magazine whose word 0 is not what it should be.
-#[cold]
-#[inline(never)]
-pub(super) fn corrupted(function: &str, parent: &ParentPool, magazine: Magazine, mask: usize) {
-    let block = magazine.block(mask);
-    report::problem(function, Some(parent), block.addr(), "corrupted magazine");
+    /// How many times a child has exchanged magazines with the depot.
+    pub(super) exchanges: u32,
+    pub(super) name: *mut Name,
+    pub(crate) kept: hooks::Kept,
 }
 
 impl Body {
+    /// Of a pool without objects.
+    pub fn new(geometry: Geometry, cached: bool, kept: hooks::Kept) -> Body {
+        Body {
+            policy: Policy::new(&geometry, cached),
+            geometry,
+            depot: Depot::EMPTY,
+            slabs: Slabs::EMPTY,
+            holders: 0,
+            exchanges: 0,
+            name: ptr::null_mut(),
+            kept,
+        }
+    }
+
+    /// How objects lie in slabs.
+    pub fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// How much is kept.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
     /// The magazines that no child has.
-    pub(crate) fn depot(&self) -> &Depot {
+    pub fn depot(&self) -> &Depot {
         &self.depot
     }
 
     /// The slabs.
-    pub(crate) fn slabs(&self) -> &Slabs {
+    pub fn slabs(&self) -> &Slabs {
         &self.slabs
+    }
+
+    /// Which pool it is of.
+    #[inline(never)]
+    pub fn id(&self, parent: &ParentPool) -> PoolId {
+        let pool = PoolId::new(
+            (&raw const *parent).addr(),
+            self.geometry.item_size,
+            self.geometry.num_items,
+        );
+        if self.name.is_null() {
+            return pool;
+        }
+        // SAFETY: a name lives as long as its pool, and is written with the pool's lock held, as `self` shows it is.
+        pool.named(unsafe { (*self.name).text() })
+    }
+}
+
+impl Visit<'_> {
+    /// Bytes from one object to the next.
+    pub(crate) fn stride(&self) -> usize {
+        self.body.geometry.stride as usize
+    }
+
+    /// Notes a magazine whose word 0 is not what it should be.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn corrupted(&mut self, magazine: Magazine, mask: usize) {
+        self.notes.add(magazine.block(mask).addr(), "corrupted magazine");
     }
 
     /// Counts a child that uses the pool without magazines.
     #[cfg(feature = "debug")]
     pub(crate) fn add_holder(&mut self) {
-        self.holders += 1;
+        self.body.holders += 1;
     }
 
     /// Counts it no more. If no other child uses the pool, the parent keeps nothing.
     #[cfg(feature = "debug")]
-    pub(crate) fn remove_holder(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) {
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.drain_depot(parent, function, surplus);
+    pub(crate) fn remove_holder(&mut self) {
+        self.body.holders = self.body.holders.saturating_sub(1);
+        if self.body.holders == 0 {
+            self.drain_depot();
         }
     }
 
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
-        self.slabs.count_foreign_free();
+        self.body.slabs.count_foreign_free();
     }
 
-    /// Takes objects from slabs; see [`Slabs::take`]. Of objects above a page no slab is made for what is taken ahead.
-    pub(super) fn take(&mut self, parent: &ParentPool, rounds: &mut [*mut u8]) -> usize {
-        let owner = (&raw const *parent).addr();
-        self.slabs.take(rounds, |found| {
-            if found && parent.geometry.stride as usize > PAGE {
+    /// Takes objects from slabs; see [`Slabs::take`].
+    pub(super) fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
+        let (parent, owner) = (self.parent, self.owner());
+        let body = &mut *self.body;
+        let geometry = &body.geometry;
+        body.slabs.take(rounds, |found| {
+            if found && !policy::fills_ahead(geometry) {
                 return ptr::null_mut();
             }
-            let slab = HEAP.make_slab(owner, &parent.geometry);
+            let slab = HEAP.make_slab(owner, geometry);
             if !slab.is_null() && !parent.modes.get().is_empty() {
                 // SAFETY: the slab is new, and belongs to the lock that is held.
-                unsafe { debug::new_slab(parent, slab) }
+                unsafe { hooks::slab_made(parent, geometry, slab) }
             }
             slab
         })
     }
 
     /// Takes one object, for a child without a magazine. Null if there is no memory.
-    pub(crate) fn take_one(&mut self, parent: &ParentPool) -> *mut u8 {
+    pub(crate) fn take_one(&mut self) -> *mut u8 {
         let mut object = [ptr::null_mut()];
-        self.take(parent, &mut object);
+        self.take(&mut object);
         object[0]
     }
 
     /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how many are
     /// left: not that one, in any case.
-    pub(crate) fn put(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        rounds: &[*mut u8],
-        surplus: &mut Surplus,
-    ) -> usize {
+    pub(crate) fn put(&mut self, rounds: &[*mut u8]) -> usize {
         let left = rounds.len() - 1;
         let object = rounds[left];
         // SAFETY: each was handed out by a slab of some parent, or passed the owner check.
         let (left, result) = unsafe {
             match owner(object) {
-                Owner::Parent(address) if address == (&raw const *parent).addr() => {
-                    self.put_own(parent, rounds, surplus)
-                }
+                Owner::Parent(address) if address == self.owner() => self.put_own(rounds),
                 // A child that outlived the pool it was created with had it in a magazine.
                 Owner::Limbo => (left, HEAP.free_in_limbo(object)),
                 _ => (left, Err(Misuse::NotAnObject)),
             }
         };
         if let Err(misuse) = result {
-            report::misuse(function, Some(parent), rounds[left], misuse);
+            self.notes.add(rounds[left].addr(), misuse.words());
         }
         left
     }
@@ -139,18 +180,13 @@ impl Body {
     /// # Safety
     /// The last one lies in a slab of this parent's.
     #[inline]
-    pub(crate) unsafe fn put_own(
-        &mut self,
-        parent: &ParentPool,
-        rounds: &[*mut u8],
-        surplus: &mut Surplus,
-    ) -> (usize, Result<(), Misuse>) {
-        // A slab of a large object is as large as that. (Without modes no pool of such has holders.)
-        let keep_spare = self.holders != 0 && !parent.geometry.is_large();
+    pub(crate) unsafe fn put_own(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+        let body = &mut *self.body;
+        let keep_spare = policy::keeps_spare(body.holders, &body.geometry);
         // SAFETY: the caller's promise.
         let put = unsafe {
             let slab = slab_of(rounds[rounds.len() - 1]);
-            self.slabs.put(slab, rounds, keep_spare, surplus)
+            body.slabs.put(slab, rounds, keep_spare, &mut self.surplus)
         };
         match put {
             (left, Ok(())) => (left, Ok(())),
@@ -162,161 +198,148 @@ impl Body {
     ///
     /// # Safety
     /// It is one of this parent's, of this mask, and nobody else uses it.
-    pub(super) unsafe fn drain(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        magazine: &mut Magazine,
-        mask: usize,
-        surplus: &mut Surplus,
-    ) {
+    pub(super) unsafe fn drain(&mut self, magazine: &mut Magazine, mask: usize) {
         // SAFETY: the caller's promise.
-        unsafe { magazine.drain(mask, |rounds| self.put(parent, function, rounds, surplus)) }
+        unsafe { magazine.drain(mask, |rounds| self.put(rounds)) }
     }
 
     /// Drains `most` full magazines, or as many as the depot has above its limit.
     #[inline(never)]
-    pub(super) fn drain_excess(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        most: usize,
-        surplus: &mut Surplus,
-    ) {
+    pub(super) fn drain_excess(&mut self, most: usize) {
         for _ in 0..most {
-            if !self.depot.has_excess(&parent.geometry, self.slabs.out()) {
+            let body = &*self.body;
+            let full = body.depot.full_rounds(&body.policy);
+            if !body.policy.has_excess(full, body.slabs.out()) {
                 break;
             }
-            let drained = self.drain_one(parent, function, surplus);
-            self.depot.note_drained(drained);
+            let drained = self.drain_one();
+            self.body.policy.note_drained(drained);
         }
     }
 
     /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
     #[inline(never)]
-    pub(super) fn reap(&mut self, parent: &ParentPool, surplus: &mut Surplus) {
-        if let Some(rounds) = self.depot.end_epoch(surplus.now(), &parent.geometry) {
-            self.drain_unused(parent, rounds, surplus);
+    pub(super) fn reap(&mut self) {
+        let now = self.surplus.now();
+        let body = &mut *self.body;
+        let full = body.depot.full_rounds(&body.policy);
+        if let Some(rounds) = body.policy.end_epoch(now, full) {
+            self.drain_unused(rounds);
         }
     }
 
     #[cold]
-    fn drain_unused(&mut self, parent: &ParentPool, rounds: usize, surplus: &mut Surplus) {
+    fn drain_unused(&mut self, rounds: usize) {
         let mut left = rounds;
         while left != 0 {
-            match self.drain_one(parent, "slab_free", surplus) {
+            match self.drain_one() {
                 0 => break,
                 drained => left = left.saturating_sub(drained),
             }
         }
-        let geometry = &parent.geometry;
-        for mask in geometry.masks() {
-            while self.depot.has_excess_empty(mask, geometry, self.slabs.out()) {
-                self.drop_empty(parent, "slab_free", mask, surplus);
+        for mask in self.body.policy.masks() {
+            loop {
+                let body = &*self.body;
+                let room = body.depot.empty_room(mask, &body.policy);
+                if !body.policy.has_excess_empty(room, body.slabs.out()) || !self.drop_empty(mask) {
+                    break;
+                }
             }
         }
     }
 
     /// Gives up an empty magazine of the depot; returns false if there is none of that size.
-    fn drop_empty(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        mask: usize,
-        surplus: &mut Surplus,
-    ) -> bool {
-        self.check_link(parent, function, List::Empty, mask);
-        let Some(empty) = self.depot.take_empty(mask, &parent.geometry) else { return false };
+    fn drop_empty(&mut self, mask: usize) -> bool {
+        self.check_link(List::Empty, mask);
+        let body = &mut *self.body;
+        let Some(empty) = body.depot.take_empty(mask, &body.policy) else { return false };
         // SAFETY: it was the depot's.
-        unsafe { surplus.add_magazine(empty, mask) }
+        unsafe { self.surplus.add_magazine(empty, mask) }
         true
+    }
+
+    /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
+    ///
+    /// # Safety
+    /// It is none, or an empty one of this parent that nobody else uses.
+    pub(super) unsafe fn keep_empty(&mut self, magazine: Magazine, mask: usize) {
+        if magazine.is_none() {
+            return;
+        }
+        let body = &mut *self.body;
+        // SAFETY: the caller's promise.
+        unsafe {
+            body.depot.keep_empty(
+                magazine,
+                mask,
+                &body.policy,
+                body.slabs.out(),
+                &mut self.surplus,
+            );
+        }
     }
 
     /// Drains a full magazine of the depot, and returns how many rounds that was.
     #[cold]
-    pub(super) fn drain_one(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) -> usize {
-        let geometry = &parent.geometry;
-        let smallest = geometry.magazine_mask();
-        let Some((mut full, mask)) = self.take_full(parent, function, smallest) else { return 0 };
+    fn drain_one(&mut self) -> usize {
+        let smallest = self.body.policy.first_mask();
+        let Some((mut full, mask)) = self.take_full(smallest) else { return 0 };
         // SAFETY: it was the depot's.
         unsafe {
-            self.drain(parent, function, &mut full, mask, surplus);
-            self.depot.keep_empty(full, mask, geometry, self.slabs.out(), surplus);
+            self.drain(&mut full, mask);
+            self.keep_empty(full, mask);
         }
         rounds(mask)
     }
 
     /// Takes a full magazine from the depot, of this size if there is one, and says of which it is.
-    pub(super) fn take_full(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        wanted: usize,
-    ) -> Option<(Magazine, usize)> {
-        if !self.depot.has_full() {
+    pub(super) fn take_full(&mut self, wanted: usize) -> Option<(Magazine, usize)> {
+        if !self.body.depot.has_full() {
             return None;
         }
-        let [first, busy] = parent.geometry.masks();
+        let [first, busy] = self.body.policy.masks();
         let other = if wanted == first { busy } else { first };
         [wanted, other].into_iter().find_map(|mask| {
-            self.check_link(parent, function, List::Full, mask);
-            Some((self.depot.take_full(mask, &parent.geometry)?, mask))
+            self.check_link(List::Full, mask);
+            let body = &mut *self.body;
+            Some((body.depot.take_full(mask, &mut body.policy)?, mask))
         })
     }
 
     /// Takes any magazine that has rounds from the depot, and says of what size it is.
-    pub(super) fn take_filled(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-    ) -> Option<(Magazine, usize)> {
-        let smallest = parent.geometry.magazine_mask();
-        self.depot.take_half().or_else(|| self.take_full(parent, function, smallest))
+    pub(super) fn take_filled(&mut self) -> Option<(Magazine, usize)> {
+        let smallest = self.body.policy.first_mask();
+        self.body.depot.take_half().or_else(|| self.take_full(smallest))
     }
 
-    /// Before a magazine is taken from a list of the depot: reports one whose link was overwritten, and leaves those
+    /// Before a magazine is taken from a list of the depot: notes one whose link was overwritten, and leaves those
     /// behind it alone.
     #[inline(never)]
-    pub(super) fn check_link(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        list: List,
-        mask: usize,
-    ) {
+    pub(super) fn check_link(&mut self, list: List, mask: usize) {
         // SAFETY: a block that is on a list is not given back, so that its chunk stays.
         let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
-        if let Some(magazine) = self.depot.cut_unsound(list, mask, &parent.geometry, sound) {
-            corrupted(function, parent, magazine, mask);
+        let body = &mut *self.body;
+        if let Some(magazine) = body.depot.cut_unsound(list, mask, &mut body.policy, sound) {
+            self.corrupted(magazine, mask);
         }
     }
 
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
-    pub(super) fn drain_depot(
-        &mut self,
-        parent: &ParentPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) {
+    pub(crate) fn drain_depot(&mut self) {
         // Mostly it is when a pool's only child goes.
-        if !self.depot.is_empty() {
-            while let Some((mut magazine, mask)) = self.take_filled(parent, function) {
+        if !self.body.depot.is_empty() {
+            while let Some((mut magazine, mask)) = self.take_filled() {
                 // SAFETY: it was the depot's.
                 unsafe {
-                    self.drain(parent, function, &mut magazine, mask, surplus);
-                    surplus.add_magazine(magazine, mask);
+                    self.drain(&mut magazine, mask);
+                    self.surplus.add_magazine(magazine, mask);
                 }
             }
-            for mask in parent.geometry.masks() {
-                while self.drop_empty(parent, function, mask, surplus) {}
+            for mask in self.body.policy.masks() {
+                while self.drop_empty(mask) {}
             }
         }
-        self.slabs.drop_spare(surplus);
+        self.body.slabs.drop_spare(&mut self.surplus);
     }
 }

@@ -1,15 +1,9 @@
 //! Child pools: one user's cache of free objects; the fast paths, and the slow paths behind them.
 //!
-//! A child has two magazines (see [`crate::heap::magazine`]), the loaded one and the previous one, which is
-//! always empty, full or none. With them, a child that allocates and frees in turns goes to the parent
-//! once in a magazine's worth of calls at most, wherever it stands.
-//!
 //! | field | meaning | touched by |
 //! |---|---|---|
 //! | `parent` | null: destroyed, or never created | its user, one thread at a time |
-//! | `loaded` | objects are taken from it and put into it | the same |
-//! | `previous` | swapped in when the loaded one is used up | the same |
-//! | `mask` | size of a magazine less 1; 0: it has none yet, or the parent is uncached | the same |
+//! | `cache` | its magazines ([`super::cache`]) | the same |
 //!
 //! An object belongs to its slab, and so to a parent, never to a child. Freeing through a child of the
 //! same parent is the fast path whichever child it is. Everything else that is legal (a destroyed child, a
@@ -17,29 +11,23 @@
 //! object's page decides.
 
 use core::ffi::c_void;
-use core::mem;
 use core::ptr;
 
+use super::cache::Cache;
+use super::parent::ParentPool;
 use crate::base::config::HARDENED;
 use crate::base::misuse::Misuse;
 use crate::base::zero::zero;
 use crate::heap::chunk::{owner_if_any, owner_of};
-use crate::heap::magazine::Magazine;
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, Owner, owner};
-use crate::pool::parent::ParentPool;
-use crate::watch::debug;
-use crate::watch::guard;
-use crate::watch::report;
-use crate::watch::tools;
+use crate::hooks;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
 pub struct ChildPool {
     pub(crate) parent: *const ParentPool,
-    pub(crate) loaded: Magazine,
-    pub(crate) previous: Magazine,
-    pub(crate) mask: usize,
+    pub(crate) cache: Cache,
 }
 
 impl ChildPool {
@@ -50,14 +38,8 @@ impl ChildPool {
     pub unsafe fn create(this: *mut ChildPool, parent: *const ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
-            this.write(ChildPool {
-                parent,
-                loaded: Magazine::NONE,
-                previous: Magazine::NONE,
-                mask: 0,
-            });
-            tools::initialised(this.cast(), size_of::<ChildPool>());
-            debug::after_create_child(this, parent);
+            this.write(ChildPool { parent, cache: Cache::NONE });
+            hooks::child_made(this, parent);
         }
     }
 
@@ -67,13 +49,13 @@ impl ChildPool {
     /// `this` is a child, or destroyed or zeroed, and no other call uses it.
     #[inline(always)]
     pub unsafe fn alloc(this: *mut ChildPool) -> *mut c_void {
-        // SAFETY: the caller's promise; a magazine that is not empty has a round to pop.
+        // SAFETY: the caller's promise.
         unsafe {
             let child = &mut *this;
-            if child.loaded.is_empty(child.mask) {
+            if child.cache.is_empty() {
                 return alloc_slow(child);
             }
-            child.loaded.pop().cast()
+            child.cache.pop().cast()
         }
     }
 
@@ -86,10 +68,10 @@ impl ChildPool {
         // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
         unsafe {
             let child = &mut *this;
-            if child.loaded.is_empty(child.mask) {
+            if child.cache.is_empty() {
                 return zalloc_slow(child);
             }
-            let object = child.loaded.pop();
+            let object = child.cache.pop();
             zero(object, (*child.parent).item_size.max(1) as usize);
             object.cast()
         }
@@ -101,18 +83,18 @@ impl ChildPool {
     /// `this` is a child, or destroyed or zeroed, and no other call uses it. `object` is null or an object.
     #[inline(always)]
     pub unsafe fn free(this: *mut ChildPool, object: *mut c_void) {
-        // SAFETY: the caller's promise; an object lies in a chunk, and a magazine that is not full has room.
+        // SAFETY: the caller's promise; an object lies in a chunk.
         unsafe {
             let child = &mut *this;
             let object = object.cast::<u8>();
             if object.is_null()
-                || child.loaded.is_full(child.mask)
+                || child.cache.is_full()
                 || owner_on_free(object) != child.parent.addr()
             {
                 one_exit();
                 return free_slow(child, object);
             }
-            child.loaded.push(object);
+            child.cache.push(object);
         }
     }
 
@@ -128,18 +110,32 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else {
                 return;
             };
-            debug::before_destroy_child(child);
-            if debug::instead_of_destroy_child(parent, child) {
+            if hooks::instead_of_destroy_child(parent, child) {
                 return;
             }
-            if child.mask == 0 {
-                // It never had a magazine, so that the parent knows nothing of it.
-            } else if child.is_stale(parent) {
+            // One that never had a magazine is not known to the parent.
+            if !child.cache.is_none() && !child.retire(FUNCTION) {
                 child.abandon(FUNCTION);
-            } else {
-                parent.locked(|body, surplus| body.retire(parent, child, FUNCTION, surplus));
             }
             ChildPool::create(this, ptr::null());
+        }
+    }
+
+    /// Gives the parent the magazines of a child that goes. Returns false if they are stale.
+    ///
+    /// # Safety
+    /// The child has magazines, and a parent that exists or is destroyed.
+    unsafe fn retire(&mut self, function: &'static str) -> bool {
+        // SAFETY: the caller's promise; the magazines are the child's own.
+        unsafe {
+            let Some(parent) = self.live_parent() else { return false };
+            parent.visit(function, |visit| {
+                let fresh = !visit.is_stale(&self.cache);
+                if fresh {
+                    visit.retire(&self.cache);
+                }
+                fresh
+            })
         }
     }
 
@@ -154,65 +150,35 @@ impl ChildPool {
         unsafe {
             let child = &mut *this;
             let Some(parent) = child.live_parent() else { return 0 };
-            if child.mask == 0 || child.is_stale(parent) {
+            if child.cache.is_none() {
                 return 0;
             }
-            let objects =
-                parent.locked(|body, surplus| body.strip(parent, child, FUNCTION, surplus));
-            objects * parent.element_size as usize
+            parent.visit(FUNCTION, |visit| {
+                if visit.is_stale(&child.cache) {
+                    return 0;
+                }
+                visit.strip(&mut child.cache) * visit.stride()
+            })
         }
-    }
-
-    /// Whether the previous magazine has rounds, and none of them is to be a sampled object.
-    #[inline(always)]
-    fn can_swap_to_alloc(&self) -> bool {
-        !self.previous.is_empty(self.mask) && !guard::sample::is_on()
-    }
-
-    /// Whether the loaded magazine is full and the previous one empty. (A child of a pool with modes has no magazines.)
-    #[inline(always)]
-    fn can_swap_to_free(&self) -> bool {
-        self.mask != 0
-            && !self.previous.is_none()
-            && self.previous.is_empty(self.mask)
-            && self.loaded.is_full(self.mask)
-    }
-
-    /// Whether the parent that the magazines were filled from was destroyed, or created anew, before the
-    /// child. Then their rounds are in limbo.
-    ///
-    /// # Safety
-    /// The child has magazines.
-    unsafe fn is_stale(&self, parent: &ParentPool) -> bool {
-        let of_another = |magazine: Magazine| {
-            if magazine.is_empty(self.mask) {
-                return false;
-            }
-            // SAFETY: a round is in a chunk, as its slab is not free while it is out; it may have been overwritten.
-            unsafe { owner_if_any(magazine.last()) != (&raw const *parent).addr() }
-        };
-        parent.num_elements == 0
-            || !parent.geometry.masks().contains(&self.mask)
-            || of_another(self.loaded)
-            || of_another(self.previous)
     }
 
     /// Gives up the magazines of a stale child.
     ///
     /// # Safety
     /// The child has magazines.
-    unsafe fn abandon(&mut self, function: &str) {
+    unsafe fn abandon(&mut self, function: &'static str) {
         let mut surplus = Surplus::EMPTY;
-        for mut magazine in [self.loaded, self.previous] {
+        let mask = self.cache.mask;
+        for mut magazine in [self.cache.loaded, self.cache.previous] {
             if magazine.is_none() {
                 continue;
             }
-            while !magazine.is_empty(self.mask) {
+            while !magazine.is_empty(mask) {
                 // SAFETY: it is not empty; a round is in a chunk, as its slab is not free while it is out.
                 unsafe { free_to_owner(function, ptr::null_mut(), magazine.pop()) }
             }
             // SAFETY: the magazine is the child's own, and given up here.
-            unsafe { surplus.add_magazine(magazine, self.mask) }
+            unsafe { surplus.add_magazine(magazine, mask) }
         }
         HEAP.take_back(&mut surplus);
     }
@@ -221,9 +187,9 @@ impl ChildPool {
     ///
     /// # Safety
     /// The parent's memory is readable if the child is not destroyed.
-    unsafe fn live_parent<'a>(&self) -> Option<&'a ParentPool> {
+    pub(crate) unsafe fn live_parent<'a>(&self) -> Option<&'a ParentPool> {
         // SAFETY: the caller's promise.
-        unsafe { self.parent.as_ref().filter(|parent| parent.num_elements != 0) }
+        unsafe { self.parent.as_ref().filter(|parent| parent.exists()) }
     }
 }
 
@@ -258,9 +224,10 @@ unsafe fn owner_on_free(object: *mut u8) -> usize {
 pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void {
     // SAFETY: the caller's promise; a magazine that is swapped in has a round to pop.
     unsafe {
-        if child.can_swap_to_alloc() {
-            mem::swap(&mut child.loaded, &mut child.previous);
-            child.loaded.pop().cast()
+        // What is sampled is drawn further on.
+        if child.cache.can_swap_to_alloc() && !hooks::is_sampling() {
+            child.cache.swap();
+            child.cache.pop().cast()
         } else {
             alloc_far(child, false)
         }
@@ -291,41 +258,42 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
 /// As for [`ChildPool::alloc`].
 #[inline(never)]
 unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+    const FUNCTION: &str = "slab_alloc";
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
-        if !child.previous.is_empty(child.mask) {
-            mem::swap(&mut child.loaded, &mut child.previous);
-            let drawn = guard::sample::count(&*child.parent, child.loaded.rounds(child.mask));
-            return if drawn.is_null() { child.loaded.pop().cast() } else { drawn.cast() };
+        if child.cache.can_swap_to_alloc() {
+            child.cache.swap();
+            let drawn = hooks::sampled(&*child.parent, child.cache.rounds());
+            return if drawn.is_null() { child.cache.pop().cast() } else { drawn.cast() };
         }
         let parent = child.live_parent();
-        if let Some(object) = debug::instead_of_alloc(parent, child, zeroed) {
+        if let Some(object) = hooks::instead_of_alloc(parent, child, zeroed) {
             return object.cast();
         }
         let Some(parent) = parent else {
             return ptr::null_mut();
         };
-        let object = parent.locked(|body, surplus| {
+        let cache = &mut child.cache;
+        let object = parent.visit(FUNCTION, |visit| {
             if !parent.modes.get().is_empty() {
                 // It got them just now.
                 None
-            } else if child.mask == 0 && !body.equip(parent, child) {
-                Some(body.take_one(parent))
+            } else if cache.is_none() && !visit.equip(cache) {
+                Some(visit.take_one())
             } else {
-                if child.loaded.is_empty(child.mask) {
-                    body.reload(parent, child, surplus);
+                if cache.is_empty() {
+                    visit.reload(cache);
                 }
-                let empty = child.loaded.is_empty(child.mask);
-                Some(if empty { ptr::null_mut() } else { child.loaded.pop() })
+                Some(if cache.is_empty() { ptr::null_mut() } else { cache.pop() })
             }
         });
         let Some(object) = object else {
             return alloc_far(child, zeroed);
         };
-        if !object.is_null() && child.mask != 0 {
-            let drawn = guard::sample::count(parent, 1 + child.loaded.rounds(child.mask));
+        if !object.is_null() && !child.cache.is_none() {
+            let drawn = hooks::sampled(parent, 1 + child.cache.rounds());
             if !drawn.is_null() {
-                child.loaded.push(object);
+                child.cache.push(object);
                 return drawn.cast();
             }
         }
@@ -343,12 +311,12 @@ unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
 pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise, as on the fast path; a magazine that is swapped in has room.
     unsafe {
-        if child.can_swap_to_free()
+        if child.cache.can_swap_to_free()
             && !object.is_null()
             && owner_on_free(object) == child.parent.addr()
         {
-            mem::swap(&mut child.loaded, &mut child.previous);
-            child.loaded.push(object);
+            child.cache.swap();
+            child.cache.push(object);
         } else {
             free_far(child, object);
         }
@@ -366,25 +334,23 @@ unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
     if object.is_null() {
         return;
     }
-    debug::before_free(child, object);
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
         let parent = child.live_parent();
-        if debug::instead_of_free(parent, child, object) {
+        if hooks::instead_of_free(parent, child, object) {
             return;
         }
         let parent = match parent {
             Some(parent) if owner_if_any(object) == child.parent.addr() => parent,
             _ => return free_to_owner(FUNCTION, child, object),
         };
-        parent.locked(|body, surplus| {
-            let equipped = child.mask != 0 || body.equip(parent, child);
-            let has_room = equipped
-                && (!child.loaded.is_full(child.mask) || body.unload(parent, child, surplus));
-            if has_room {
-                child.loaded.push(object);
+        let cache = &mut child.cache;
+        parent.visit(FUNCTION, |visit| {
+            let equipped = !cache.is_none() || visit.equip(cache);
+            if equipped && (!cache.is_full() || visit.unload(cache)) {
+                cache.push(object);
             } else {
-                body.put(parent, FUNCTION, &[object], surplus);
+                visit.put(&[object]);
             }
         });
     }
@@ -395,25 +361,24 @@ unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
 ///
 /// # Safety
 /// The owner of the address, if it is a parent, exists.
-pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object: *mut u8) {
+pub(crate) unsafe fn free_to_owner(function: &'static str, child: *mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise.
     let result = unsafe {
         match owner(object) {
             Owner::Parent(address) => {
                 let parent = &*ptr::with_exposed_provenance::<ParentPool>(address);
-                if debug::instead_of_owner(function, parent, child, object) {
+                if hooks::instead_of_owner(function, parent, child, object) {
                     return;
                 }
-                parent.locked(|body, surplus| {
-                    body.count_foreign_free();
-                    body.put(parent, function, &[object], surplus);
+                parent.visit(function, |visit| {
+                    visit.count_foreign_free();
+                    visit.put(&[object]);
                 });
                 Ok(())
             }
             Owner::Limbo => HEAP.free_in_limbo(object),
             Owner::Guards => {
-                debug::before_guarded_free(function, child, object);
-                guard::free(function, object);
+                hooks::guarded_free(function, child, object);
                 Ok(())
             }
             Owner::None => Err(Misuse::NotAnObject),
@@ -422,6 +387,7 @@ pub(crate) unsafe fn free_to_owner(function: &str, child: *mut ChildPool, object
     if let Err(misuse) = result {
         // SAFETY: the caller's promise.
         let parent = unsafe { child.as_ref().and_then(|child| child.live_parent()) };
-        report::misuse(function, parent, object, misuse);
+        let pool = parent.map(ParentPool::id);
+        hooks::report(function, pool.as_ref(), object.addr(), misuse.words());
     }
 }

@@ -6,22 +6,14 @@
 //!   empty nor full, so that its finder can both allocate and free. With it, a child that lives for a
 //!   few objects costs two lock operations in all.
 //!
-//! How much may lie in full magazines: a constant, and a part of what is out of the slabs, and what was
-//! *regretted*: rounds that were drained into the slabs as too many, and wanted again soon after. So a pool that
-//! is filled and emptied over and over comes to keep what it needs, and one that is emptied once does not.
-//!
-//! Full magazines that no child has wanted for an epoch are reaped: the least number of rounds that was there since
-//! the last look is what the children did without (Bonwick and Adams call the rest the working set). What is reaped
-//! is regretted no more.
+//! How much may lie here is for [`super::policy`] to say.
 //!
 //! Everything here belongs to the parent's lock.
 
-use crate::base::geometry::{Geometry, rounds};
+use super::policy::Policy;
+use crate::base::geometry::rounds;
 use crate::heap::magazine::{Magazine, MagazineList};
 use crate::heap::surplus::Surplus;
-
-/// Full magazines above their limit are drained once they are one part in so many above it.
-const EXCESS_SHARE: usize = 4;
 
 /// The magazines of one size.
 struct Shelf {
@@ -48,40 +40,22 @@ pub struct Depot {
     shelves: [Shelf; 2],
     half: Magazine,
     half_mask: u16,
-    /// The second in which it was last looked for what goes unused.
-    epoch: u32,
-    /// The least number of rounds in full magazines since `epoch`.
-    least: u32,
-    /// Rounds that were drained as too many, lately.
-    drained: u32,
-    /// How many of them were wanted again.
-    regretted: u32,
-    /// How many times a child has exchanged magazines here.
-    exchanges: u32,
 }
 
 impl Depot {
     /// No magazines.
-    pub const EMPTY: Depot = Depot {
-        shelves: [Shelf::EMPTY; 2],
-        half: Magazine::NONE,
-        half_mask: 0,
-        epoch: 0,
-        least: 0,
-        drained: 0,
-        regretted: 0,
-        exchanges: 0,
-    };
+    pub const EMPTY: Depot =
+        Depot { shelves: [Shelf::EMPTY; 2], half: Magazine::NONE, half_mask: 0 };
 
-    fn shelf(&mut self, mask: usize, geometry: &Geometry) -> &mut Shelf {
-        &mut self.shelves[usize::from(geometry.is_busy(mask))]
+    fn shelf(&mut self, mask: usize, policy: &Policy) -> &mut Shelf {
+        &mut self.shelves[usize::from(policy.is_busy_size(mask))]
     }
 
     /// Rounds in full magazines.
-    fn full_rounds(&self, geometry: &Geometry) -> usize {
+    pub fn full_rounds(&self, policy: &Policy) -> usize {
         let [first, busy] = &self.shelves;
-        first.full.count() as usize * rounds(geometry.magazine_mask())
-            + busy.full.count() as usize * rounds(geometry.busy_mask())
+        first.full.count() as usize * rounds(policy.first_mask())
+            + busy.full.count() as usize * rounds(policy.busy_mask())
     }
 
     /// Whether there is a full magazine, of whatever size.
@@ -89,21 +63,16 @@ impl Depot {
         self.shelves.iter().any(|shelf| shelf.full.count() != 0)
     }
 
-    /// Rounds that may lie in full magazines while `out` objects are out of the slabs.
-    fn limit(&self, geometry: &Geometry, out: usize) -> usize {
-        geometry.full_limit(out) + self.regretted as usize
-    }
-
     /// Takes a full magazine of a size. Its quota is not set.
-    pub fn take_full(&mut self, mask: usize, geometry: &Geometry) -> Option<Magazine> {
-        let magazine = self.shelf(mask, geometry).full.pop(mask)?;
-        self.least = self.least.min(self.full_rounds(geometry) as u32);
+    pub fn take_full(&mut self, mask: usize, policy: &mut Policy) -> Option<Magazine> {
+        let magazine = self.shelf(mask, policy).full.pop(mask)?;
+        policy.note_left(self.full_rounds(policy));
         Some(magazine)
     }
 
     /// Takes an empty magazine of a size. Its quota is not set.
-    pub fn take_empty(&mut self, mask: usize, geometry: &Geometry) -> Option<Magazine> {
-        self.shelf(mask, geometry).empty.pop(mask)
+    pub fn take_empty(&mut self, mask: usize, policy: &Policy) -> Option<Magazine> {
+        self.shelf(mask, policy).empty.pop(mask)
     }
 
     /// Takes the half-filled magazine, and says of what size it is.
@@ -112,47 +81,13 @@ impl Depot {
         if half.is_none() { None } else { Some((half, self.half_mask as usize)) }
     }
 
-    /// Whether a further full magazine is to be kept while `out` objects are out of the slabs.
-    pub fn wants_full(&self, geometry: &Geometry, out: usize) -> bool {
-        self.full_rounds(geometry) < self.limit(geometry, out)
-    }
-
-    /// Whether so many more rounds are kept than should be that some are to be drained. The margin keeps a
-    /// pool whose use goes up and down by a little from draining what it fills again next.
-    pub fn has_excess(&self, geometry: &Geometry, out: usize) -> bool {
-        let limit = self.limit(geometry, out);
-        self.full_rounds(geometry) > limit + limit / EXCESS_SHARE
-    }
-
-    /// Counts an exchange of magazines between a child and the depot.
-    pub fn count_exchange(&mut self) {
-        self.exchanges = self.exchanges.wrapping_add(1);
-    }
-
-    /// How many exchanges there have been.
-    pub fn exchanges(&self) -> u32 {
-        self.exchanges
-    }
-
-    /// Notes that rounds are drained as too many.
-    pub fn note_drained(&mut self, rounds: usize) {
-        self.drained = self.drained.saturating_add(rounds as u32);
-    }
-
-    /// Notes that so many rounds were wanted, and taken from slabs as there was no full magazine.
-    pub fn note_wanted(&mut self, rounds: usize) {
-        let regretted = self.drained.min(rounds as u32);
-        self.drained -= regretted;
-        self.regretted = self.regretted.saturating_add(regretted);
-    }
-
     /// Keeps a full magazine.
     ///
     /// # Safety
     /// It is a full one of this parent, and nobody else uses it.
-    pub unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, geometry: &Geometry) {
+    pub unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, policy: &Policy) {
         // SAFETY: the caller's promise.
-        unsafe { self.shelf(mask, geometry).full.push(magazine, mask) }
+        unsafe { self.shelf(mask, policy).full.push(magazine, mask) }
     }
 
     /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
@@ -163,16 +98,14 @@ impl Depot {
         &mut self,
         magazine: Magazine,
         mask: usize,
-        geometry: &Geometry,
+        policy: &Policy,
         out: usize,
         surplus: &mut Surplus,
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            let limit = self.limit(geometry, out);
-            let empty = &mut self.shelf(mask, geometry).empty;
-            if empty.count() as usize * rounds(mask) < limit {
-                empty.push(magazine, mask);
+            if policy.wants_empty(self.empty_room(mask, policy), out) {
+                self.shelf(mask, policy).empty.push(magazine, mask);
             } else {
                 surplus.add_magazine(magazine, mask);
             }
@@ -188,7 +121,7 @@ impl Depot {
         &mut self,
         magazine: Magazine,
         mask: usize,
-        geometry: &Geometry,
+        policy: &Policy,
         out: usize,
         surplus: &mut Surplus,
     ) {
@@ -196,7 +129,7 @@ impl Depot {
             self.set_half(magazine, mask);
         } else if !magazine.is_none() {
             // SAFETY: the caller's promise.
-            unsafe { self.sort(magazine, mask, geometry, out, surplus) }
+            unsafe { self.sort(magazine, mask, policy, out, surplus) }
         }
     }
 
@@ -214,7 +147,7 @@ impl Depot {
         &mut self,
         mut magazine: Magazine,
         mask: usize,
-        geometry: &Geometry,
+        policy: &Policy,
         out: usize,
         surplus: &mut Surplus,
     ) {
@@ -224,43 +157,24 @@ impl Depot {
                 let half_mask = self.half_mask as usize;
                 self.half.pour(half_mask, &mut magazine, mask);
                 if self.half.is_full(half_mask) {
-                    self.keep_full(self.half, half_mask, geometry);
+                    self.keep_full(self.half, half_mask, policy);
                     self.half = Magazine::NONE;
                 }
             }
             if magazine.is_empty(mask) {
-                self.keep_empty(magazine, mask, geometry, out, surplus);
+                self.keep_empty(magazine, mask, policy, out, surplus);
             } else if magazine.is_full(mask) {
-                self.keep_full(magazine, mask, geometry);
+                self.keep_full(magazine, mask, policy);
             } else {
                 self.set_half(magazine, mask);
             }
         }
     }
 
-    /// If an epoch, a second, is over: how many rounds are to be reaped. That is half of those that went
-    /// unused, so that it never takes long; and for each further epoch, in which nobody came, half of what
-    /// there is.
-    pub fn end_epoch(&mut self, now: u32, geometry: &Geometry) -> Option<usize> {
-        let epochs = now.wrapping_sub(self.epoch);
-        if epochs == 0 {
-            return None;
-        }
-        self.epoch = now;
-        self.drained = self.drained.checked_shr(epochs).unwrap_or(0);
-        let count = self.full_rounds(geometry) as u32;
-        let kept = count - self.least.min(count).div_ceil(2);
-        let kept = kept.checked_shr(epochs - 1).unwrap_or(0);
-        self.least = kept;
-        let reaped = count - kept;
-        self.regretted = self.regretted.saturating_sub(reaped);
-        Some(reaped as usize)
-    }
-
-    /// Whether there are more empty magazines of a size than could be filled.
-    pub fn has_excess_empty(&self, mask: usize, geometry: &Geometry, out: usize) -> bool {
-        let empty = &self.shelves[usize::from(geometry.is_busy(mask))].empty;
-        empty.count() as usize * rounds(mask) > self.limit(geometry, out)
+    /// Rounds for which empty magazines of a size have room.
+    pub fn empty_room(&self, mask: usize, policy: &Policy) -> usize {
+        let empty = &self.shelves[usize::from(policy.is_busy_size(mask))].empty;
+        empty.count() as usize * rounds(mask)
     }
 
     /// Whether there is no magazine.
@@ -275,22 +189,22 @@ impl Depot {
         &mut self,
         list: List,
         mask: usize,
-        geometry: &Geometry,
+        policy: &mut Policy,
         sound: impl Fn(Magazine) -> bool,
     ) -> Option<Magazine> {
-        let shelf = self.shelf(mask, geometry);
+        let shelf = self.shelf(mask, policy);
         let list = match list {
             List::Full => &mut shelf.full,
             List::Empty => &mut shelf.empty,
         };
         let cut = list.cut_unsound(mask, &sound)?;
-        self.least = self.least.min(self.full_rounds(geometry) as u32);
+        policy.note_left(self.full_rounds(policy));
         Some(cut)
     }
 
     /// How many objects there are in all magazines.
-    pub fn objects(&self, geometry: &Geometry) -> usize {
-        self.full_rounds(geometry) + self.half.rounds(self.half_mask as usize)
+    pub fn objects(&self, policy: &Policy) -> usize {
+        self.full_rounds(policy) + self.half.rounds(self.half_mask as usize)
     }
 
     /// How many full and empty magazines there are, by size, not counting the half-filled one.
@@ -304,10 +218,10 @@ impl Depot {
     /// Calls `each` with every magazine, its mask, and the list that it is on: none for the half-filled one.
     pub(crate) fn for_each(
         &self,
-        geometry: &Geometry,
+        policy: &Policy,
         mut each: impl FnMut(Magazine, usize, Option<List>),
     ) {
-        for (shelf, mask) in self.shelves.iter().zip(geometry.masks()) {
+        for (shelf, mask) in self.shelves.iter().zip(policy.masks()) {
             shelf.full.iter(mask).for_each(|full| each(full, mask, Some(List::Full)));
             shelf.empty.iter(mask).for_each(|empty| each(empty, mask, Some(List::Empty)));
         }
@@ -322,12 +236,12 @@ impl Depot {
     }
 
     /// The magazine that has rounds, and its mask, if there is only one; else none.
-    pub(crate) fn only_filled(&self, geometry: &Geometry) -> (Magazine, usize) {
+    pub(crate) fn only_filled(&self, policy: &Policy) -> (Magazine, usize) {
         let [first, busy] = &self.shelves;
         match (self.half.is_none(), first.full.count(), busy.full.count()) {
             (false, 0, 0) => self.half(),
-            (true, 1, 0) => (first.full.first(), geometry.magazine_mask()),
-            (true, 0, 1) => (busy.full.first(), geometry.busy_mask()),
+            (true, 1, 0) => (first.full.first(), policy.first_mask()),
+            (true, 0, 1) => (busy.full.first(), policy.busy_mask()),
             _ => (Magazine::NONE, 0),
         }
     }
@@ -336,6 +250,7 @@ impl Depot {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::geometry::Geometry;
 
     const WORDS: usize = 8;
     const MASK: usize = WORDS * size_of::<usize>() - 1;
@@ -345,45 +260,15 @@ mod tests {
     struct Block(#[expect(dead_code, reason = "only its place is used")] [usize; WORDS]);
 
     /// For magazines of [`MASK`].
-    fn geometry() -> Geometry {
-        let geometry = Geometry::new(4096, 1);
-        assert_eq!(geometry.magazine_mask(), MASK);
-        geometry
+    fn policy() -> Policy {
+        let policy = Policy::new(&Geometry::new(4096, 1), true);
+        assert_eq!(policy.first_mask(), MASK);
+        policy
     }
 
     fn keep_full(depot: &mut Depot, block: &mut Block) {
         // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
-        unsafe { depot.keep_full(Magazine::new((&raw mut *block).cast()), MASK, &geometry()) };
-    }
-
-    #[test]
-    fn what_goes_unused_is_reaped_by_halves_for_each_epoch() {
-        let geometry = geometry();
-        let mut depot = Depot::EMPTY;
-        let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
-        assert_eq!(depot.end_epoch(100, &geometry), Some(0));
-        blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
-        assert_eq!(depot.end_epoch(100, &geometry), None);
-        assert_eq!(depot.end_epoch(101, &geometry), Some(0), "they came within the epoch");
-        let mut take = |count| {
-            for _ in 0..count {
-                depot.take_full(MASK, &geometry);
-            }
-        };
-        take(2);
-        assert_eq!(
-            depot.end_epoch(102, &geometry),
-            Some(4 * ROUNDS),
-            "of the 8 that were there all the time"
-        );
-        for _ in 0..4 {
-            depot.take_full(MASK, &geometry);
-        }
-        assert_eq!(
-            depot.end_epoch(104, &geometry),
-            Some(3 * ROUNDS),
-            "2 for the first epoch, and half of 2"
-        );
+        unsafe { depot.keep_full(Magazine::new((&raw mut *block).cast()), MASK, &policy()) };
     }
 
     const LARGER: usize = 256;
@@ -394,63 +279,39 @@ mod tests {
 
     #[test]
     fn a_larger_magazine_counts_for_all_of_its_rounds() {
-        let geometry = geometry();
+        let policy = policy();
         let (mut block, mut larger) = (Block([0; WORDS]), Larger([0; LARGER]));
         let mask = size_of::<Larger>() - 1;
-        assert_eq!(geometry.busy_mask(), mask);
+        assert_eq!(policy.busy_mask(), mask);
         let mut depot = Depot::EMPTY;
         keep_full(&mut depot, &mut block);
         // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
-        unsafe { depot.keep_full(Magazine::new((&raw mut larger).cast()), mask, &geometry) };
-        assert_eq!(depot.objects(&geometry), ROUNDS + LARGER - 1);
+        unsafe { depot.keep_full(Magazine::new((&raw mut larger).cast()), mask, &policy) };
+        assert_eq!(depot.objects(&policy), ROUNDS + LARGER - 1);
     }
 
     #[test]
     fn what_was_taken_for_a_while_was_used() {
-        let geometry = geometry();
+        let mut policy = policy();
         let mut depot = Depot::EMPTY;
         let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
-        depot.end_epoch(100, &geometry);
+        policy.end_epoch(100, depot.full_rounds(&policy));
         blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
-        depot.end_epoch(101, &geometry);
-        let taken: Vec<_> = (0..6).filter_map(|_| depot.take_full(MASK, &geometry)).collect();
+        policy.end_epoch(101, depot.full_rounds(&policy));
+        let taken: Vec<_> = (0..6).filter_map(|_| depot.take_full(MASK, &mut policy)).collect();
         // SAFETY: they were the depot's.
-        taken.into_iter().for_each(|full| unsafe { depot.keep_full(full, MASK, &geometry) });
-        assert_eq!(depot.end_epoch(102, &geometry), Some(2 * ROUNDS), "half of the other 4");
-    }
-
-    #[test]
-    fn what_was_drained_and_wanted_again_raises_the_limit_until_it_is_reaped() {
-        let geometry = geometry();
-        let mut depot = Depot::EMPTY;
-        let limit = depot.limit(&geometry, 0);
-        depot.end_epoch(100, &geometry);
-        depot.note_wanted(50);
-        assert_eq!(depot.limit(&geometry, 0), limit, "nothing was drained before");
-        depot.note_drained(70);
-        depot.note_wanted(30);
-        assert_eq!(depot.limit(&geometry, 0), limit + 30);
-        depot.note_wanted(100);
-        assert_eq!(depot.limit(&geometry, 0), limit + 70, "no more than was drained");
-        depot.note_drained(40);
-        depot.end_epoch(101, &geometry);
-        depot.note_wanted(40);
-        assert_eq!(depot.limit(&geometry, 0), limit + 90, "half of it is forgotten");
-
-        let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
-        blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
-        depot.end_epoch(102, &geometry);
-        assert_eq!(depot.end_epoch(103, &geometry), Some(5 * ROUNDS));
-        assert_eq!(depot.limit(&geometry, 0), limit + 90 - 5 * ROUNDS);
+        taken.into_iter().for_each(|full| unsafe { depot.keep_full(full, MASK, &policy) });
+        let reaped = policy.end_epoch(102, depot.full_rounds(&policy));
+        assert_eq!(reaped, Some(2 * ROUNDS), "half of the other 4");
     }
 
     #[test]
     fn empty_magazines_that_could_not_be_filled_are_too_many() {
-        let geometry = geometry();
-        let limit = geometry.full_limit(0);
+        let policy = policy();
+        let limit = policy.limit(0);
         let most = limit.div_ceil(ROUNDS);
         let out = 100_000;
-        assert!(geometry.full_limit(out) / ROUNDS > most + 50);
+        assert!(policy.limit(out) / ROUNDS > most + 50);
         let mut depot = Depot::EMPTY;
         let mut surplus = Surplus::EMPTY;
         let mut blocks: Vec<Block> = (0..most + 50).map(|_| Block([0; WORDS])).collect();
@@ -458,13 +319,16 @@ mod tests {
             // SAFETY: the block is this magazine's alone.
             unsafe {
                 let empty = Magazine::new((&raw mut *block).cast());
-                depot.keep_empty(empty, MASK, &geometry, out, &mut surplus);
+                depot.keep_empty(empty, MASK, &policy, out, &mut surplus);
             }
         }
         assert_eq!(depot.counts(), [most as u32 + 50, 0]);
-        assert!(!depot.has_excess_empty(MASK, &geometry, out));
-        while depot.has_excess_empty(MASK, &geometry, 0) {
-            depot.take_empty(MASK, &geometry);
+        let excess = |depot: &Depot, policy: &Policy, out| {
+            policy.has_excess_empty(depot.empty_room(MASK, policy), out)
+        };
+        assert!(!excess(&depot, &policy, out));
+        while excess(&depot, &policy, 0) {
+            depot.take_empty(MASK, &policy);
         }
         assert_eq!(depot.counts(), [(limit / ROUNDS) as u32, 0]);
         assert!(surplus.is_empty());

@@ -1,132 +1,112 @@
-//! What a parent does to keep a child in magazines: gives the first one, exchanges, and takes them back.
+//! What a parent does to keep a child's cache in magazines: gives the first one, exchanges, and takes them back.
 //!
-//! | a child | comes here | and gets |
+//! | a cache | comes here | and gets |
 //! |---|---|---|
-//! | without a magazine | with its first object ([`Body::equip`]) | a half-filled one, a kit's, or an empty one |
-//! | with empty ones | to allocate ([`Body::reload`]) | a full one, or its own is filled from slabs |
-//! | with full ones | to free ([`Body::unload`]) | an empty one; the depot or slabs get a full one's rounds |
-//! | that is busy | with either of these (`promote`) | a larger one for those it has |
-//! | that goes | once ([`Body::retire`]) | none; the depot has them |
-//! | that is trimmed | once ([`Body::strip`]) | none; slabs have the rounds |
+//! | without a magazine | with the child's first object ([`Visit::equip`]) | a half-filled one, a kit's, or an empty one |
+//! | with empty ones | to allocate ([`Visit::reload`]) | a full one, or its own is filled from slabs |
+//! | with full ones | to free ([`Visit::unload`]) | an empty one; the depot or slabs get a full one's rounds |
+//! | of a busy child | with either of these (`promote`) | a larger one for those it has |
+//! | of a child that goes | once ([`Visit::retire`]) | none; the depot has them |
+//! | of a child that is trimmed | once ([`Visit::strip`]) | none; slabs have the rounds |
 //!
 //! Invariants, whenever the parent is not locked:
-//! - A child has no magazine and mask 0, or a loaded magazine of the size of its mask, and a previous one that is none,
+//! - A cache has no magazine and mask 0, or a loaded magazine of the size of its mask, and a previous one that is none,
 //!   or empty or full and of the same size.
-//! - Word 0 of a child's magazines is a *quota*, 1 at least: how many rounds the loaded one is filled with from slabs.
-//!   Each visit raises it; what it is above a whole magazine says how often the child has come since,
-//!   `BUSY_VISITS` at most.
+//! - Word 0 of a cache's magazines is a *quota*, 1 at least: how many rounds the loaded one is filled with from slabs.
+//!   Each visit raises it; what it is above a whole magazine says how often the child has come since
+//!   ([`policy::next_quota`]).
 //! - `holders` counts the children that have magazines. When the last of them goes, the depot is empty.
-//! - Without memory nothing changes but that a child's magazine stays empty, or an object goes to its slab.
-//!
-//! Everything here runs with the parent's mutex held.
+//! - Without memory nothing changes but that a magazine stays empty, or an object goes to its slab.
 
 use core::mem;
 
-use super::body::{Body, corrupted};
-use super::parent::ParentPool;
+use super::cache::Cache;
+use super::depot::List;
+use super::policy;
+use super::visit::Visit;
 use crate::base::geometry::{class_of, rounds};
 use crate::heap::chunk::{owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
-use crate::heap::surplus::Surplus;
-use crate::heap::{HEAP, KIT_MAX_ORDER, Kit};
-use crate::pool::child::ChildPool;
-use crate::pool::depot::List;
-use crate::watch::guard;
+use crate::heap::{HEAP, Kit};
+use crate::hooks;
 
-/// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a magazine, and
-/// then adds one. A child that allocates a few objects is not to pay for a whole magazine.
-#[cfg(not(loom))]
-const FIRST_QUOTA: usize = 8;
-/// Less than a magazine of the model checker's.
-#[cfg(loom)]
-const FIRST_QUOTA: usize = 2;
-/// A child that has come so often since its quota is a whole magazine is busy, and gets a larger one.
-#[cfg(not(loom))]
-const BUSY_VISITS: usize = 128;
-#[cfg(loom)]
-const BUSY_VISITS: usize = 8;
-
-/// The quota after a further visit.
-fn next_quota(quota: usize, mask: usize) -> usize {
-    if quota < rounds(mask) {
-        (2 * quota).min(rounds(mask))
-    } else {
-        (quota + 1).min(rounds(mask) + BUSY_VISITS)
+impl Visit<'_> {
+    /// Whether the pool that the magazines were filled from was destroyed, or created anew, before the
+    /// child. Then their rounds are in limbo.
+    pub(crate) fn is_stale(&self, cache: &Cache) -> bool {
+        !self.body.policy.masks().contains(&cache.mask) || cache.has_rounds_of_another(self.owner())
     }
-}
 
-impl Body {
-    /// Gives a child that has no magazine its first one, which may be empty or full. Returns false if the parent is
+    /// Gives a cache that has no magazine its first one, which may be empty or full. Returns false if the parent is
     /// uncached or there is no memory.
-    pub(crate) fn equip(&mut self, parent: &ParentPool, child: &mut ChildPool) -> bool {
-        if parent.geometry.magazine_mask() == 0 {
+    pub(crate) fn equip(&mut self, cache: &mut Cache) -> bool {
+        if self.body.policy.first_mask() == 0 {
             return false;
         }
-        let half = self.depot.take_half();
-        let (magazine, mask) = half.unwrap_or_else(|| self.first_magazine(parent));
+        let half = self.body.depot.take_half();
+        let (magazine, mask) = half.unwrap_or_else(|| self.first_magazine());
         if magazine.is_none() {
             return false;
         }
         // SAFETY: the magazine is the child's from here on.
         unsafe {
-            // A new child is not busy because another one was.
-            if magazine.quota(mask) > rounds(mask) {
-                magazine.set_quota(mask, rounds(mask));
+            let quota = magazine.quota(mask);
+            let inherited = policy::inherited_quota(quota, mask);
+            if inherited != quota {
+                magazine.set_quota(mask, inherited);
             }
         }
-        child.loaded = magazine;
-        child.mask = mask;
-        self.holders += 1;
+        cache.loaded = magazine;
+        cache.mask = mask;
+        self.body.holders += 1;
         true
     }
 
-    /// A magazine for a child when no half-filled one is there: what the last child left in the heap, or an
+    /// A magazine for a cache when no half-filled one is there: what the last child left in the heap, or an
     /// empty one, or none if there is no memory.
-    fn first_magazine(&mut self, parent: &ParentPool) -> (Magazine, usize) {
-        let geometry = &parent.geometry;
-        let mask = geometry.magazine_mask();
-        let magazine = if self.slabs.count() == 0 {
-            let address = (&raw const *parent).addr();
-            let kit = HEAP.equipment(address, geometry);
+    fn first_magazine(&mut self) -> (Magazine, usize) {
+        let mask = self.body.policy.first_mask();
+        let magazine = if self.body.slabs.count() == 0 {
+            let kit = HEAP.equipment(self.owner(), &self.body.geometry, mask);
             if !kit.is_none() {
                 // SAFETY: the slab was this pool's, and is nobody else's now.
-                unsafe { self.slabs.adopt(kit.slab) };
+                unsafe { self.body.slabs.adopt(kit.slab) };
                 return (kit.magazine, kit.mask);
             }
             kit.magazine
         } else {
-            self.check_link(parent, "slab_alloc", List::Empty, mask);
-            self.empty_magazine(parent, mask)
+            self.check_link(List::Empty, mask);
+            self.empty_magazine(mask)
         };
         if !magazine.is_none() {
             // SAFETY: it is on no list.
-            unsafe { magazine.set_quota(mask, FIRST_QUOTA.min(rounds(mask))) }
+            unsafe { magazine.set_quota(mask, policy::first_quota(mask)) }
         }
         (magazine, mask)
     }
 
     /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
     /// child.
-    fn leave_kit(&mut self, parent: &ParentPool, function: &str, surplus: &mut Surplus) {
-        let geometry = &parent.geometry;
-        let (only, mask) = self.depot.only_filled(geometry);
-        let few = self.slabs.count() == 1 && geometry.order <= KIT_MAX_ORDER && !only.is_none();
-        if !few || only.rounds(mask) != self.slabs.out() {
+    fn leave_kit(&mut self) {
+        let body = &mut *self.body;
+        let (only, mask) = body.depot.only_filled(&body.policy);
+        let few =
+            body.slabs.count() == 1 && policy::leaves_kit(body.geometry.order) && !only.is_none();
+        if !few || only.rounds(mask) != body.slabs.out() {
             return;
         }
         // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
-            let address = (&raw const *parent).addr();
-            if owner_if_any(only.last()) != address {
+            if owner_if_any(only.last()) != self.owner() {
                 return;
             }
             let slab = slab_of(only.last());
             // Not so if an object was freed twice, which draining will see.
             if (*slab).out_are(&only.contents(mask)) {
-                self.slabs.abandon(slab);
-                self.take_filled(parent, function);
+                self.body.slabs.abandon(slab);
+                self.take_filled();
                 only.set_quota(mask, only.rounds(mask));
-                surplus.set_kit(Kit { slab, magazine: only, mask });
+                self.surplus.set_kit(Kit { slab, magazine: only, mask });
             }
         }
     }
@@ -134,184 +114,140 @@ impl Body {
     /// Takes the magazines of a child that goes. If no other child has any, the parent keeps nothing.
     ///
     /// # Safety
-    /// The child's magazines are of this parent, and not used any more.
-    pub(crate) unsafe fn retire(
-        &mut self,
-        parent: &ParentPool,
-        child: &ChildPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) {
-        let out = self.slabs.out();
-        // SAFETY: the caller's promise.
-        unsafe {
-            self.depot.keep(child.previous, child.mask, &parent.geometry, out, surplus);
-            self.depot.keep(child.loaded, child.mask, &parent.geometry, out, surplus);
+    /// The cache's magazines are of this parent, and not used any more.
+    pub(crate) unsafe fn retire(&mut self, cache: &Cache) {
+        let out = self.body.slabs.out();
+        for magazine in [cache.previous, cache.loaded] {
+            let body = &mut *self.body;
+            // SAFETY: the caller's promise.
+            unsafe {
+                body.depot.keep(magazine, cache.mask, &body.policy, out, &mut self.surplus);
+            }
         }
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.leave_kit(parent, function, surplus);
-            self.drain_depot(parent, function, surplus);
+        self.body.holders = self.body.holders.saturating_sub(1);
+        if self.body.holders == 0 {
+            self.leave_kit();
+            self.drain_depot();
         } else {
-            // A child brings two magazines.
-            self.drain_excess(parent, function, 2, surplus);
+            self.drain_excess(policy::DRAINED_AS_A_CHILD_GOES);
         }
     }
 
-    /// Drains the magazines of a child and gives them up. Returns how many objects there were in them.
+    /// Drains the magazines of a cache and gives them up. Returns how many objects there were in them.
     ///
     /// # Safety
-    /// The child's magazines are of this parent.
-    pub(crate) unsafe fn strip(
-        &mut self,
-        parent: &ParentPool,
-        child: &mut ChildPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) -> usize {
+    /// The cache's magazines are of this parent.
+    pub(crate) unsafe fn strip(&mut self, cache: &mut Cache) -> usize {
         let mut objects = 0;
-        for magazine in [&mut child.loaded, &mut child.previous] {
+        for magazine in [&mut cache.loaded, &mut cache.previous] {
             if !magazine.is_none() {
-                objects += magazine.rounds(child.mask);
+                objects += magazine.rounds(cache.mask);
                 // SAFETY: the caller's promise.
                 unsafe {
-                    self.drain(parent, function, magazine, child.mask, surplus);
-                    surplus.add_magazine(*magazine, child.mask);
+                    self.drain(magazine, cache.mask);
+                    self.surplus.add_magazine(*magazine, cache.mask);
                 }
                 *magazine = Magazine::NONE;
             }
         }
-        child.mask = 0;
-        self.holders = self.holders.saturating_sub(1);
-        if self.holders == 0 {
-            self.drain_depot(parent, function, surplus);
+        cache.mask = 0;
+        self.body.holders = self.body.holders.saturating_sub(1);
+        if self.body.holders == 0 {
+            self.drain_depot();
         }
         objects
     }
 
     /// An empty magazine of a size, or none if there is no memory. Its quota is not set.
     #[inline(never)]
-    fn empty_magazine(&mut self, parent: &ParentPool, mask: usize) -> Magazine {
-        let empty = self.depot.take_empty(mask, &parent.geometry);
+    fn empty_magazine(&mut self, mask: usize) -> Magazine {
+        let body = &mut *self.body;
+        let empty = body.depot.take_empty(mask, &body.policy);
         empty.unwrap_or_else(|| HEAP.make_magazine(class_of(mask)))
     }
 
     /// Gives a busy child one magazine of the larger size for those it has, with all their rounds in it: it is not
-    /// full. Reports a quota that was overwritten, and starts again with the least one. Nothing changes if the child is
+    /// full. Notes a quota that was overwritten, and starts again with the least one. Nothing changes if the child is
     /// not busy, or has the larger size already, or objects are sampled, or there is no memory.
-    fn promote(
-        &mut self,
-        parent: &ParentPool,
-        child: &mut ChildPool,
-        function: &str,
-        surplus: &mut Surplus,
-    ) {
-        let geometry = &parent.geometry;
-        let (mask, busy_mask) = (child.mask, geometry.busy_mask());
+    fn promote(&mut self, cache: &mut Cache) {
+        let (mask, busy_mask) = (cache.mask, self.body.policy.busy_mask());
         // SAFETY: the child's magazines are its own.
         unsafe {
-            let quota = child.loaded.quota(mask);
-            if quota.wrapping_sub(1) >= rounds(mask) + BUSY_VISITS {
-                corrupted(function, parent, child.loaded, mask);
-                child.loaded.set_quota(mask, 1);
+            let quota = cache.loaded.quota(mask);
+            if !policy::is_quota(quota, mask) {
+                self.corrupted(cache.loaded, mask);
+                cache.loaded.set_quota(mask, 1);
                 return;
             }
-            let busy = quota >= rounds(mask) + BUSY_VISITS && !guard::sample::is_on();
+            let busy = policy::is_busy(quota, mask) && !hooks::is_sampling();
             if mask == busy_mask || !busy {
                 return;
             }
-            self.check_link(parent, function, List::Empty, busy_mask);
-            let mut larger = self.empty_magazine(parent, busy_mask);
+            self.check_link(List::Empty, busy_mask);
+            let mut larger = self.empty_magazine(busy_mask);
             if larger.is_none() {
                 return;
             }
             larger.set_quota(busy_mask, quota);
-            for mut magazine in [child.previous, child.loaded] {
+            for mut magazine in [cache.previous, cache.loaded] {
                 if !magazine.is_none() {
                     larger.pour(busy_mask, &mut magazine, mask);
-                    self.depot.keep_empty(magazine, mask, geometry, self.slabs.out(), surplus);
+                    self.keep_empty(magazine, mask);
                 }
             }
-            child.loaded = larger;
-            child.previous = Magazine::NONE;
-            child.mask = busy_mask;
+            *cache = Cache { loaded: larger, previous: Magazine::NONE, mask: busy_mask };
         }
     }
 
-    /// Fills the loaded magazine of a child, which is empty, as is its previous one. It stays empty if there
+    /// Fills the loaded magazine of a cache, which is empty, as is its previous one. It stays empty if there
     /// is no memory.
-    pub(crate) fn reload(
-        &mut self,
-        parent: &ParentPool,
-        child: &mut ChildPool,
-        surplus: &mut Surplus,
-    ) {
-        self.reap(parent, surplus);
-        self.promote(parent, child, "slab_alloc", surplus);
+    pub(crate) fn reload(&mut self, cache: &mut Cache) {
+        self.reap();
+        self.promote(cache);
         // SAFETY: the child's magazines are its own.
         unsafe {
-            let quota = child.loaded.quota(child.mask);
-            if let Some((full, mask)) = self.take_full(parent, "slab_alloc", child.mask) {
-                self.depot.count_exchange();
-                let mut empty = mem::replace(&mut child.loaded, full);
-                if mask != child.mask {
+            let quota = cache.loaded.quota(cache.mask);
+            if let Some((full, mask)) = self.take_full(cache.mask) {
+                self.count_exchange();
+                let mut empty = mem::replace(&mut cache.loaded, full);
+                if mask != cache.mask {
                     // Of the other size, as which the child goes on.
-                    self.keep_empty(parent, empty, child.mask, surplus);
+                    self.keep_empty(empty, cache.mask);
                     empty = Magazine::NONE;
                 }
-                let spare = mem::replace(&mut child.previous, empty);
-                self.keep_empty(parent, spare, child.mask, surplus);
-                child.mask = mask;
+                let spare = mem::replace(&mut cache.previous, empty);
+                self.keep_empty(spare, cache.mask);
+                cache.mask = mask;
             } else {
-                let most = quota.min(rounds(child.mask));
-                child.loaded.fill(most, |rounds| self.take(parent, rounds));
-                self.depot.note_wanted(child.loaded.rounds(child.mask));
+                let most = policy::rounds_to_take(quota, cache.mask);
+                cache.loaded.fill(most, |rounds| self.take(rounds));
+                self.body.policy.note_wanted(cache.rounds());
             }
-            child.loaded.set_quota(child.mask, next_quota(quota, child.mask));
+            cache.loaded.set_quota(cache.mask, policy::next_quota(quota, cache.mask));
         }
     }
 
-    /// # Safety
-    /// It is none, or an empty one of this parent that nobody else uses.
-    unsafe fn keep_empty(
-        &mut self,
-        parent: &ParentPool,
-        magazine: Magazine,
-        mask: usize,
-        surplus: &mut Surplus,
-    ) {
-        if !magazine.is_none() {
-            // SAFETY: the caller's promise.
-            unsafe {
-                self.depot.keep_empty(magazine, mask, &parent.geometry, self.slabs.out(), surplus);
-            }
-        }
-    }
-
-    /// Gives a child an empty loaded magazine in place of its full one, which becomes its previous one; or a
+    /// Gives a cache an empty loaded magazine in place of its full one, which becomes its previous one; or a
     /// larger one in place of both. Returns false if there is no memory and nothing has changed.
-    pub(crate) fn unload(
-        &mut self,
-        parent: &ParentPool,
-        child: &mut ChildPool,
-        surplus: &mut Surplus,
-    ) -> bool {
-        let geometry = &parent.geometry;
-        self.check_link(parent, "slab_free", List::Empty, child.mask);
-        self.promote(parent, child, "slab_free", surplus);
-        let mask = child.mask;
-        if !child.loaded.is_full(mask) {
+    pub(crate) fn unload(&mut self, cache: &mut Cache) -> bool {
+        self.check_link(List::Empty, cache.mask);
+        self.promote(cache);
+        let mask = cache.mask;
+        if !cache.is_full() {
             return true;
         }
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
-            let wanted = self.depot.wants_full(geometry, self.slabs.out());
-            let empty = if child.previous.is_none() || wanted {
-                let empty = self.empty_magazine(parent, mask);
-                if !empty.is_none() && !child.previous.is_none() {
-                    self.depot.count_exchange();
-                    self.depot.keep_full(child.previous, mask, geometry);
-                    child.previous = Magazine::NONE;
+            let body = &*self.body;
+            let full = body.depot.full_rounds(&body.policy);
+            let wanted = body.policy.wants_full(full, body.slabs.out());
+            let empty = if cache.previous.is_none() || wanted {
+                let empty = self.empty_magazine(mask);
+                if !empty.is_none() && !cache.previous.is_none() {
+                    self.count_exchange();
+                    let body = &mut *self.body;
+                    body.depot.keep_full(cache.previous, mask, &body.policy);
+                    cache.previous = Magazine::NONE;
                 }
                 empty
             } else {
@@ -319,18 +255,22 @@ impl Body {
             };
             let empty = if !empty.is_none() {
                 empty
-            } else if !child.previous.is_none() {
-                self.drain(parent, "slab_free", &mut child.previous, mask, surplus);
-                self.depot.note_drained(rounds(mask));
-                mem::replace(&mut child.previous, Magazine::NONE)
+            } else if !cache.previous.is_none() {
+                self.drain(&mut cache.previous, mask);
+                self.body.policy.note_drained(rounds(mask));
+                mem::replace(&mut cache.previous, Magazine::NONE)
             } else {
                 return false;
             };
-            self.drain_excess(parent, "slab_free", 1, surplus);
-            self.reap(parent, surplus);
-            empty.set_quota(mask, next_quota(child.loaded.quota(mask), mask));
-            child.previous = mem::replace(&mut child.loaded, empty);
+            self.drain_excess(policy::DRAINED_AT_AN_EXCHANGE);
+            self.reap();
+            empty.set_quota(mask, policy::next_quota(cache.loaded.quota(mask), mask));
+            cache.previous = mem::replace(&mut cache.loaded, empty);
             true
         }
+    }
+
+    fn count_exchange(&mut self) {
+        self.body.exchanges = self.body.exchanges.wrapping_add(1);
     }
 }

@@ -1,24 +1,23 @@
-//! The instruments: what is looked at in pools, and what is said of it.
+//! The instruments: what is looked at in pools, and what is said of it. The floors below know of them only
+//! [`crate::hooks`].
+//!
+//! | folder or file | what it is |
+//! |---|---|
+//! | `debug` | what is checked in pools that are chosen for it |
+//! | `guard` | objects against protected pages, and what is said when an access to one faults |
+//! | `tools` | what AddressSanitizer, valgrind and the like are told of objects |
+//! | `trace` | a record of all calls, for a replay |
+//! | `options` | what SLAB_DEBUG says |
+//! | `report`, `notes` | what is said on misuse, and how it is kept until nothing is locked |
 
 #[cfg(feature = "debug")]
 pub mod debug;
-#[cfg(not(feature = "debug"))]
-#[path = "debug/off.rs"]
-pub mod debug;
 #[cfg(all(feature = "debug", unix))]
 pub mod guard;
-#[cfg(not(all(feature = "debug", unix)))]
-#[path = "guard/off.rs"]
-pub mod guard;
+pub mod notes;
 pub mod options;
 pub mod report;
 #[cfg(feature = "debug")]
 pub mod tools;
-#[cfg(not(feature = "debug"))]
-#[path = "tools/off.rs"]
-pub mod tools;
 #[cfg(all(feature = "debug", unix))]
-pub mod trace;
-#[cfg(not(all(feature = "debug", unix)))]
-#[path = "trace/off.rs"]
 pub mod trace;

@@ -9,6 +9,7 @@
 
 use crate::base::line::Text;
 use crate::base::modes::Modes;
+use crate::base::pool_id::PoolId;
 
 /// What the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,16 +22,6 @@ pub struct Options<'a> {
     pub modes: Modes,
     /// The first word that is not known.
     pub unknown: Option<&'a [u8]>,
-}
-
-/// What patterns are matched against.
-pub struct Pool<'a> {
-    /// Empty if it has none.
-    pub name: &'a [u8],
-    /// Bytes of an object.
-    pub item_size: u32,
-    /// The hint.
-    pub num_items: u32,
 }
 
 /// All words; first those of modes, in the order of [`Modes::nth`].
@@ -70,7 +61,7 @@ impl<'a> Options<'a> {
     }
 
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches.
-    pub fn parse(text: &'a [u8], pool: Option<&Pool<'_>>) -> Options<'a> {
+    pub fn parse(text: &'a [u8], pool: Option<&PoolId>) -> Options<'a> {
         const ABORT: u32 = OTHERS[0];
         const HELP: u32 = OTHERS[1];
         let mut options = Options::default();
@@ -84,8 +75,7 @@ impl<'a> Options<'a> {
             start = end + 1;
             let mut matched = true;
             if in_pattern {
-                matched =
-                    cfg!(feature = "debug") && pool.is_some_and(|pool| pool.is_meant_by(part));
+                matched = cfg!(feature = "debug") && pool.is_some_and(|pool| is_meant(pool, part));
             } else if !part.is_empty() {
                 match number_of(part) {
                     None => options.unknown = options.unknown.or(Some(part)),
@@ -106,7 +96,7 @@ impl<'a> Options<'a> {
     }
 }
 
-/// The how manieth of [`WORDS`] it is.
+/// The number of a word in [`WORDS`].
 fn number_of(word: &[u8]) -> Option<u32> {
     let words = WORDS.as_bytes();
     let mut number = 0;
@@ -135,14 +125,13 @@ fn trim(text: &[u8]) -> &[u8] {
     &text[start..end]
 }
 
-impl Pool<'_> {
-    fn is_meant_by(&self, pattern: &[u8]) -> bool {
-        let mut size = Text::empty();
-        size.format("%x%", &[self.item_size as usize, self.num_items as usize]);
-        let size = size.as_bytes();
-        let hint = size.iter().position(|byte| *byte == b'x').unwrap_or(size.len());
-        [self.name, size, &size[..hint]].iter().any(|text| matches(pattern, text))
-    }
+/// Whether a pattern matches the name, the size, or the size and hint of a pool.
+fn is_meant(pool: &PoolId, pattern: &[u8]) -> bool {
+    let mut size = Text::empty();
+    size.format("%x%", &[pool.item_size as usize, pool.num_items as usize]);
+    let size = size.as_bytes();
+    let hint = size.iter().position(|byte| *byte == b'x').unwrap_or(size.len());
+    [pool.name(), size, &size[..hint]].iter().any(|text| matches(pattern, text))
 }
 
 /// Whether a pattern matches all of a text. Takes time in proportion to the product of their lengths at most:
@@ -172,9 +161,11 @@ mod tests {
     use super::*;
 
     #[cfg(feature = "debug")]
-    const QUERIES: Pool<'_> = Pool { name: b"zink queries", item_size: 96, num_items: 64 };
+    fn queries() -> PoolId {
+        PoolId::new(0x1000, 96, 64).named(b"zink queries")
+    }
 
-    fn parse_for<'a>(words: &'a str, pool: Option<&Pool<'_>>) -> Options<'a> {
+    fn parse_for<'a>(words: &'a str, pool: Option<&PoolId>) -> Options<'a> {
         Options::parse(words.as_bytes(), pool)
     }
 
@@ -238,7 +229,7 @@ mod tests {
     #[test]
     #[cfg(feature = "debug")]
     fn words_with_a_pattern_hold_for_the_pools_that_it_matches() {
-        let modes = |words: &str| parse_for(words, Some(&QUERIES)).modes;
+        let modes = |words: &str| parse_for(words, Some(&queries())).modes;
         for pattern in ["zink queries", "zink*", "*q?eries", "96", "96x64", "96x*", "*", " 9? "] {
             assert_eq!(modes(&format!("leaks:{pattern}")), Modes::LEAKS, "{pattern}");
         }
@@ -251,7 +242,7 @@ mod tests {
     #[test]
     #[cfg(feature = "debug")]
     fn groups_add_up_and_abort_holds_for_all() {
-        let options = parse_for("abort:97;leaks:96;abort:1", Some(&QUERIES));
+        let options = parse_for("abort:97;leaks:96;abort:1", Some(&queries()));
         assert_eq!(options, Options { abort: true, modes: Modes::LEAKS, ..Options::default() });
     }
 

@@ -10,11 +10,10 @@ use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
 
 use crate::base::line::Text;
-use crate::base::misuse::Misuse;
 use crate::base::modes::Modes;
-use crate::pool::parent::ParentPool;
+use crate::base::pool_id::PoolId;
 use crate::sys::os;
-use crate::watch::options::{Options, Pool, WORDS};
+use crate::watch::options::{Options, WORDS};
 
 /// So many reports are said.
 pub const MOST: u32 = 100;
@@ -40,38 +39,35 @@ pub fn set_handler(handler: Option<Handler>, data: *mut c_void) {
     HANDLER.store(handler, Relaxed);
 }
 
-/// Says that `function` met a misused address. `parent` is the pool whose object it is or would be, if
-/// there is one.
-#[cold]
-pub fn misuse(function: &str, parent: Option<&ParentPool>, address: *const u8, misuse: Misuse) {
-    problem(function, parent, address.addr(), misuse.words());
-}
-
-/// Says that `function` found something wrong at an address.
+/// Says that `function` found something wrong at an address; of a pool, if it is known of which.
 #[cold]
 #[inline(never)]
-pub fn problem(function: &str, parent: Option<&ParentPool>, address: usize, words: &str) {
+pub fn problem(function: &str, pool: Option<&PoolId>, address: usize, words: &str) {
     let mut line = Text::empty();
-    begin(&mut line, function, parent);
+    begin(&mut line, function, pool);
     line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
 }
 
-/// Says that a pool is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in the
-/// magazines of children that are not destroyed. `more` adds to the report.
+/// Says that a pool with these modes is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in
+/// the magazines of children that are not destroyed. `more` adds to the report.
 #[cold]
 #[inline(never)]
-pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnce(&Report)) {
+pub fn leak(
+    pool: &PoolId,
+    modes: Modes,
+    objects: usize,
+    children: u32,
+    more: impl FnOnce(&Report),
+) {
     if !cfg!(feature = "ext") {
         return;
     }
-    let pool =
-        Pool { name: parent.name(), item_size: parent.item_size, num_items: parent.num_elements };
-    if !options(Some(&pool)).modes.with(parent.modes.get()).has(Modes::LEAKS) {
+    if !options(Some(pool)).modes.with(modes).has(Modes::LEAKS) {
         return;
     }
     let mut line = Text::empty();
-    begin(&mut line, "slab_destroy_parent", Some(parent));
+    begin(&mut line, "slab_destroy_parent", Some(pool));
     objects_out(&mut line, objects);
     if children != 0 {
         let (one, more) = ("% child that is not destroyed", "% children that are not destroyed");
@@ -84,23 +80,11 @@ pub fn leak(parent: &ParentPool, objects: usize, children: u32, more: impl FnOnc
 }
 
 /// The beginning of the first line of each report.
-pub fn begin(line: &mut Text, name: &str, parent: Option<&ParentPool>) {
-    function(line, name);
-    if let Some(parent) = parent {
-        let address = (&raw const *parent).addr();
-        pool(line, parent.name(), parent.item_size, parent.num_elements, address);
+pub fn begin(line: &mut Text, function: &str, pool: Option<&PoolId>) {
+    line.text("mesa-slab: ").text(function).text(": ");
+    if let Some(pool) = pool {
+        pool.write(line);
     }
-}
-
-/// Adds the name of a function.
-pub fn function(line: &mut Text, name: &str) {
-    line.text("mesa-slab: ").text(name).text(": ");
-}
-
-/// Adds which pool it is.
-pub fn pool(line: &mut Text, name: &[u8], item_size: u32, num_items: u32, address: usize) {
-    line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
-    line.format("%x% at @: ", &[item_size as usize, num_items as usize, address]);
 }
 
 /// Adds how many objects are out.
@@ -113,14 +97,21 @@ pub fn objects_out(line: &mut Text, objects: usize) {
 /// last one.
 #[must_use]
 pub struct Report {
+    /// How many reports there were before, and for how many this one stands.
     before: u32,
+    reports: u32,
 }
 
 impl Report {
     /// Says the first line.
     #[inline(never)]
     pub fn say(line: &mut Text) -> Report {
-        let report = Report { before: COUNT.fetch_add(1, Relaxed) };
+        Report::say_many(line, 1)
+    }
+
+    /// The same for a line that stands for so many reports.
+    pub fn say_many(line: &mut Text, reports: u32) -> Report {
+        let report = Report { before: COUNT.fetch_add(reports, Relaxed), reports };
         report.line(line);
         report
     }
@@ -143,7 +134,7 @@ impl Report {
 
     /// Ends it.
     pub fn end(self) {
-        if self.before == MOST {
+        if self.before <= MOST && MOST < self.before.saturating_add(self.reports) {
             os::say(b"mesa-slab: further reports are only counted\n");
         }
         if options(None).abort {
@@ -154,7 +145,7 @@ impl Report {
 
 /// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it is not set
 /// when it is first looked for, it is not looked for again, but in a forked child.
-pub fn options(pool: Option<&Pool<'_>>) -> Options<'static> {
+pub fn options(pool: Option<&PoolId>) -> Options<'static> {
     if UNSET.load(Relaxed) {
         return Options::default();
     }

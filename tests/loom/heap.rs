@@ -1,11 +1,8 @@
 //! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing, fork().
 
 use mesa_slab_core::abi::ext::{slab_set_decay, slab_trim_heap};
-use mesa_slab_core::base::geometry::CHUNK;
-use mesa_slab_core::heap::{self, HEAP};
-use mesa_slab_core::life;
-use mesa_slab_core::sys::os;
-use mesa_slab_core::sys::sync::model::{START, set_seconds};
+use mesa_slab_core::internals::model::{START, set_seconds};
+use mesa_slab_core::internals::{CHUNK, HEAP, around_fork, heap_model, release, reserve};
 
 use crate::world::*;
 
@@ -21,7 +18,7 @@ fn the_heap_purges_while_a_pool_refills() {
         let other = beside(|| {
             slab_trim_heap();
         });
-        let third = beside(heap::model::validate);
+        let third = beside(heap_model::validate);
         // What is in the page must stay.
         let own: Vec<Object> = (0..3).map(|_| child.alloc()).collect();
         other.join().unwrap();
@@ -62,7 +59,7 @@ fn two_threads_release_what_is_free() {
         });
         slab_trim_heap();
         other.join().unwrap();
-        heap::model::validate();
+        heap_model::validate();
         child.free(kept);
         child.destroy();
         pool.end();
@@ -131,7 +128,7 @@ fn a_process_forks_while_a_pool_refills_and_gives_back() {
         let third = beside(|| {
             slab_trim_heap();
         });
-        life::fork::around_fork(|_| ());
+        around_fork(|_| ());
         other.join().unwrap();
         third.join().unwrap();
         pool.validate();
@@ -154,11 +151,11 @@ fn the_time_of_what_the_last_child_left_is_up_while_it_is_claimed() {
         short_life(pool, 2);
         other.join().unwrap();
         pool.validate();
-        assert!(heap::model::has_kit());
+        assert!(heap_model::has_kit());
         set_seconds(START + 120);
         let other_pool = Pool::new(UNCACHED, 1);
         short_life(other_pool, 1);
-        assert!(!heap::model::has_kit());
+        assert!(!heap_model::has_kit());
         other_pool.end();
         pool.end();
     });
@@ -215,9 +212,9 @@ fn the_decay_time_is_set_while_a_pool_gives_back() {
 fn an_address_of_no_chunk_is_looked_up_while_the_first_chunk_comes() {
     check_with_misuse(Some(3), 1, || {
         // Where the chunk will be, or near; the address is far enough from it, and in the same leaf.
-        let near = os::reserve(CHUNK, CHUNK);
+        let near = reserve(CHUNK, CHUNK);
         // SAFETY: nothing refers to it.
-        unsafe { os::release(near, CHUNK) };
+        unsafe { release(near, CHUNK) };
         let wild = near.expose_provenance() - 16 * CHUNK;
         let pool = Pool::new(THREE_ROUNDS, 2);
         let other = beside(move || Child::destroyed().free_address(wild));

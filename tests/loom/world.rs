@@ -8,9 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mesa_slab_core::abi::ext::*;
 use mesa_slab_core::abi::slab::*;
-use mesa_slab_core::heap;
-use mesa_slab_core::sys::sync;
-use mesa_slab_core::watch::report;
+use mesa_slab_core::internals::{heap_model, reports, writes};
 
 /// Objects of which a magazine holds one; a slab has one, of one page.
 pub const ONE_ROUND: u32 = 4096;
@@ -47,11 +45,11 @@ pub fn check_with_misuse(preemptions: Option<usize>, misuse: u32, model: fn()) {
     let bound = builder.preemption_bound.map_or("any".to_string(), |most| most.to_string());
     builder.check(move || {
         RUNS.fetch_add(1, Relaxed);
-        let before = report::count();
-        heap::model::begin();
+        let before = reports();
+        heap_model::begin();
         model();
-        heap::model::end();
-        assert_eq!(report::count() - before, misuse, "reports");
+        heap_model::end();
+        assert_eq!(reports() - before, misuse, "reports");
     });
     let name = std::thread::current().name().unwrap_or_default().to_string();
     println!("{name}: {} interleavings, {bound} preemptions", RUNS.load(Relaxed));
@@ -203,7 +201,7 @@ impl Child {
         // SAFETY: the child is this thread's.
         let address = unsafe { slab_alloc(&raw mut *self.0) }.cast::<usize>();
         assert!(!address.is_null());
-        sync::writes(address);
+        writes(address);
         let stamp = STAMPS.fetch_add(1, Relaxed);
         // SAFETY: the object is this thread's.
         unsafe { address.write(stamp) };
@@ -212,7 +210,7 @@ impl Child {
 
     /// Frees an object that nobody else has written.
     pub fn free(&mut self, object: Object) {
-        sync::writes(object.address);
+        writes(object.address);
         // SAFETY: the object is this thread's.
         assert_eq!(unsafe { object.address.read() }, object.stamp, "an object was given to two");
         self.free_address(object.address.addr());

@@ -4,6 +4,7 @@
 use super::explain::{say, tell};
 use super::table::User;
 use crate::base::line::Text;
+use crate::base::pool_id::PoolId;
 use crate::heap::HEAP;
 
 /// How an address is related to an object.
@@ -36,32 +37,14 @@ impl Relation {
     }
 }
 
-/// Which pool an object is of.
-#[derive(Clone, Copy)]
-pub struct PoolOf {
-    /// Its address; 0 if it is gone.
-    pub parent: usize,
-    /// As it was created with.
-    pub item_size: u32,
-    /// The same.
-    pub num_items: u32,
-}
-
-impl PoolOf {
-    /// Adds it to a line, with its name if the heap is not locked just now.
-    #[inline(never)]
-    pub fn name(self, line: &mut Text) {
-        line.text("pool ");
-        if self.parent != 0 {
-            HEAP.with_name(self.parent, |name| {
-                if !name.is_empty() {
-                    line.bytes(name).text(" ");
-                }
-            });
-        }
-        let words = if self.parent == 0 { "%x%, which is gone: " } else { "%x% at @: " };
-        line.format(words, &[self.item_size as usize, self.num_items as usize, self.parent]);
+/// Adds which pool it is, with its name if the heap is not locked just now.
+#[inline(never)]
+pub fn name(pool: PoolId, line: &mut Text) {
+    let mut named = pool;
+    if pool.address != 0 {
+        HEAP.with_name(pool.address, |name| named = pool.named(name));
     }
+    named.write(line);
 }
 
 /// An access, and the object that it missed or met.
@@ -71,7 +54,7 @@ pub struct Access {
     /// The object.
     pub object: usize,
     /// Its pool.
-    pub pool: PoolOf,
+    pub pool: PoolId,
     /// Whether the object is free.
     pub is_free: bool,
     /// Who allocated it, and who freed it.
@@ -91,7 +74,7 @@ impl Access {
         line.text("mesa-slab: ").text(found).format(" at @: ", &[self.address]);
         line.text(if self.is_free { "use after free of" } else { what });
         line.format(" object @ of ", &[self.object]);
-        self.pool.name(&mut line);
+        name(self.pool, &mut line);
         line.format(where_, &[bytes]);
         say(&mut line, None);
         tell("  allocated", self.users[0], None);

@@ -11,20 +11,17 @@ use core::ptr;
 use super::choice::given_any;
 use super::entry::{COUNTED, Entry, FRESH, GONE, fate};
 use super::fill;
-use super::object::{
-    self, BEYOND_THE_SLAB, Kept, lead_of, leave, let_all_go, mend, say, this_call,
-};
+use super::object::{self, BEYOND_THE_SLAB, Kept, Slots, let_all_go, say, this_call};
 use super::recorded::after_alloc;
-use crate::base::line::Text;
 use crate::base::misuse::Misuse;
 use crate::base::modes::Modes;
-use crate::heap::surplus::Surplus;
 use crate::heap::{Owner, owner};
-use crate::pool::body::Body;
 use crate::pool::child::{self, ChildPool};
 use crate::pool::parent::ParentPool;
+use crate::pool::visit::Visit;
+#[cfg(unix)]
 use crate::watch::guard::{self, Purpose};
-use crate::watch::report::{self, Report};
+use crate::watch::report;
 use crate::watch::tools;
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
@@ -77,7 +74,7 @@ pub unsafe fn instead_of_free(
 /// # Safety
 /// As for [`ChildPool::free`]; `parent` owns the page of the object.
 pub unsafe fn instead_of_owner(
-    function: &str,
+    function: &'static str,
     parent: &ParentPool,
     child: *mut ChildPool,
     object: *mut u8,
@@ -99,7 +96,8 @@ pub unsafe fn instead_of_owner(
 ///
 /// # Safety
 /// As for [`ChildPool::free`]; the object's owner word is that of guarded ones.
-pub unsafe fn before_guarded_free(function: &str, child: *mut ChildPool, object: *mut u8) {
+#[cfg(unix)]
+pub unsafe fn before_guarded_free(function: &'static str, child: *mut ChildPool, object: *mut u8) {
     // SAFETY: the caller's promise; a pool that is named exists.
     unsafe {
         let parent = ptr::with_exposed_provenance::<ParentPool>(guard::pool_of(object));
@@ -114,7 +112,7 @@ pub unsafe fn before_guarded_free(function: &str, child: *mut ChildPool, object:
 /// # Safety
 /// `child` is a child, or destroyed, zeroed or null.
 unsafe fn report_stranger(
-    function: &str,
+    function: &'static str,
     parent: &ParentPool,
     child: *mut ChildPool,
     object: *mut u8,
@@ -123,8 +121,25 @@ unsafe fn report_stranger(
         return;
     }
     // SAFETY: the caller's promise.
-    let words = unsafe { what_is_wrong_with(child) }.unwrap_or("a child of another pool");
-    say(function, parent, object, ["freed through ", words], this_call(parent), None);
+    let words = unsafe { through(child) };
+    say(function, parent, object, words, this_call(parent));
+}
+
+/// What is said of a free through a child that is none of the object's pool.
+///
+/// # Safety
+/// `child` is a child, or destroyed or zeroed.
+unsafe fn through(child: *mut ChildPool) -> &'static str {
+    // SAFETY: the caller's promise.
+    match unsafe { state_of(child) } {
+        State::Destroyed => "freed through a destroyed child pool",
+        State::Missing => "freed through a child pool that is destroyed or was never created",
+        State::PoolDestroyed => "freed through a child of a destroyed pool",
+        State::PoolMissing => {
+            "freed through a child of a pool that is destroyed or was never created"
+        }
+        State::Fine => "freed through a child of another pool",
+    }
 }
 
 /// Ends a child that was used in a pool with modes; returns false if it is another one.
@@ -136,16 +151,13 @@ pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut Ch
     // SAFETY: the caller's promise. A child that was never used does not need its parent any more, one that was
     // used does; a parent that is destroyed is zeroed but for its modes.
     unsafe {
-        if (*child).mask != 0 || *fate(child) != COUNTED {
+        if !(*child).cache.is_none() || *fate(child) != COUNTED {
             return false;
         }
         let parent = &*parent;
-        if parent.num_elements != 0 {
+        if parent.exists() {
             let _entry = Entry::new(parent, child, FUNCTION);
-            let mut surplus = Surplus::EMPTY;
-            let mut body = parent.lock();
-            body.remove_holder(parent, FUNCTION, &mut surplus);
-            leave(parent, body, surplus);
+            parent.visit(FUNCTION, |visit| visit.remove_holder());
         }
         ChildPool::create(child, ptr::null());
         *fate(child) = GONE;
@@ -160,7 +172,7 @@ pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut Ch
 pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
     // SAFETY: the caller's promise.
     unsafe {
-        if (*parent).num_elements == 0 && (*parent).modes.get().has(Modes::DESTROYED) {
+        if !(*parent).exists() && (*parent).modes.get().has(Modes::DESTROYED) {
             report::problem(
                 "slab_destroy_parent",
                 None,
@@ -197,36 +209,37 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
     unsafe {
         let _entry = Entry::new(parent, child, FUNCTION);
         let now = this_call(parent);
+        #[cfg(unix)]
         if parent.modes.get().has(Modes::GUARD) {
             let object = guard::alloc(parent, Purpose::Mode);
             if !object.is_null() {
                 return object;
             }
         }
-        let mut body = parent.lock();
-        let mut surplus = Surplus::EMPTY;
-        count(&mut body, child);
-        let mut slot = body.take_one(parent);
-        if slot.is_null() && let_all_go(FUNCTION, parent, &mut body, &mut surplus) {
-            slot = body.take_one(parent);
-        }
-        if !slot.is_null() && parent.modes.get().has_any(BEYOND_THE_SLAB) {
-            let ledger = body.kept;
-            let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
-            mend(FUNCTION, parent, slot, true, now, record.as_ref());
-            if parent.modes.get().has(Modes::POISON) {
-                object::view(parent, slot).fill(fill::FRESH);
+        parent.visit(FUNCTION, |visit| {
+            count(visit, child);
+            let mut slot = visit.take_one();
+            if slot.is_null() && let_all_go(visit) {
+                slot = visit.take_one();
             }
-            if let Some(ledger) = ledger {
-                ledger.lock().allocated(slot.addr(), now);
+            if !slot.is_null() && parent.modes.get().has_any(BEYOND_THE_SLAB) {
+                let ledger = visit.body.kept;
+                let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
+                let view = Slots::of(visit);
+                view.mend(slot, true, now, record, &mut visit.notes);
+                if parent.modes.get().has(Modes::POISON) {
+                    view.slot(slot).fill(fill::FRESH);
+                }
+                if let Some(ledger) = ledger {
+                    ledger.lock().allocated(slot.addr(), now);
+                }
+                slot = slot.add(view.lead());
+                if parent.modes.get().has(Modes::TOOLS) {
+                    tools::allocated(slot, parent.item_size);
+                }
             }
-            slot = slot.add(lead_of(parent));
-            if parent.modes.get().has(Modes::TOOLS) {
-                tools::allocated(slot, parent.item_size);
-            }
-        }
-        leave(parent, body, surplus);
-        slot
+            slot
+        })
     }
 }
 
@@ -248,6 +261,7 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
             }
             Owner::Parent(_) => ("object of another pool", false),
             Owner::Limbo => ("object of a pool that is destroyed", false),
+            #[cfg(unix)]
             Owner::Guards if [0, own].contains(&guard::pool_of(object)) => {
                 return guard::free(FUNCTION, object);
             }
@@ -255,7 +269,7 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
             Owner::None => (Misuse::NotAnObject.words(), true),
         };
         if wild || parent.modes.get().has(Modes::CHECKS) {
-            say(FUNCTION, parent, object, [words, ""], this_call(parent), None);
+            say(FUNCTION, parent, object, words, this_call(parent));
         }
         if !wild {
             child::free_to_owner(FUNCTION, ptr::null_mut(), object);
@@ -266,13 +280,13 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
 /// Has the pool count a child that is used for the first time, so that it keeps a spare slab for it.
 ///
 /// # Safety
-/// The child is one of the pool's, with a mask of 0, and the pool's lock is held.
-unsafe fn count(body: &mut Body, child: *mut ChildPool) {
+/// The child is one of the pool's, with a mask of 0.
+unsafe fn count(visit: &mut Visit<'_>, child: *mut ChildPool) {
     // SAFETY: the caller's promise.
     unsafe {
         if *fate(child) == FRESH {
             *fate(child) = COUNTED;
-            body.add_holder();
+            visit.add_holder();
         }
     }
 }
@@ -285,36 +299,41 @@ unsafe fn count(body: &mut Body, child: *mut ChildPool) {
 #[inline(never)]
 unsafe fn report_no_pool(function: &str, child: *mut ChildPool) {
     // SAFETY: the caller's promise.
-    unsafe {
-        if let Some(words) = what_is_wrong_with(child) {
-            let mut line = Text::empty();
-            report::begin(&mut line, function, None);
-            line.format("@: ", &[child.addr()]).text(words);
-            Report::say(&mut line).end();
-        }
-    }
+    let words = match unsafe { state_of(child) } {
+        State::Fine => return,
+        State::Destroyed => "a destroyed child pool",
+        State::Missing => "a child pool that is destroyed or was never created",
+        State::PoolDestroyed => "a child of a destroyed pool",
+        State::PoolMissing => "a child of a pool that is destroyed or was never created",
+    };
+    report::problem(function, None, child.addr(), words);
 }
 
-/// What a child without a pool is. None if it has one, or if no pool is checked.
-///
+/// Whether a child has a pool, and if not, why, as far as it can be told.
+#[derive(Clone, Copy)]
+enum State {
+    /// It has one, or no pool is checked.
+    Fine,
+    Destroyed,
+    /// It is destroyed or was never created.
+    Missing,
+    PoolDestroyed,
+    /// The pool is destroyed or was never created.
+    PoolMissing,
+}
+
 /// # Safety
 /// `child` is a child, or destroyed or zeroed; its parent may be destroyed or zeroed.
-unsafe fn what_is_wrong_with(child: *mut ChildPool) -> Option<&'static str> {
+unsafe fn state_of(child: *mut ChildPool) -> State {
     // SAFETY: the caller's promise.
     unsafe {
         match (*child).parent.as_ref() {
-            None if (*child).mask == 0 && *fate(child) == GONE => Some("a destroyed child pool"),
-            None if given_any(Modes::CHECKS) => {
-                Some("a child pool that is destroyed or was never created")
-            }
-            Some(parent) if parent.num_elements != 0 => None,
-            Some(parent) if parent.modes.get().has(Modes::DESTROYED) => {
-                Some("a child of a destroyed pool")
-            }
-            Some(_) if given_any(Modes::CHECKS) => {
-                Some("a child of a pool that is destroyed or was never created")
-            }
-            _ => None,
+            None if (*child).cache.is_none() && *fate(child) == GONE => State::Destroyed,
+            None if given_any(Modes::CHECKS) => State::Missing,
+            Some(parent) if parent.exists() => State::Fine,
+            Some(parent) if parent.modes.get().has(Modes::DESTROYED) => State::PoolDestroyed,
+            Some(_) if given_any(Modes::CHECKS) => State::PoolMissing,
+            _ => State::Fine,
         }
     }
 }

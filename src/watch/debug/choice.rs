@@ -6,12 +6,14 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::base::geometry::{Geometry, stride};
+use crate::base::geometry::Geometry;
 use crate::base::modes::{Modes, ModesWord};
+use crate::base::pool_id::PoolId;
 use crate::base::redzone::with_redzones;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::watch::options::{HELP, Options, Pool};
+use crate::watch::options::{HELP, Options};
+
 use crate::watch::report;
 use crate::watch::tools;
 
@@ -30,14 +32,13 @@ pub fn given_any(modes: Modes) -> bool {
 }
 
 /// The layout of a pool, and its modes. No lock is held.
-pub fn layout(name: &[u8], item_size: u32, num_items: u32) -> (Geometry, Modes) {
+pub fn layout(pool: &PoolId) -> (Geometry, Modes) {
     tools::look();
-    let pool = Pool { name, item_size, num_items: num_items.max(1) };
-    let options = report::options(Some(&pool));
+    let options = report::options(Some(pool));
     if options.help && !HELP_SAID.swap(true, Relaxed) {
         os::say(HELP.as_bytes());
     }
-    geometry(options.modes.with(DEFAULT.get()), item_size, num_items)
+    geometry(options.modes.with(DEFAULT.get()), pool.item_size, pool.num_items)
 }
 
 /// The layout of a pool with these modes, and which of them it can have.
@@ -57,22 +58,17 @@ pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Mode
     }
     if modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
         if let Some((_, bytes)) = with_redzones(item_size) {
-            return (Geometry::uncached(item_size, num_items, bytes), modes);
+            return (Geometry::with_stride(item_size, num_items, bytes), modes);
         }
     }
     let modes = modes.without(Modes::REDZONE);
-    (Geometry::uncached(item_size, num_items, stride(item_size)), modes)
+    (Geometry::new(item_size, num_items), modes)
 }
 
 /// Gives a pool the modes that `words` say, in place of those it has. Returns false if a word is not known, or
 /// if the pool has been used.
-///
-/// # Safety
-/// `parent` is a pool, and no other call uses it or its children.
-pub unsafe fn set(parent: *mut ParentPool, words: &[u8]) -> bool {
-    let Some(modes) = read(words) else { return false };
-    // SAFETY: the caller's promise.
-    unsafe { ParentPool::set_modes(parent, modes) }
+pub fn set(parent: &ParentPool, words: &[u8]) -> bool {
+    read(words).is_some_and(|modes| parent.set_modes(modes))
 }
 
 /// Gives pools that are created from now on the modes that `words` say. Returns false if a word is not known.
@@ -95,13 +91,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_make_a_pool_uncached_and_redzones_make_room() {
+    fn redzones_make_room() {
         let (ordinary, _) = geometry(Modes::NONE, 96, 64);
         assert_eq!(ordinary, Geometry::new(96, 64));
         let (checked, modes) = geometry(Modes::CHECKS, 96, 64);
-        assert_eq!((checked.magazine_mask(), checked.stride, modes), (0, 96, Modes::CHECKS));
+        assert_eq!((checked.stride, modes), (96, Modes::CHECKS));
         let (zoned, modes) = geometry(Modes::REDZONE, 96, 64);
-        assert_eq!((zoned.magazine_mask(), zoned.stride, modes), (0, 128, Modes::REDZONE));
+        assert_eq!((zoned.stride, modes), (128, Modes::REDZONE));
         let (huge, modes) = geometry(Modes::REDZONE.with(Modes::CHECKS), u32::MAX, 1);
         assert_eq!((huge.stride, modes), (u32::MAX, Modes::CHECKS));
     }

@@ -14,6 +14,7 @@
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::base::line::Text;
+use crate::base::pool_id::PoolId;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
@@ -39,7 +40,7 @@ impl<'a> Entry<'a> {
     /// `child` is a child of `parent` with a mask of 0.
     pub unsafe fn new(parent: &ParentPool, child: *mut ChildPool, function: &str) -> Entry<'a> {
         // SAFETY: the caller's promise: the word is no magazine, and all use of it is here.
-        let thread = unsafe { AtomicUsize::from_ptr((&raw mut (*child).loaded).cast()) };
+        let thread = unsafe { AtomicUsize::from_ptr((&raw mut (*child).cache.loaded).cast()) };
         let own = os::thread_id();
         // Relaxed: the word protects nothing; calls that overlap are an error of the program's.
         let inside = thread.compare_exchange(0, own, Relaxed, Relaxed);
@@ -63,7 +64,11 @@ impl Drop for Entry<'_> {
 #[inline(never)]
 fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usize, other: usize) {
     let mut line = Text::empty();
-    begin(&mut line, function, Some(parent));
+    // The lock of the pool may be this thread's, if a signal handler makes this call.
+    let unnamed =
+        || PoolId::new((&raw const *parent).addr(), parent.item_size, parent.num_elements);
+    let pool = if own == other { unnamed() } else { parent.id() };
+    begin(&mut line, function, Some(&pool));
     line.format(
         "@: child used by two threads at once: thread @ calls while thread @ is inside",
         &[child.addr(), own, other],
@@ -77,5 +82,5 @@ fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usiz
 /// `child` is memory of a child with a mask of 0, and the lock of its pool is held, or nobody else uses it.
 pub unsafe fn fate(child: *mut ChildPool) -> *mut usize {
     // SAFETY: the caller's promise.
-    unsafe { (&raw mut (*child).previous).cast() }
+    unsafe { (&raw mut (*child).cache.previous).cast() }
 }

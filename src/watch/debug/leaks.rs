@@ -9,10 +9,11 @@ use super::table::State;
 use crate::base::geometry::PAGE;
 use crate::base::line::Text;
 use crate::base::modes::Modes;
+use crate::base::pool_id::PoolId;
 use crate::heap::HEAP;
-use crate::heap::names::NAME_BYTES;
-use crate::pool::parent::ParentPool;
+use crate::hooks;
 use crate::sys::os;
+#[cfg(unix)]
 use crate::watch::guard;
 use crate::watch::report::{self, Report};
 
@@ -20,30 +21,25 @@ use crate::watch::report::{self, Report};
 const PLACES: usize = 10;
 
 /// Adds to a report where the objects of a pool that are out were allocated.
-pub fn places(report: &Report, parent: &ParentPool, kept: Kept) {
+pub fn places(report: &Report, pool: &PoolId, kept: Kept) {
     let pages = kept.map(Ledger::lock);
-    say_places(report, (&raw const *parent).addr(), parent.item_size, pages.as_deref());
+    say_places(report, pool, pages.as_deref());
 }
 
 /// Reports what is out of pools that are not destroyed. Called when the program ends or the library is unloaded,
 /// with other threads perhaps inside: a pool that is in use just then is left out.
 pub fn at_end() {
     Ledger::for_each(|ledger, parent| {
-        let mut name = [0; NAME_BYTES];
-        let length = HEAP.with_state(|state| {
-            let text = state.name(parent);
-            name[..text.len()].copy_from_slice(text);
-            text.len()
-        });
         let Some(pages) = ledger.try_lock() else { return };
-        let out = out(&pages) + guard::live(parent).0;
+        let out = out(&pages) + hooks::guarded(parent).0;
         if pages.modes.has(Modes::LEAKS) && out != 0 {
+            let pool = PoolId::new(parent, pages.item_size, pages.num_items);
+            let pool = HEAP.with_state(|state| pool.named(state.name(parent)));
             let mut line = Text::empty();
-            report::function(&mut line, "exit");
-            report::pool(&mut line, &name[..length], pages.item_size, pages.num_items, parent);
+            report::begin(&mut line, "exit", Some(&pool));
             report::objects_out(&mut line, out);
             let report = Report::say(&mut line);
-            say_places(&report, parent, pages.item_size, Some(&pages));
+            say_places(&report, &pool, Some(&pages));
             report.end();
         }
     });
@@ -56,8 +52,9 @@ fn out(pages: &Pages) -> usize {
 }
 
 /// Of guarded objects the stack is always known, of others with `users`. Nothing is said if none is.
-fn say_places(report: &Report, parent: usize, item_size: u32, pages: Option<&Pages>) {
-    let guarded = guard::live(parent).0;
+fn say_places(report: &Report, pool: &PoolId, pages: Option<&Pages>) {
+    let (parent, item_size) = (pool.address, pool.item_size);
+    let guarded = hooks::guarded(parent).0;
     let users = pages.is_some_and(|pages| pages.modes.has(Modes::USERS));
     if !users && guarded == 0 {
         return;
@@ -76,7 +73,10 @@ fn say_places(report: &Report, parent: usize, item_size: u32, pages: Option<&Pag
             *count += 1;
         }
     };
-    guard::live_objects().filter(|object| object.pool.0 == parent).for_each(|one| count(one.stack));
+    #[cfg(unix)]
+    guard::live_objects()
+        .filter(|object| object.pool.address == parent)
+        .for_each(|one| count(one.stack));
     let mut left = guarded;
     if let Some(pages) = pages {
         pages.table.for_each(|record| {

@@ -20,6 +20,7 @@ use super::gate::Gate;
 use super::table::{Record, State, Table, User};
 use crate::base::geometry::PAGE;
 use crate::base::modes::Modes;
+use crate::base::pool_id::PoolId;
 use crate::sys::os;
 use crate::sys::sync::{Guard, Mutex};
 
@@ -100,22 +101,18 @@ impl Ledger {
     }
 
     /// Takes a ledger for a pool that has none, if its modes need one. None also if there is no memory.
-    pub fn open(
-        parent: usize,
-        modes: Modes,
-        item_size: u32,
-        num_items: u32,
-    ) -> Option<&'static Ledger> {
+    pub fn open(pool: &PoolId, modes: Modes) -> Option<&'static Ledger> {
         if !KEPT.iter().any(|kept| modes.has(*kept)) {
             return None;
         }
         // Relaxed: what is in the ledger is reached through its lock.
         let take = |ledger: &Ledger| {
-            let parent = (0, parent, Ordering::Relaxed);
+            let parent = (0, pool.address, Ordering::Relaxed);
             ledger.parent.compare_exchange(parent.0, parent.1, parent.2, parent.2).is_ok()
         };
-        let ledger = Ledger::search(take).or_else(|| Ledger::new(parent))?;
+        let ledger = Ledger::search(take).or_else(|| Ledger::new(pool.address))?;
         let mut pages = ledger.lock();
+        let PoolId { item_size, num_items, .. } = *pool;
         *pages = Pages { modes, item_size, num_items, ..Pages::EMPTY };
         Some(ledger)
     }
@@ -249,6 +246,7 @@ impl Pages {
     }
 
     /// Calls `each` with the slots that wait.
+    #[cfg(test)]
     pub fn for_each_waiting(&self, mut each: impl FnMut(usize)) {
         let mut slot = self.first;
         while let Some(record) = self.table.find(slot) {
@@ -268,7 +266,7 @@ mod tests {
 
     #[test]
     fn slots_that_wait_are_let_go_in_the_order_in_which_they_were_freed() {
-        let ledger = Ledger::open(0x1000, Modes::QUARANTINE, 96, 64).unwrap();
+        let ledger = Ledger::open(&PoolId::new(0x1000, 96, 64), Modes::QUARANTINE).unwrap();
         let mut pages = ledger.lock();
         assert!(pages.let_go().is_none());
         for slot in 1..=1000 {
@@ -294,9 +292,9 @@ mod tests {
 
     #[test]
     fn a_ledger_is_found_by_its_pool_until_it_is_given_up() {
-        assert!(Ledger::open(0x2000, Modes::CHECKS, 96, 64).is_none());
-        let ledger = Ledger::open(0x2000, Modes::LEAKS, 96, 64).unwrap();
-        let other = Ledger::open(0x3000, Modes::LEAKS, 40, 64).unwrap();
+        assert!(Ledger::open(&PoolId::new(0x2000, 96, 64), Modes::CHECKS).is_none());
+        let ledger = Ledger::open(&PoolId::new(0x2000, 96, 64), Modes::LEAKS).unwrap();
+        let other = Ledger::open(&PoolId::new(0x3000, 40, 64), Modes::LEAKS).unwrap();
         assert!(ptr::eq(Ledger::find(0x2000).unwrap(), ledger));
         ledger.close();
         assert!(Ledger::find(0x2000).is_none());

@@ -18,11 +18,11 @@
 //! | `recorded` | what is recorded |
 //! | `leaks` | what is out at the end |
 //!
-//! What the rest of the library asks is named after what it would do otherwise: `instead_of_alloc` and so on.
-//! Without the feature `debug`, `off` answers.
+//! What the rest of the library asks, through [`crate::hooks`], is named after what it would do otherwise:
+//! `instead_of_alloc` and so on.
 //!
 //! Everything here that is kept of a pool belongs to the pool's lock. No lock of the library's is held when a
-//! stack is captured, and none is taken when a report is made.
+//! stack is captured.
 
 pub mod access;
 mod call;
@@ -39,14 +39,17 @@ pub mod stack;
 pub mod stacks;
 pub mod table;
 
+#[cfg(unix)]
+pub use call::before_guarded_free;
 pub use call::{
-    after_destroy_parent, before_destroy_parent, before_guarded_free, instead_of_alloc,
-    instead_of_destroy_child, instead_of_free, instead_of_owner,
+    after_destroy_parent, before_destroy_parent, instead_of_alloc, instead_of_destroy_child,
+    instead_of_free, instead_of_owner,
 };
 pub use choice::{geometry, layout, set, set_default};
 pub use leaks::{at_end, places};
 pub(crate) use object::let_all_go;
 pub use object::{Kept, Records, check_slab, keep, new_slab, records};
+#[cfg(unix)]
 pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};
 
 /// Gives back what is kept of pools that are gone: when the library is unloaded.

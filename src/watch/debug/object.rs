@@ -10,27 +10,24 @@
 //! go, oldest first, when more than [`MOST_WAITING`] bytes do, when memory is wanted, and when the pool is trimmed or
 //! destroyed. At each of these steps the bytes that the program must not have written are looked at.
 
-use core::ptr;
-
-use super::explain::explain;
 use super::fill::{self, Slot};
 use super::ledger::{Ledger, MOST_WAITING, Pages};
 use super::stacks::Stack;
 use super::table::{Record, State, User};
-use crate::base::line::Text;
+use crate::base::address::at;
+use crate::base::geometry::Geometry;
 use crate::base::misuse::Misuse;
 use crate::base::modes::Modes;
+use crate::base::pool_id::PoolId;
 use crate::base::redzone::lead;
 use crate::heap::HEAP;
 use crate::heap::chunk::slab_of;
 use crate::heap::slab::Slab;
-use crate::heap::surplus::Surplus;
-use crate::inspect::validate;
-use crate::pool::body::Body;
 use crate::pool::parent::ParentPool;
+use crate::pool::visit::Visit;
 use crate::sys::os;
 use crate::sys::sync::Guard;
-use crate::watch::report::{self, Report};
+use crate::watch::notes::{Detail, Notes};
 use crate::watch::tools;
 
 /// The modes that have more to do with an object than its slab has.
@@ -57,61 +54,59 @@ pub fn records(kept: Kept) -> Records<'static> {
 ///
 /// # Safety
 /// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are in limbo.
-pub unsafe fn keep(parent: usize, modes: Modes, item_size: u32, num_items: u32) -> Kept {
-    if let Some(ledger) = Ledger::find(parent) {
+pub unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
+    if let Some(ledger) = Ledger::find(pool.address) {
         let mut pages = ledger.lock();
         while let Some(slot) = pages.let_go() {
             drop(pages);
-            let slot = ptr::with_exposed_provenance_mut::<u8>(slot);
             // SAFETY: a slot that waited is out of its slab, which therefore exists. It was not the program's, so that
             // freeing it cannot fail, and tools have known it as free since it waits.
-            let _ = unsafe {
-                let slab = &*slab_of(slot);
-                HEAP.put_in_limbo(slot.add(lead(slab.item().0, slab.stride())), false)
-            };
+            let _ = unsafe { HEAP.free_slot_in_limbo(at(slot)) };
             pages = ledger.lock();
         }
         drop(pages);
         ledger.close();
     }
-    Ledger::open(parent, modes, item_size, num_items)
+    Ledger::open(pool, modes)
 }
 
 /// Gets a new slab of a pool with modes ready.
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub unsafe fn new_slab(parent: &ParentPool, slab: *mut Slab) {
+pub unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab) {
+    let slots = Slots::new(parent, geometry);
     // SAFETY: the caller's promise.
     unsafe {
-        if parent.modes.get().has(Modes::TOOLS) {
+        if slots.modes.has(Modes::TOOLS) {
             tools::slab_made((*slab).base(), (*slab).bytes());
         }
         for index in 0..(*slab).capacity() as usize {
-            prepare(parent, (*slab).base().add(index * (*slab).stride() as usize), true);
+            slots.prepare((*slab).base().add(index * slots.stride), true);
         }
     }
 }
 
-/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems were reported.
+/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems were noted.
 ///
 /// # Safety
 /// The slab is the pool's, whose lock is held, and the records are.
 pub unsafe fn check_slab(
-    function: &str,
     parent: &ParentPool,
+    geometry: &Geometry,
     slab: &Slab,
     records: &Records<'_>,
+    notes: &mut Notes,
 ) -> u32 {
+    let slots = Slots::new(parent, geometry);
     let mut problems = 0;
     for index in 0..slab.capacity() as usize {
-        let slot = slab.base().wrapping_add(index * slab.stride() as usize);
+        let slot = slab.base().wrapping_add(index * slots.stride);
         let record = records.as_ref().and_then(|pages| pages.record(slot.addr()));
         let waits = record.is_some_and(|record| record.state == State::Waiting);
         let free = waits || slab.is_out(slot) == Some(false);
-        let record = record.as_ref();
         // SAFETY: the caller's promise.
-        let damaged = unsafe { damage(function, parent, slot, free, User::NONE, record) };
+        let damaged = unsafe { slots.damage(slot, free, User::NONE, record, notes) };
         problems += u32::from(damaged);
     }
     problems
@@ -120,31 +115,21 @@ pub unsafe fn check_slab(
 /// Puts everything that waits back into its slab. Returns whether there was something.
 ///
 /// # Safety
-/// `body` is the pool's, whose lock is held.
-pub(crate) unsafe fn let_all_go(
-    function: &str,
-    parent: &ParentPool,
-    body: &mut Body,
-    surplus: &mut Surplus,
-) -> bool {
+/// No object of the pool is used that is not out.
+pub(crate) unsafe fn let_all_go(visit: &mut Visit<'_>) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { let_go(function, parent, body, 0, surplus) }
+    unsafe { let_go(visit, 0) }
 }
 
 /// Puts what waits back into its slabs, oldest first, while there are more than so many bytes of it. Returns whether
 /// there was something.
 ///
 /// # Safety
-/// `body` is the pool's, whose lock is held.
-unsafe fn let_go(
-    function: &str,
-    parent: &ParentPool,
-    body: &mut Body,
-    most: usize,
-    surplus: &mut Surplus,
-) -> bool {
-    let Some(ledger) = body.kept else { return false };
-    let most = most / parent.geometry.stride as usize;
+/// As for [`let_all_go`].
+unsafe fn let_go(visit: &mut Visit<'_>, most: usize) -> bool {
+    let Some(ledger) = visit.body.kept else { return false };
+    let slots = Slots::of(visit);
+    let most = most / slots.stride;
     let mut any = false;
     loop {
         let mut pages = ledger.lock();
@@ -155,10 +140,10 @@ unsafe fn let_go(
         let record = pages.record(address);
         drop(pages);
         any = true;
-        let slot = ptr::with_exposed_provenance_mut::<u8>(address);
+        let slot = at::<u8>(address);
         // SAFETY: the slot is the pool's, and its lock is held.
-        unsafe { mend(function, parent, slot, true, User::NONE, record.as_ref()) };
-        body.put(parent, function, &[slot], surplus);
+        unsafe { slots.mend(slot, true, User::NONE, record, &mut visit.notes) };
+        visit.put(&[slot]);
     }
 }
 
@@ -166,60 +151,65 @@ unsafe fn let_go(
 ///
 /// # Safety
 /// The pool owns the page of the object.
-pub(super) unsafe fn put(function: &str, parent: &ParentPool, object: *mut u8, foreign: bool) {
+pub(super) unsafe fn put(
+    function: &'static str,
+    parent: &ParentPool,
+    object: *mut u8,
+    foreign: bool,
+) {
+    let now = this_call(parent);
+    parent.visit(function, |visit| {
+        if foreign {
+            visit.count_foreign_free();
+        }
+        // SAFETY: the caller's promise; the slab belongs to the lock that is held.
+        unsafe { put_visiting(visit, object, now) }
+    });
+}
+
+/// # Safety
+/// The pool owns the page of the object.
+unsafe fn put_visiting(visit: &mut Visit<'_>, object: *mut u8, now: User) {
+    let slots = Slots::of(visit);
+    let modes = slots.modes;
+    let slot = object.wrapping_sub(slots.lead());
     // SAFETY: the caller's promise; the slab belongs to the lock that is held.
     unsafe {
-        let modes = parent.modes.get();
-        let slot = object.wrapping_sub(lead_of(parent));
-        let now = this_call(parent);
-        let mut body = parent.lock();
-        let mut surplus = Surplus::EMPTY;
-        if foreign {
-            body.count_foreign_free();
-        }
         if !modes.has_any(BEYOND_THE_SLAB) {
-            if let (_, Err(misuse)) = body.put_own(parent, &[slot], &mut surplus) {
-                report::misuse(function, Some(parent), slot, misuse);
+            if let (_, Err(misuse)) = visit.put_own(&[slot]) {
+                visit.notes.add(slot.addr(), misuse.words());
             }
-            return leave(parent, body, surplus);
+            return;
         }
-        let ledger = body.kept;
+        let ledger = visit.body.kept;
         let record = ledger.and_then(|ledger| ledger.lock().record(slot.addr()));
         let waits = record.is_some_and(|record| record.state == State::Waiting);
         match (*slab_of(object)).is_out(slot) {
             Some(true) if !waits => {
-                mend(function, parent, slot, false, now, record.as_ref());
+                slots.mend(slot, false, now, record, &mut visit.notes);
                 if modes.has(Modes::POISON) {
-                    view(parent, slot).fill(fill::FREE);
+                    slots.slot(slot).fill(fill::FREE);
                 }
                 if modes.has(Modes::TOOLS) {
-                    tools::freed(object, parent.item_size);
+                    tools::freed(object, visit.parent.item_size);
                 }
                 let wait = modes.has(Modes::QUARANTINE);
                 if ledger.is_some_and(|kept| kept.lock().freed(slot.addr(), now, wait)) {
-                    let_go(function, parent, &mut body, MOST_WAITING, &mut surplus);
+                    let_go(visit, MOST_WAITING);
                 } else {
-                    body.put(parent, function, &[slot], &mut surplus);
+                    visit.put(&[slot]);
                 }
             }
             Some(_) => {
-                let words = [Misuse::DoubleFree.words(), ""];
-                say(function, parent, object, words, now, record.as_ref());
+                let detail = Detail { byte: None, now, record };
+                visit.notes.add_detailed(object.addr(), Misuse::DoubleFree.words(), detail);
             }
-            None => say(function, parent, object, [Misuse::NotAnObject.words(), ""], now, None),
+            None => {
+                let detail = Detail { byte: None, now, record: None };
+                visit.notes.add_detailed(object.addr(), Misuse::NotAnObject.words(), detail);
+            }
         }
-        leave(parent, body, surplus);
     }
-}
-
-/// Unlocks a pool, and gives the heap what it has no use for.
-#[inline(never)]
-pub(super) fn leave(parent: &ParentPool, body: Guard<'_, Body>, mut surplus: Surplus) {
-    drop(body);
-    if !surplus.is_empty() {
-        HEAP.take_back(&mut surplus);
-    }
-    validate::after_slow_path(parent);
 }
 
 /// Who makes this call, if the pool's modes ask for it. No lock is held.
@@ -233,108 +223,118 @@ fn here() -> User {
     User { thread: os::thread_id(), stack: Stack::here() }
 }
 
-/// The slot as bytes.
-///
-/// # Safety
-/// `slot` is a slot of the pool's, whose lock is held.
-pub(super) unsafe fn view(parent: &ParentPool, slot: *mut u8) -> Slot {
-    let (item, bytes) = (parent.item_size.max(1) as usize, parent.geometry.stride as usize);
-    // SAFETY: the caller's promise.
-    unsafe { Slot::new(slot, lead_of(parent), item, bytes) }
+/// The slots of a pool with modes: where the object lies in one, and what stands around it.
+#[derive(Clone, Copy)]
+pub(super) struct Slots {
+    modes: Modes,
+    item_size: u32,
+    stride: usize,
 }
 
-/// Reports bytes of a slot that the program must not have written.
-///
-/// # Safety
-/// `slot` is a slot of the pool's, whose lock is held.
-unsafe fn damage(
-    function: &str,
-    parent: &ParentPool,
-    slot: *mut u8,
-    free: bool,
-    now: User,
-    record: Option<&Record>,
-) -> bool {
-    let modes = parent.modes.get();
-    // SAFETY: the caller's promise.
-    let view = unsafe { view(parent, slot) };
-    let fence = if modes.has(Modes::REDZONE) { view.fence_damage(fill::REDZONE) } else { None };
-    let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
-    for damage in &[fence, inside] {
-        let Some(damage) = damage else { continue };
-        let object = slot.wrapping_add(lead_of(parent)).addr();
-        let mut line = Text::empty();
-        report::begin(&mut line, function, Some(parent));
-        line.format("@: ", &[object]).text(damage.words);
-        let words = if damage.offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
-        line.format(words, &[damage.found as usize, damage.offset.unsigned_abs()]);
-        let report = Report::say(&mut line);
-        explain(now, record, &report);
-        report.end();
+impl Slots {
+    fn new(parent: &ParentPool, geometry: &Geometry) -> Slots {
+        Slots {
+            modes: parent.modes.get(),
+            item_size: geometry.item_size,
+            stride: geometry.stride as usize,
+        }
     }
-    fence.is_some() || inside.is_some()
-}
 
-/// The same, and makes good what is damaged.
-///
-/// # Safety
-/// As for [`damage`].
-pub(super) unsafe fn mend(
-    function: &str,
-    parent: &ParentPool,
-    slot: *mut u8,
-    free: bool,
-    now: User,
-    record: Option<&Record>,
-) {
-    if !parent.modes.get().has_any(Modes::REDZONE.with(Modes::POISON)) {
-        return;
+    /// Those of the pool that is visited.
+    pub fn of(visit: &Visit<'_>) -> Slots {
+        Slots::new(visit.parent, visit.body.geometry())
     }
-    // SAFETY: the caller's promise.
-    unsafe {
-        if damage(function, parent, slot, free, now, record) {
-            prepare(parent, slot, free);
+
+    /// Bytes from a slot to its object.
+    pub fn lead(self) -> usize {
+        if !self.modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
+            return 0;
+        }
+        lead(self.item_size, self.stride as u32)
+    }
+
+    /// A slot as bytes.
+    ///
+    /// # Safety
+    /// `slot` is a slot of the pool's, whose lock is held.
+    pub unsafe fn slot(self, slot: *mut u8) -> Slot {
+        // SAFETY: the caller's promise.
+        unsafe { Slot::new(slot, self.lead(), self.item_size.max(1) as usize, self.stride) }
+    }
+
+    /// Notes bytes of a slot that the program must not have written.
+    ///
+    /// # Safety
+    /// As for [`Slots::slot`].
+    unsafe fn damage(
+        self,
+        slot: *mut u8,
+        free: bool,
+        now: User,
+        record: Option<Record>,
+        notes: &mut Notes,
+    ) -> bool {
+        let modes = self.modes;
+        // SAFETY: the caller's promise.
+        let view = unsafe { self.slot(slot) };
+        let fence = if modes.has(Modes::REDZONE) { view.fence_damage(fill::REDZONE) } else { None };
+        let inside = if free && modes.has(Modes::POISON) { view.free_damage() } else { None };
+        for damage in [fence, inside].into_iter().flatten() {
+            let object = slot.wrapping_add(self.lead()).addr();
+            let detail = Detail { byte: Some((damage.offset, damage.found)), now, record };
+            notes.add_detailed(object, damage.words, detail);
+        }
+        fence.is_some() || inside.is_some()
+    }
+
+    /// The same, and makes good what is damaged.
+    ///
+    /// # Safety
+    /// As for [`Slots::slot`].
+    pub unsafe fn mend(
+        self,
+        slot: *mut u8,
+        free: bool,
+        now: User,
+        record: Option<Record>,
+        notes: &mut Notes,
+    ) {
+        if !self.modes.has_any(Modes::REDZONE.with(Modes::POISON)) {
+            return;
+        }
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self.damage(slot, free, now, record, notes) {
+                self.prepare(slot, free);
+            }
+        }
+    }
+
+    /// Fills what the modes have filled.
+    ///
+    /// # Safety
+    /// As for [`Slots::slot`].
+    unsafe fn prepare(self, slot: *mut u8, free: bool) {
+        // SAFETY: the caller's promise.
+        let view = unsafe { self.slot(slot) };
+        if self.modes.has(Modes::REDZONE) {
+            view.fence(fill::REDZONE);
+        }
+        if free && self.modes.has(Modes::POISON) {
+            view.fill(fill::FREE);
         }
     }
 }
 
-/// Fills what the modes have filled.
-///
-/// # Safety
-/// `slot` is a slot of the pool's, whose lock is held.
-unsafe fn prepare(parent: &ParentPool, slot: *mut u8, free: bool) {
-    let modes = parent.modes.get();
-    // SAFETY: the caller's promise.
-    let view = unsafe { view(parent, slot) };
-    if modes.has(Modes::REDZONE) {
-        view.fence(fill::REDZONE);
-    }
-    if free && modes.has(Modes::POISON) {
-        view.fill(fill::FREE);
-    }
-}
-
-/// Reports a misused address.
+/// Reports an object that comes back where it should not. Nothing is locked.
 pub(super) fn say(
-    function: &str,
+    function: &'static str,
     parent: &ParentPool,
     object: *mut u8,
-    words: [&str; 2],
+    words: &'static str,
     now: User,
-    record: Option<&Record>,
 ) {
-    let mut line = Text::empty();
-    report::begin(&mut line, function, Some(parent));
-    line.format("@: ", &[object.addr()]).text(words[0]).text(words[1]);
-    let report = Report::say(&mut line);
-    explain(now, record, &report);
-    report.end();
-}
-
-#[inline]
-pub(super) fn lead_of(parent: &ParentPool) -> usize {
-    if !parent.modes.get().has_any(Modes::REDZONE.with(Modes::TOOLS)) {
-        return 0;
-    }
-    lead(parent.item_size, parent.geometry.stride)
+    let mut notes = Notes::NONE;
+    notes.add_detailed(object.addr(), words, Detail { byte: None, now, record: None });
+    notes.say(function, Some(&parent.id()));
 }

@@ -1,15 +1,19 @@
 //! What is recorded of the calls on pools in the mode `trace`. Without such a pool it is one test in each of these.
 
+#[cfg(unix)]
 use super::choice::given_any;
+#[cfg(unix)]
 use crate::base::modes::Modes;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
+#[cfg(unix)]
 use crate::watch::trace;
 
 /// A child was created.
 ///
 /// # Safety
 /// `parent` is a pool, or null.
+#[cfg(unix)]
 #[inline]
 pub unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentPool) {
     if given_any(Modes::TRACE) {
@@ -22,6 +26,7 @@ pub unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentP
 }
 
 /// A child that has a parent is to be destroyed.
+#[cfg(unix)]
 #[inline]
 pub fn before_destroy_child(child: *const ChildPool) {
     if given_any(Modes::TRACE) {
@@ -30,6 +35,7 @@ pub fn before_destroy_child(child: *const ChildPool) {
 }
 
 /// A pool is to be destroyed, or its memory to be used for another one.
+#[cfg(unix)]
 #[inline]
 pub fn before_parent_goes(parent: *const ParentPool) {
     if given_any(Modes::TRACE) {
@@ -38,6 +44,7 @@ pub fn before_parent_goes(parent: *const ParentPool) {
 }
 
 /// Something is to be freed, not on the fast path.
+#[cfg(unix)]
 #[inline]
 pub fn before_free(child: *const ChildPool, object: *const u8) {
     if given_any(Modes::TRACE) {
@@ -48,6 +55,7 @@ pub fn before_free(child: *const ChildPool, object: *const u8) {
 /// An object was allocated.
 #[inline]
 pub fn after_alloc(parent: &ParentPool, child: *const ChildPool, object: *const u8, zeroed: bool) {
+    #[cfg(unix)]
     if parent.modes.get().has(Modes::TRACE) && !object.is_null() {
         trace::alloc(child, parent, object, zeroed);
     }

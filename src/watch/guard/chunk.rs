@@ -32,10 +32,10 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use super::record::Record;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
+use crate::base::pool_id::PoolId;
 use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
 use crate::sys::os;
-use crate::watch::debug::access::PoolOf;
 
 /// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever written.
 const HEADER: usize = CHUNK / 8;
@@ -44,9 +44,7 @@ const MOST_SLOTS: usize = (CHUNK - HEADER) / PAGE / 2;
 /// Enough for objects of 4 GiB in pages of [`PAGE`].
 pub const CLASSES: usize = 22;
 
-/// A slot has never had an object.
-pub const UNUSED: u32 = 0;
-/// The caller has the object.
+/// The caller has the object. (0: the slot has never had one.)
 pub const LIVE: u32 = 1;
 /// The object is freed.
 pub const FREED: u32 = 2;
@@ -56,7 +54,7 @@ pub const FREED: u32 = 2;
 pub struct Slot {
     /// The slot that was freed next.
     pub next: *mut Slot,
-    /// [`UNUSED`], [`LIVE`] or [`FREED`].
+    /// 0, [`LIVE`] or [`FREED`].
     pub state: AtomicU32,
     /// Bytes of the object as the pool was created with.
     pub item_size: AtomicU32,
@@ -244,12 +242,12 @@ unsafe fn start_of(chunk: *const GuardChunk, index: usize) -> usize {
 impl Slot {
     /// The pool of its object.
     #[inline(never)]
-    pub fn pool(&self) -> PoolOf {
-        PoolOf {
-            parent: self.parent.load(Relaxed),
-            item_size: self.item_size.load(Relaxed),
-            num_items: self.num_items.load(Relaxed),
-        }
+    pub fn pool(&self) -> PoolId {
+        PoolId::new(
+            self.parent.load(Relaxed),
+            self.item_size.load(Relaxed),
+            self.num_items.load(Relaxed),
+        )
     }
 
     /// Bytes of the pages that the object takes.

@@ -33,12 +33,11 @@ use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, stride};
 use crate::base::line::Text;
 use crate::base::misuse::Misuse;
-use crate::heap::chunk::LIMBO;
-use crate::inspect::stats::PoolKey;
+use crate::base::pool_id::PoolId;
 use crate::pool::parent::ParentPool;
 use crate::sys::os::{self, Access};
 use crate::sys::sync::{Guard, Mutex};
-use crate::watch::debug::access::PoolOf;
+use crate::watch::debug::access::name;
 use crate::watch::debug::explain::tell;
 use crate::watch::debug::fill;
 use crate::watch::debug::table::User;
@@ -185,7 +184,9 @@ impl Class {
 
 /// Allocates a guarded object of a pool. Null if there is no memory.
 pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
-    let room = (stride(parent.item_size) as usize).next_multiple_of(8);
+    let Some(room) = (stride(parent.item_size) as usize).checked_next_multiple_of(8) else {
+        return ptr::null_mut();
+    };
     let class = class_of(room);
     fault::watch();
     let user = record::here();
@@ -263,7 +264,7 @@ pub unsafe fn free(function: &str, object: *mut u8) {
         let place = GuardChunk::find(chunk_of::<GuardChunk>(object), object.addr());
         let Some(place) = place else {
             drop(guards);
-            return report::misuse(function, None, object, Misuse::NotAnObject);
+            return report::problem(function, None, object.addr(), Misuse::NotAnObject.words());
         };
         let slot = place.slot.cast_mut();
         let damage = if object.addr() != place.object {
@@ -317,7 +318,7 @@ impl Damage {
         let (pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };
         let [allocated, freed] = users.map(|copy| copy.user());
         drop(guards);
-        pool.name(&mut line);
+        name(pool, &mut line);
         let size = pool.item_size.max(1) as usize;
         let (words, numbers) = match self {
             Damage::NotAnObject => (": not an object of a pool, but within a guarded one", [0; 2]),
@@ -346,7 +347,7 @@ pub fn forget(parent: usize) {
     if none_is_live() {
         return;
     }
-    for object in live_objects().filter(|object| object.pool.0 == parent) {
+    for object in live_objects().filter(|object| object.pool.address == parent) {
         // SAFETY: the lock is held, and slots stay.
         unsafe { (*object.slot).parent.store(0, Relaxed) };
     }
@@ -357,7 +358,7 @@ pub fn live(parent: usize) -> (usize, usize) {
     if none_is_live() {
         return (0, 0);
     }
-    let objects = live_objects().filter(|object| object.pool.0 == parent);
+    let objects = live_objects().filter(|object| object.pool.address == parent);
     objects.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.bytes))
 }
 
@@ -387,7 +388,7 @@ pub struct LiveObjects {
 /// An object that a caller has.
 pub struct LiveObject {
     /// Its pool.
-    pub pool: PoolKey,
+    pub pool: PoolId,
     /// Bytes of its pages.
     pub bytes: usize,
     /// The number of the stack that it was allocated from.
@@ -409,9 +410,8 @@ impl Iterator for LiveObjects {
                 };
                 self.index += 1;
                 if slot.state.load(Relaxed) == LIVE {
-                    let PoolOf { parent, item_size, num_items } = slot.pool();
                     return Some(LiveObject {
-                        pool: (if parent == 0 { LIMBO } else { parent }, item_size, num_items),
+                        pool: slot.pool(),
                         bytes: slot.object_pages(),
                         stack: slot.allocated.user().stack.number(),
                         slot,

@@ -25,15 +25,17 @@ use core::ffi::c_char;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::base::modes::Modes;
+use crate::base::pool_id::PoolId;
 use crate::base::redzone::lead;
 use crate::heap::chunk::slab_of;
 use crate::heap::registry;
 use crate::heap::{HEAP, Owner, known_atomics, owner};
 use crate::sys::os;
 use crate::sys::sync::rank;
-use crate::watch::debug::access::{Access, PoolOf};
+use crate::watch::debug::access::Access;
 use crate::watch::debug::ledger::Ledger;
 use crate::watch::debug::table::{State, User};
+#[cfg(unix)]
 use crate::watch::guard::sample;
 use valgrind::request;
 use weak::weak;
@@ -69,6 +71,7 @@ pub fn look() {
             HEAP.atomics(),
             known_atomics(),
             registry::atomics(),
+            #[cfg(unix)]
             sample::atomics(),
             rank::atomics(),
         ] {
@@ -251,7 +254,7 @@ unsafe fn tell_of(address: *mut u8) {
         let access = Access {
             address: address.addr(),
             object: object.addr(),
-            pool: PoolOf { parent, item_size, num_items },
+            pool: PoolId::new(parent, item_size, num_items),
             is_free: waits || slab.is_out(slot) != Some(true),
             users: record.map_or([User::NONE; 2], |record| [record.allocated, record.freed]),
         };

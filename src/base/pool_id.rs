@@ -1,0 +1,104 @@
+//! Which pool something is said of: its address, what it was created with, and its name.
+//!
+//! It is a copy. Whoever makes one with a name holds the lock of the pool or of the heap, under which names are
+//! written; whoever has one needs no lock, nor the pool.
+
+use core::cmp::Ordering;
+
+use super::geometry::NAME_BYTES;
+use super::line::Text;
+
+/// See the head of this file.
+#[derive(Clone, Copy)]
+pub struct PoolId {
+    /// The address of the pool.
+    pub address: usize,
+    /// Bytes of an object, as given to slab_create_parent().
+    pub item_size: u32,
+    /// The hint given to slab_create_parent().
+    pub num_items: u32,
+    name: [u8; NAME_BYTES],
+    name_length: u8,
+}
+
+impl PoolId {
+    /// A pool without a name, or one whose name is not known.
+    pub fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
+        PoolId { address, item_size, num_items, name: [0; NAME_BYTES], name_length: 0 }
+    }
+
+    /// The same with a name, which is cut to [`NAME_BYTES`].
+    #[must_use]
+    pub fn named(mut self, name: &[u8]) -> PoolId {
+        let length = name.len().min(NAME_BYTES);
+        self.name[..length].copy_from_slice(&name[..length]);
+        self.name_length = length as u8;
+        self
+    }
+
+    /// The name; empty if there is none.
+    pub fn name(&self) -> &[u8] {
+        &self.name[..self.name_length as usize]
+    }
+
+    /// What tells pools apart: several may have been at one address.
+    pub fn key(&self) -> (usize, u32, u32) {
+        (self.address, self.item_size, self.num_items)
+    }
+
+    /// Adds name, size and hint, and where it is, to the line of a report.
+    #[inline(never)]
+    pub fn write(&self, line: &mut Text) {
+        let name = self.name();
+        line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
+        line.format("%x%", &[self.item_size as usize, self.num_items as usize]);
+        line.format(
+            if self.address == 0 { ", which is gone: " } else { " at @: " },
+            &[self.address],
+        );
+    }
+}
+
+impl PartialEq for PoolId {
+    fn eq(&self, other: &PoolId) -> bool {
+        self.key() == other.key()
+    }
+}
+
+impl Eq for PoolId {}
+
+impl PartialOrd for PoolId {
+    fn partial_cmp(&self, other: &PoolId) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for PoolId {
+    fn cmp(&self, other: &PoolId) -> Ordering {
+        self.key().cmp(&other.key())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(id: PoolId) -> String {
+        let mut line = Text::empty();
+        id.write(&mut line);
+        String::from_utf8(line.as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_pool_is_written_with_what_is_known_of_it() {
+        assert_eq!(written(PoolId::new(0xdead0, 96, 64)), "pool 96x64 at 0xdead0: ");
+        assert_eq!(written(PoolId::new(0, 96, 64).named(b"a")), "pool a 96x64, which is gone: ");
+    }
+
+    #[test]
+    fn a_long_name_is_cut_and_names_do_not_tell_pools_apart() {
+        let id = PoolId::new(16, 96, 64);
+        assert_eq!(id.named(&[b'x'; 1000]).name().len(), NAME_BYTES);
+        assert!(id == id.named(b"a") && id < PoolId::new(16, 97, 1));
+    }
+}
