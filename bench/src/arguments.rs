@@ -4,7 +4,7 @@ use crate::allocators::{self, Allocator, CLASSIC, Kind, NULL, NamedLibrary};
 use crate::memory::{self, Case};
 use crate::own_process::OwnProcess;
 use crate::rounds::Effort;
-use crate::watch::trace::{self, Trace};
+use crate::trace::{self, Trace};
 use crate::workloads::{self, Workload};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;

@@ -5,7 +5,7 @@ use crate::allocators::Allocator;
 use crate::api::{Child, Object};
 use crate::pools::{Handle, Objects, Pools};
 use crate::results::{Memory, Timeline};
-use crate::watch::trace::{Call, TraceFile};
+use crate::trace::{Call, TraceFile};
 use crate::workloads::replay::Stage as Driver;
 use crate::workloads::{ITEM_SIZE, NUM_ITEMS};
 use anyhow::Result;

@@ -8,7 +8,7 @@ mod stage;
 use crate::allocators::{Allocator, Kind};
 use crate::own_process::OwnProcess;
 use crate::results::{Memory, Timeline};
-use crate::watch::trace::TraceFile;
+use crate::trace::TraceFile;
 use anyhow::{Context, Result};
 use std::time::Duration;
 

@@ -9,7 +9,7 @@ use super::{
     batch, child_life, churn, false_sharing, handover, new_pool, pair, replay, ring, sibling,
     thousand, two_threads,
 };
-use crate::watch::trace::Trace;
+use crate::trace::Trace;
 use std::rc::Rc;
 
 /// Object sizes beside the usual one, and how many of them at once: the largest are 65 MiB then.

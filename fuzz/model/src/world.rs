@@ -11,15 +11,15 @@ use std::panic::AssertUnwindSafe;
 use std::ptr;
 use std::sync::Mutex;
 
-use mesa_slab_core::abi::slab::{
-    slab_alloc, slab_alloc_st, slab_child_pool, slab_create, slab_create_child, slab_create_parent,
-    slab_destroy, slab_destroy_child, slab_destroy_parent, slab_free, slab_free_st, slab_mempool,
-    slab_parent_pool, slab_zalloc,
-};
 use mesa_slab_core::abi::ext::{
     SLAB_STATS_JSON, SLAB_STATS_TABLE, slab_get_heap_stats, slab_get_parent_stats, slab_heap_stats,
     slab_parent_stats, slab_print_stats, slab_set_decay, slab_set_name, slab_set_report_handler,
     slab_trim_child, slab_trim_heap, slab_trim_parent, slab_validate,
+};
+use mesa_slab_core::abi::slab::{
+    slab_alloc, slab_alloc_st, slab_child_pool, slab_create, slab_create_child, slab_create_parent,
+    slab_destroy, slab_destroy_child, slab_destroy_parent, slab_free, slab_free_st, slab_mempool,
+    slab_parent_pool, slab_zalloc,
 };
 
 use crate::contents;

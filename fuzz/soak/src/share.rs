@@ -7,12 +7,12 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use mesa_slab_core::abi::slab::{
-    slab_child_pool, slab_create_parent, slab_destroy_parent, slab_free, slab_parent_pool,
-};
 use mesa_slab_core::abi::ext::{
     slab_get_heap_stats, slab_heap_stats, slab_set_name, slab_set_report_handler, slab_trim_heap,
     slab_validate,
+};
+use mesa_slab_core::abi::slab::{
+    slab_child_pool, slab_create_parent, slab_destroy_parent, slab_free, slab_parent_pool,
 };
 use model::{contents, system};
 

@@ -6,10 +6,12 @@ use std::panic::AssertUnwindSafe;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mesa_slab_core::abi::slab::{slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool};
 use mesa_slab_core::abi::ext::{
     slab_get_parent_stats, slab_parent_stats, slab_set_decay, slab_trim_heap, slab_trim_parent,
     slab_validate,
+};
+use mesa_slab_core::abi::slab::{
+    slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool,
 };
 use model::system::{self, End, Function, in_a_forked_process};
 use rand::rngs::SmallRng;
