@@ -70,8 +70,7 @@ child_wait(struct child_process *child)
    child_wait_quietly(child);
    if (child->status == 0)
       return true;
-   fprintf(stderr, "child process ended with status 0x%x and said:\n%s\n",
-           (unsigned)child->status, child->said);
+   fprintf(stderr, "child process ended with status 0x%x and said:\n%s\n", (unsigned)child->status, child->said);
    return false;
 }
 

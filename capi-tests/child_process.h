@@ -15,8 +15,8 @@
 struct child_process {
    pid_t pid;
    int stderr_file;
-   int status;          /* as of waitpid() */
-   char said[8192];     /* what it wrote to stderr, ended by a 0; longer output is cut */
+   int status;      /* as of waitpid() */
+   char said[8192]; /* what it wrote to stderr, ended by a 0; longer output is cut */
 };
 
 /* Runs body(arg) in a forked child, which ends with status 0 when body returns. */

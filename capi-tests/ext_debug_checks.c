@@ -63,8 +63,8 @@ free_through_others(void)
    object = allocate();
    slab_destroy_child(&child);
    slab_free(&child, object);
-   must_hear(1, "slab_free: pool queries 96x64 at %p: %p: freed through a destroyed child pool\n",
-             (void *)&parent, (void *)object);
+   must_hear(1, "slab_free: pool queries 96x64 at %p: %p: freed through a destroyed child pool\n", (void *)&parent,
+             (void *)object);
    slab_destroy_child(&others);
    slab_destroy_parent(&other);
    must_end_well();

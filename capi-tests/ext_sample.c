@@ -306,8 +306,9 @@ sampled_objects_are_counted_with_the_others_of_their_pool(void **state)
    assert_non_null(sum);
    assert_int_equal(sscanf(sum, " guarded %d out %d", &guarded, &out), 2);
    for (row = process.said; (row = strstr(row, "\nsampled 96x64 0x")); row++) {
-      assert_int_equal(sscanf(row, " sampled 96x64 0x%*s %llu %*u %*u %*u %*u %*u %*u %*u %llu\n", &printed_out,
-                              &printed_guarded), 2);
+      assert_int_equal(
+         sscanf(row, " sampled 96x64 0x%*s %llu %*u %*u %*u %*u %*u %*u %*u %llu\n", &printed_out, &printed_guarded),
+         2);
       assert_true((int)printed_out == out && (int)printed_guarded == guarded);
       rows++;
    }

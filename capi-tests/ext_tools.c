@@ -253,25 +253,29 @@ static const struct use {
    struct words asan;
    struct words memcheck;
 } uses[] = {
-   {"read-freed", read_freed_body,
+   {"read-freed",
+    read_freed_body,
     {{"use-after-poison", ": use after free of object 0x", " of pool queries 92x64"}},
     {{"Invalid read of size 1", "is 5 bytes inside a block of size 92 free'd", "Block was alloc'd at"}}},
-   {"write-freed", write_freed_body,
+   {"write-freed",
+    write_freed_body,
     {{"use-after-poison", ": use after free of object 0x", ": offset 91"}},
     {{"Invalid write of size 1", "is 91 bytes inside a block of size 92 free'd", "Block was alloc'd at"}}},
-   {"write-behind", write_behind_body,
+   {"write-behind",
+    write_behind_body,
     {{"use-after-poison", ": overrun of object 0x", ": byte 1 behind it"}},
     {{"Invalid write of size 1", "is 0 bytes after a block of size 92", NULL}}},
-   {"read-before", read_before_body,
+   {"read-before",
+    read_before_body,
     {{"use-after-poison", ": underrun of object 0x", ": byte 1 before it"}},
     {{"Invalid read of size 1", "is 1 bytes before a block of size 92", NULL}}},
-   {"write-in-limbo", write_in_limbo_body, {{"use-after-poison", NULL, NULL}},
+   {"write-in-limbo",
+    write_in_limbo_body,
+    {{"use-after-poison", NULL, NULL}},
     {{"Invalid write of size 1", "is 0 bytes inside a block of size 92 free'd", NULL}}},
    /* AddressSanitizer sees neither of these two in any memory. */
-   {"lost", lost_body, {{NULL, NULL, NULL}},
-    {{"92 bytes in 1 blocks are definitely lost", "forget_an_object", NULL}}},
-   {"uninitialised", uninitialised_body, {{"zero", NULL, NULL}},
-    {{"depends on uninitialised value", NULL, NULL}}},
+   {"lost", lost_body, {{NULL, NULL, NULL}}, {{"92 bytes in 1 blocks are definitely lost", "forget_an_object", NULL}}},
+   {"uninitialised", uninitialised_body, {{"zero", NULL, NULL}}, {{"depends on uninitialised value", NULL, NULL}}},
    {"right", right_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
    {"kept", kept_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
    {"off", off_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
@@ -287,8 +291,7 @@ run_body(void *arg)
    char *name = (char *)arg;
 
 #ifdef VALGRIND
-   execlp("valgrind", "valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", program, name,
-          (char *)NULL);
+   execlp("valgrind", "valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", program, name, (char *)NULL);
 #else
    execl(program, program, name, (char *)NULL);
 #endif

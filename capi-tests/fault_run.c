@@ -316,9 +316,8 @@ fail_each_call(enum os_function function, const struct scenario *scenario)
    total->calls += plain.made;
    total->runs += runs;
    total->refused += refusals;
-   print_message("%-22s %-32s %5u sites %5u calls %5u runs %5u refused %5u unaffected\n",
-                 os_function_name(function), scenario->name, site_count, plain.made, runs, refusals,
-                 runs - refusals);
+   print_message("%-22s %-32s %5u sites %5u calls %5u runs %5u refused %5u unaffected\n", os_function_name(function),
+                 scenario->name, site_count, plain.made, runs, refusals, runs - refusals);
 }
 
 void

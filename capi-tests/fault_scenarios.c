@@ -232,9 +232,12 @@ way_out_body(struct run *run)
 }
 
 const struct scenario one_allocation = {"one allocation", one_allocation_body, NULL, true, false, 0};
-const struct scenario growth_over_many_slabs = {"growth over many slabs", growth_over_many_slabs_body, NULL, true, false, 0};
-const struct scenario objects_of_several_megabytes = {"objects of several megabytes", objects_of_several_megabytes_body, NULL, true, false, 0};
+const struct scenario growth_over_many_slabs = {
+   "growth over many slabs", growth_over_many_slabs_body, NULL, true, false, 0};
+const struct scenario objects_of_several_megabytes = {
+   "objects of several megabytes", objects_of_several_megabytes_body, NULL, true, false, 0};
 const struct scenario two_parents_by_turns = {"two parents by turns", two_parents_by_turns_body, NULL, true, false, 0};
-const struct scenario children_created_and_destroyed = {"children created and destroyed", children_created_and_destroyed_body, NULL, true, false, 0};
+const struct scenario children_created_and_destroyed = {
+   "children created and destroyed", children_created_and_destroyed_body, NULL, true, false, 0};
 const struct scenario everything = {"everything", everything_body, NULL, true, false, 0};
 const struct scenario way_out = {"way out", way_out_body, NULL, false, true, 0};

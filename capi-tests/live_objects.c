@@ -22,8 +22,7 @@ contents_word(unsigned id, size_t offset)
 static size_t
 contents_next(size_t offset)
 {
-   return offset + 8 < dense_bytes ? offset + 8
-                                   : (offset / sparse_step + 1) * sparse_step;
+   return offset + 8 < dense_bytes ? offset + 8 : (offset / sparse_step + 1) * sparse_step;
 }
 
 void
@@ -115,8 +114,7 @@ object_intact(const struct live_object *object)
 {
    if (contents_hold(object->ptr, object->size, object->id))
       return true;
-   fprintf(stderr, "object %u of %zu bytes at %p has changed\n", object->id, object->size,
-           (void *)object->ptr);
+   fprintf(stderr, "object %u of %zu bytes at %p has changed\n", object->id, object->size, (void *)object->ptr);
    return false;
 }
 
@@ -172,8 +170,8 @@ live_apart(const struct live_objects *live)
    qsort(sorted, live->count, sizeof(*sorted), compare_addresses);
    for (i = 1; i < live->count; i++) {
       if ((uintptr_t)sorted[i].ptr - (uintptr_t)sorted[i - 1].ptr < sorted[i - 1].size) {
-         fprintf(stderr, "objects %u at %p and %u at %p overlap\n", sorted[i - 1].id,
-                 (void *)sorted[i - 1].ptr, sorted[i].id, (void *)sorted[i].ptr);
+         fprintf(stderr, "objects %u at %p and %u at %p overlap\n", sorted[i - 1].id, (void *)sorted[i - 1].ptr,
+                 sorted[i].id, (void *)sorted[i].ptr);
          return false;
       }
    }

@@ -22,8 +22,7 @@ old_pool_create(struct old_pool *pool, unsigned item_size, unsigned num_items)
 
    pool->pages = NULL;
    pool->free = NULL;
-   pool->element_size =
-      (unsigned)sizeof(struct old_pool_element) + (item_size + word - 1) / word * word;
+   pool->element_size = (unsigned)sizeof(struct old_pool_element) + (item_size + word - 1) / word * word;
    pool->num_items = num_items;
 }
 
@@ -45,8 +44,8 @@ old_pool_destroy(struct old_pool *pool)
 static int
 old_pool_add_page(struct old_pool *pool)
 {
-   struct old_pool_page *page = (struct old_pool_page *)
-      malloc(sizeof(*page) + (size_t)pool->num_items * pool->element_size);
+   struct old_pool_page *page =
+      (struct old_pool_page *)malloc(sizeof(*page) + (size_t)pool->num_items * pool->element_size);
    char *elements;
    unsigned i;
 

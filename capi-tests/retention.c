@@ -47,8 +47,8 @@ row(const char *what)
 {
    size_t now = resident() - before;
 
-   printf("%-52s %10.2f %10.2f %8.2f %%\n", what, (double)now / (1 << 20),
-          (double)held() / (1 << 20), 100.0 * (double)now / (double)peak);
+   printf("%-52s %10.2f %10.2f %8.2f %%\n", what, (double)now / (1 << 20), (double)held() / (1 << 20),
+          100.0 * (double)now / (double)peak);
 }
 
 static void
@@ -128,8 +128,8 @@ main(void)
    before = resident();
    allocate(many);
    peak = resident() - before;
-   printf("%d objects of %d bytes, hint %d%31s %10s %10s\n", many, item_size, num_items,
-          "resident, MiB", "held, MiB", "of peak");
+   printf("%d objects of %d bytes, hint %d%31s %10s %10s\n", many, item_size, num_items, "resident, MiB", "held, MiB",
+          "of peak");
    row("all live and written");
    printf("   %.2f resident bytes each\n", (double)peak / many);
    release(many);
@@ -185,8 +185,8 @@ main(void)
       if (i == 100000)
          flat = held();
    }
-   printf("one child allocates, one frees: %zu KiB held after 100,000 rounds, %zu after 10,000,000\n",
-          flat / 1024, held() / 1024);
+   printf("one child allocates, one frees: %zu KiB held after 100,000 rounds, %zu after 10,000,000\n", flat / 1024,
+          held() / 1024);
    finish();
    return 0;
 }

@@ -96,9 +96,8 @@ sizes_of_several_megabytes(void **state)
 {
    static const unsigned mib = 1u << 20;
    const unsigned sizes[] = {
-      2 * mib - 4096, 2 * mib - 1,     2 * mib,     2 * mib + 1, 3 * mib,
-      4 * mib - 65536, 4 * mib - 4096, 4 * mib - 1, 4 * mib,     4 * mib + 1,
-      4 * mib + 4096,  8 * mib,        9 * mib,     33 * mib + 5,
+      2 * mib - 4096, 2 * mib - 1, 2 * mib,     2 * mib + 1,    3 * mib, 4 * mib - 65536, 4 * mib - 4096,
+      4 * mib - 1,    4 * mib,     4 * mib + 1, 4 * mib + 4096, 8 * mib, 9 * mib,         33 * mib + 5,
    };
    size_t i;
 

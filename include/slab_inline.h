@@ -56,8 +56,7 @@ slab_free(struct slab_child_pool *pool, void *ptr)
 
    /* The loaded magazine is full, or there is none; or the object is not of this parent. */
    if (__builtin_expect(!ptr, 0) || __builtin_expect(((uintptr_t)next & pool->mask) == 0, 0) ||
-       __builtin_expect(__atomic_load_n((uintptr_t *)chunk + page, __ATOMIC_RELAXED) !=
-                        (uintptr_t)pool->parent, 0)) {
+       __builtin_expect(__atomic_load_n((uintptr_t *)chunk + page, __ATOMIC_RELAXED) != (uintptr_t)pool->parent, 0)) {
       slab_free_layout_1(pool, ptr);
       return;
    }

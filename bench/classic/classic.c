@@ -85,8 +85,8 @@ static int
 add_page(struct slab_child_pool *pool)
 {
    const struct slab_parent_pool *parent = pool->parent;
-   struct classic_page *page = (struct classic_page *)malloc(
-      sizeof(*page) + (size_t)parent->num_elements * parent->element_size);
+   struct classic_page *page =
+      (struct classic_page *)malloc(sizeof(*page) + (size_t)parent->num_elements * parent->element_size);
 
    if (!page)
       return 0;

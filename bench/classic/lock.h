@@ -22,9 +22,8 @@ lock_acquire(struct classic_lock *lock)
 {
    unsigned seen = LOCK_FREE;
 
-   if (__builtin_expect(__atomic_compare_exchange_n(&lock->state, &seen, LOCK_HELD, 0,
-                                                    __ATOMIC_ACQUIRE, __ATOMIC_RELAXED),
-                        1))
+   if (__builtin_expect(
+          __atomic_compare_exchange_n(&lock->state, &seen, LOCK_HELD, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED), 1))
       return;
    /* Whoever has slept cannot know if others still do, and leaves the lock marked as waited for. */
    while (__atomic_exchange_n(&lock->state, LOCK_WAITED_FOR, __ATOMIC_ACQUIRE) != LOCK_FREE)
@@ -34,9 +33,7 @@ lock_acquire(struct classic_lock *lock)
 static inline void
 lock_release(struct classic_lock *lock)
 {
-   if (__builtin_expect(__atomic_exchange_n(&lock->state, LOCK_FREE, __ATOMIC_RELEASE) ==
-                           LOCK_WAITED_FOR,
-                        0))
+   if (__builtin_expect(__atomic_exchange_n(&lock->state, LOCK_FREE, __ATOMIC_RELEASE) == LOCK_WAITED_FOR, 0))
       syscall(SYS_futex, &lock->state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 

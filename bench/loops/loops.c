@@ -61,8 +61,7 @@ free_fifo(const struct bench_api *api, struct slab_child_pool *child, void *cons
 }
 
 static void
-churn(const struct bench_api *api, struct slab_child_pool *child, void **objects, const uint32_t *indices,
-      size_t count)
+churn(const struct bench_api *api, struct slab_child_pool *child, void **objects, const uint32_t *indices, size_t count)
 {
    TAKE_ALLOC(api);
    TAKE_FREE(api);
@@ -75,8 +74,8 @@ churn(const struct bench_api *api, struct slab_child_pool *child, void **objects
 }
 
 static void
-lives(const struct bench_api *api, struct slab_child_pool *child, struct slab_parent_pool *parent,
-      void **objects, size_t objects_count, size_t count)
+lives(const struct bench_api *api, struct slab_child_pool *child, struct slab_parent_pool *parent, void **objects,
+      size_t objects_count, size_t count)
 {
    TAKE(void, create_child, api, (struct slab_child_pool *, struct slab_parent_pool *));
    TAKE(void, destroy_child, api, (struct slab_child_pool *));

@@ -26,8 +26,7 @@ void context_create(struct context *context, struct screen *screen);
 void context_destroy(struct context *context);
 
 /* Returns NULL if there is no memory. */
-struct transfer *context_map(struct context *context, struct buffer *buffer, size_t offset,
-                             size_t size);
+struct transfer *context_map(struct context *context, struct buffer *buffer, size_t offset, size_t size);
 
 /* Writes the range back. `context` is the current one, not necessarily the one that mapped. */
 void context_unmap(struct context *context, struct transfer *transfer);

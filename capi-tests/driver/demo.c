@@ -77,8 +77,8 @@ check_traces(int count, char *const *paths)
       row->trace = &trace;
       if (!in_own_process_with(replay_row, row))
          return false;
-      printf("%s: %zu calls, %zu objects, at most %zu at once: distinct, aligned, contents kept\n",
-             paths[i], trace.recorded, trace.totals.allocs, trace.totals.peak_live);
+      printf("%s: %zu calls, %zu objects, at most %zu at once: distinct, aligned, contents kept\n", paths[i],
+             trace.recorded, trace.totals.allocs, trace.totals.peak_live);
       trace_release(&trace);
    }
    return true;
@@ -108,10 +108,10 @@ check_traces_with_threads(int count, char *const *paths)
 static void
 print_head(void)
 {
-   printf("%-27s %11s %12s %8s %26s %6s %13s %12s\n", "", "", "children", "", "frees through", "live",
-          "held, KiB", "ns per call");
-   printf("%-27s %11s %6s %5s %8s %8s %8s %8s %6s %6s %6s %6s %5s\n", "trace", "bytes x num", "total",
-          "peak", "allocs", "own", "sibling", "dead", "peak", "peak", "end", "net", "loop");
+   printf("%-27s %11s %12s %8s %26s %6s %13s %12s\n", "", "", "children", "", "frees through", "live", "held, KiB",
+          "ns per call");
+   printf("%-27s %11s %6s %5s %8s %8s %8s %8s %6s %6s %6s %6s %5s\n", "trace", "bytes x num", "total", "peak", "allocs",
+          "own", "sibling", "dead", "peak", "peak", "end", "net", "loop");
 }
 
 static void
@@ -122,10 +122,10 @@ print_row(const struct row *row)
 
    trace_name(row->path, name);
    snprintf(items, sizeof(items), "%u x %u", totals->item_size, totals->num_items);
-   printf("%-27s %11s %6zu %5zu %8zu %8zu %8zu %8zu %6zu %6zu %6zu %6.1f %5.1f\n", name,
-          items, totals->children, totals->peak_children, totals->allocs, totals->frees_own,
-          totals->frees_sibling, totals->frees_dead, totals->peak_live,
-          row->held.peak_bytes / 1024, row->held.final_bytes / 1024, row->times.net, row->times.loop);
+   printf("%-27s %11s %6zu %5zu %8zu %8zu %8zu %8zu %6zu %6zu %6zu %6.1f %5.1f\n", name, items, totals->children,
+          totals->peak_children, totals->allocs, totals->frees_own, totals->frees_sibling, totals->frees_dead,
+          totals->peak_live, row->held.peak_bytes / 1024, row->held.final_bytes / 1024, row->times.net,
+          row->times.loop);
 }
 
 static void

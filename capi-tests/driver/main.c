@@ -11,8 +11,8 @@
 static bool
 measure_all(void)
 {
-   return in_own_process(mappings_work) && in_own_process(measure_memory) &&
-          in_own_process(measure_free) && in_own_process(measure_child);
+   return in_own_process(mappings_work) && in_own_process(measure_memory) && in_own_process(measure_free) &&
+          in_own_process(measure_child);
 }
 
 static int

@@ -149,8 +149,7 @@ residency_is_told(void)
    bool told = true;
 
    mappings_count(true);
-   char *pages = (char *)mmap(NULL, 3 * page_size, PROT_READ | PROT_WRITE,
-                              MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+   char *pages = (char *)mmap(NULL, 3 * page_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
    mappings_count(false);
    if (pages == MAP_FAILED)
       return false;

@@ -180,10 +180,9 @@ measure_lives(unsigned item_size, unsigned num_items, struct company company)
    slab_destroy_child(&idle);
    slab_destroy_parent(&parent);
 
-   printf("  %4u x %-4u %-12s %9.1f %9.1f %8.2f   %.2f to %.2f\n", item_size, num_items,
-          company.name, samples_quantile(&library, 0.5), samples_quantile(&old, 0.5),
-          samples_quantile(&ratio, 0.5), samples_quantile(&ratio, 0.25),
-          samples_quantile(&ratio, 0.75));
+   printf("  %4u x %-4u %-12s %9.1f %9.1f %8.2f   %.2f to %.2f\n", item_size, num_items, company.name,
+          samples_quantile(&library, 0.5), samples_quantile(&old, 0.5), samples_quantile(&ratio, 0.5),
+          samples_quantile(&ratio, 0.25), samples_quantile(&ratio, 0.75));
 }
 
 bool
@@ -199,8 +198,8 @@ measure_child(void)
    printf("\nChild create, three allocations, three frees, destroy, against a pool with malloc'ed "
           "pages:\nns per life, medians of %d rounds\n",
           ROUNDS);
-   printf("  %-11s %-12s %9s %9s %8s   %s\n", "bytes x num", "others", "library", "old pool",
-          "ratio", "middle half of the ratios");
+   printf("  %-11s %-12s %9s %9s %8s   %s\n", "bytes x num", "others", "library", "old pool", "ratio",
+          "middle half of the ratios");
    for (size_t i = 0; i < sizeof(companies) / sizeof(companies[0]); i++) {
       measure_lives(96, 64, companies[i]);
       measure_lives(88, 16, companies[i]);

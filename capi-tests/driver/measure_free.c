@@ -134,8 +134,7 @@ compare(struct comparison *comparison, double same, double sibling)
 }
 
 static void
-print_comparison(const char *what, size_t batch, const char *calls,
-                 const struct comparison *comparison)
+print_comparison(const char *what, size_t batch, const char *calls, const struct comparison *comparison)
 {
    printf("  %-10s %6zu  %-12s %8.2f %8.2f %8.2f   %.2f to %.2f\n", what, batch, calls,
           samples_quantile(&comparison->same, 0.5), samples_quantile(&comparison->sibling, 0.5),
@@ -194,8 +193,7 @@ measure_free(void)
    const size_t batch_count = sizeof(batches) / sizeof(batches[0]);
 
    start_idle_thread();
-   printf("\nFree through a sibling child against the same child: ns, medians of %d rounds\n",
-          ROUNDS);
+   printf("\nFree through a sibling child against the same child: ns, medians of %d rounds\n", ROUNDS);
    printf("  %-10s %6s  %-12s %8s %8s %8s   %s\n", "", "batch", "", "same", "sibling", "ratio",
           "middle half of the ratios");
    for (size_t i = 0; i < batch_count; i++)

@@ -43,8 +43,7 @@ measure_memory(void)
       return false;
    }
 
-   printf("\nMemory: %d objects of %d bytes, %d per slab, one parent, one child\n", OBJECTS,
-          ITEM_SIZE, NUM_ITEMS);
+   printf("\nMemory: %d objects of %d bytes, %d per slab, one parent, one child\n", OBJECTS, ITEM_SIZE, NUM_ITEMS);
    printf("  %-44s %10s %10s %10s\n", "", "mapped MiB", "held MiB", "held B/obj");
 
    mappings_count(true);

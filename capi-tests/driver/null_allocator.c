@@ -73,7 +73,6 @@ null_free_st(struct slab_mempool *mempool, void *object)
 }
 
 const struct allocator null_allocator = {
-   null_create_parent, null_destroy_parent, null_create_child, null_destroy_child,
-   null_alloc,         null_alloc,          null_free,         null_create,
-   null_destroy,       null_alloc_st,       null_free_st,
+   null_create_parent, null_destroy_parent, null_create_child, null_destroy_child, null_alloc,   null_alloc,
+   null_free,          null_create,         null_destroy,      null_alloc_st,      null_free_st,
 };

@@ -56,8 +56,7 @@ in_own_process(bool (*work)(void))
 void *
 shared_memory(size_t size)
 {
-   void *memory =
-      mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+   void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
    if (memory == MAP_FAILED) {
       perror("mmap");

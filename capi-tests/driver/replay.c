@@ -83,8 +83,8 @@ create_parent(struct replay *replay, const struct trace_record *record)
    if (parent->num_elements == 0)
       return fail(replay, "parent %u does not look created", record->pool);
    if (parent->item_size != record->a || parent->element_size < record->a)
-      return fail(replay, "parent %u has item_size %u and element_size %u, not %u", record->pool,
-                  parent->item_size, parent->element_size, record->a);
+      return fail(replay, "parent %u has item_size %u and element_size %u, not %u", record->pool, parent->item_size,
+                  parent->element_size, record->a);
    return true;
 }
 
@@ -169,8 +169,7 @@ alloc(struct replay *replay, const struct trace_record *record)
 
    size_t alignment = promised_alignment(child->item_size);
    if ((uintptr_t)object->address % alignment != 0)
-      return fail(replay, "object %u at %p is not aligned to %zu", object->id,
-                  (void *)object->address, alignment);
+      return fail(replay, "object %u at %p is not aligned to %zu", object->id, (void *)object->address, alignment);
 
    const struct live_object *other = live_set_add(&replay->live, object);
    if (other)
@@ -180,8 +179,7 @@ alloc(struct replay *replay, const struct trace_record *record)
    if (record->op == TRACE_ZALLOC) {
       size_t offset = contents_nonzero(object->address, object->size);
       if (offset < object->size)
-         return fail(replay, "object %u at %p is not zero at byte %zu", object->id,
-                     (void *)object->address, offset);
+         return fail(replay, "object %u at %p is not zero at byte %zu", object->id, (void *)object->address, offset);
    }
    contents_write(object->address, object->size, object->id);
    return true;
@@ -255,8 +253,8 @@ replay_all(struct replay *replay)
 }
 
 bool
-replay_checked(const struct trace *trace, const struct allocator *allocator,
-               struct replay_result *result, char error[REPLAY_ERROR_SIZE])
+replay_checked(const struct trace *trace, const struct allocator *allocator, struct replay_result *result,
+               char error[REPLAY_ERROR_SIZE])
 {
    struct replay replay;
    bool good = false;

@@ -18,7 +18,7 @@ struct replay_result {
  * every live object is aligned, shares no byte with another one, and has at its free the contents
  * that it was given. Returns false with one line in `error` at the first thing that is wrong.
  */
-bool replay_checked(const struct trace *trace, const struct allocator *allocator,
-                    struct replay_result *result, char error[REPLAY_ERROR_SIZE]);
+bool replay_checked(const struct trace *trace, const struct allocator *allocator, struct replay_result *result,
+                    char error[REPLAY_ERROR_SIZE]);
 
 #endif

@@ -141,8 +141,7 @@ make_call(struct threads_replay *replay, size_t index)
    case TRACE_ALLOC:
    case TRACE_ZALLOC:
       object->size = mempool->parent.item_size ? mempool->parent.item_size : 1;
-      object->address = (unsigned char *)(record->op == TRACE_ALLOC ? slab_alloc(pool)
-                                                                    : slab_zalloc(pool));
+      object->address = (unsigned char *)(record->op == TRACE_ALLOC ? slab_alloc(pool) : slab_zalloc(pool));
       if (object->address)
          contents_write(object->address, object->size, record->a);
       else
@@ -202,8 +201,7 @@ one_thread(void *data)
 static bool
 run_threads(struct threads_replay *replay)
 {
-   struct threads_one *threads =
-      (struct threads_one *)calloc(replay->threads, sizeof(struct threads_one));
+   struct threads_one *threads = (struct threads_one *)calloc(replay->threads, sizeof(struct threads_one));
 
    if (!threads)
       return false;
@@ -243,16 +241,15 @@ replay_threads(const struct trace *trace, char error[REPLAY_ERROR_SIZE])
    replay.pools = (struct slab_child_pool **)calloc(trace->child_limit, sizeof(*replay.pools));
    replay.objects = (struct threads_object *)calloc(trace->object_limit, sizeof(*replay.objects));
 
-   good = replay.turns && replay.parents && replay.made_on_child && replay.made_on_object &&
-          replay.made_on_parent && replay.mempools && replay.own && replay.pools && replay.objects;
+   good = replay.turns && replay.parents && replay.made_on_child && replay.made_on_object && replay.made_on_parent &&
+          replay.mempools && replay.own && replay.pools && replay.objects;
    for (size_t i = 0; good && i < trace->child_limit; i++)
       replay.pools[i] = &replay.own[i];
    good = good && take_turns(&replay) && run_threads(&replay);
    if (!good)
       snprintf(error, REPLAY_ERROR_SIZE, "out of memory");
    if (replay.wrong != 0) {
-      snprintf(error, REPLAY_ERROR_SIZE, "record %zu: no object, or one whose contents have changed",
-               replay.wrong);
+      snprintf(error, REPLAY_ERROR_SIZE, "record %zu: no object, or one whose contents have changed", replay.wrong);
       good = false;
    }
 

@@ -35,8 +35,7 @@ painted(const struct buffer *buffer, unsigned number)
 static bool
 intact(const struct transfer *transfer, const struct buffer *buffer)
 {
-   return transfer->buffer == buffer && transfer->offset == 0 && transfer->size == BUFFER_SIZE &&
-          transfer->staging;
+   return transfer->buffer == buffer && transfer->offset == 0 && transfer->size == BUFFER_SIZE && transfer->staging;
 }
 
 /* B maps as many buffers of its own in between, so that a transfer lost with A would be reused. */
@@ -76,8 +75,7 @@ unmap_after_destroy(struct screen *screen, struct buffer *of_a, struct buffer *o
    }
    context_destroy(&b);
 
-   printf("  map %d buffers in A, destroy A, map %d in B, unmap all in B: every byte arrived\n",
-          BUFFERS, BUFFERS);
+   printf("  map %d buffers in A, destroy A, map %d in B, unmap all in B: every byte arrived\n", BUFFERS, BUFFERS);
    return true;
 }
 
@@ -113,8 +111,7 @@ unmap_for_the_predecessor(struct screen *screen, struct buffer *buffers)
       context_unmap(&last, left[i]);
    context_destroy(&last);
 
-   printf("  %d contexts in a row, each unmapping what the destroyed one before it mapped\n",
-          CONTEXTS);
+   printf("  %d contexts in a row, each unmapping what the destroyed one before it mapped\n", CONTEXTS);
    return true;
 }
 
@@ -145,8 +142,7 @@ unmap_in_one_context(struct screen *screen, struct buffer *buffers)
    }
    context_destroy(&contexts[0]);
 
-   printf("  %d contexts side by side, one buffer mapped in each, all unmapped in the first\n",
-          BUFFERS);
+   printf("  %d contexts side by side, one buffer mapped in each, all unmapped in the first\n", BUFFERS);
    return true;
 }
 
@@ -164,8 +160,7 @@ share_group_run(void)
 
    printf("Share group: contexts that unmap each other's buffers\n");
    bool good = unmap_after_destroy(&screen, buffers, buffers + BUFFERS) &&
-               unmap_for_the_predecessor(&screen, buffers) &&
-               unmap_in_one_context(&screen, buffers);
+               unmap_for_the_predecessor(&screen, buffers) && unmap_in_one_context(&screen, buffers);
 
    if (good) {
       screen_destroy(&screen);

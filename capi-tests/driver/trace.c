@@ -43,8 +43,7 @@ decode_records(struct trace *trace, const unsigned char *bytes, char error[TRACE
 }
 
 bool
-trace_parse(struct trace *trace, const unsigned char *bytes, size_t size,
-            char error[TRACE_ERROR_SIZE])
+trace_parse(struct trace *trace, const unsigned char *bytes, size_t size, char error[TRACE_ERROR_SIZE])
 {
    memset(trace, 0, sizeof(*trace));
 
@@ -53,8 +52,8 @@ trace_parse(struct trace *trace, const unsigned char *bytes, size_t size,
       return false;
    }
    if (size % RECORD_SIZE != 0) {
-      snprintf(error, TRACE_ERROR_SIZE, "truncated: record %zu has %zu of its %d bytes",
-               size / RECORD_SIZE, size % RECORD_SIZE, RECORD_SIZE);
+      snprintf(error, TRACE_ERROR_SIZE, "truncated: record %zu has %zu of its %d bytes", size / RECORD_SIZE,
+               size % RECORD_SIZE, RECORD_SIZE);
       return false;
    }
 

@@ -80,8 +80,7 @@ enum { TRACE_ERROR_SIZE = 200 };
  * newline) if it is not a whole and consistent trace; `*trace` then needs no trace_release().
  */
 bool trace_read(struct trace *trace, const char *path, char error[TRACE_ERROR_SIZE]);
-bool trace_parse(struct trace *trace, const unsigned char *bytes, size_t size,
-                 char error[TRACE_ERROR_SIZE]);
+bool trace_parse(struct trace *trace, const unsigned char *bytes, size_t size, char error[TRACE_ERROR_SIZE]);
 
 void trace_release(struct trace *trace);
 

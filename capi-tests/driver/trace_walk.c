@@ -219,8 +219,7 @@ walk_record(struct walk *walk, const struct trace_record *record)
       return walk_free(walk, record);
    case TRACE_END:
       if (record->a != trace->totals.allocs)
-         return refuse(walk, "the end counts %u objects, the trace has %zu", record->a,
-                       trace->totals.allocs);
+         return refuse(walk, "the end counts %u objects, the trace has %zu", record->a, trace->totals.allocs);
       return true;
    }
    return refuse(walk, "unknown operation %d", (int)record->op);
@@ -239,8 +238,7 @@ walk_all(struct walk *walk)
          return refuse(walk, "%zu records after the end", trace->count - i - 1);
    }
    if (trace->count == 0 || trace->records[trace->count - 1].op != TRACE_END) {
-      snprintf(walk->error, TRACE_ERROR_SIZE, "truncated: no end record after record %zu",
-               trace->count);
+      snprintf(walk->error, TRACE_ERROR_SIZE, "truncated: no end record after record %zu", trace->count);
       return false;
    }
    if (trace->count == 1) {
@@ -271,8 +269,8 @@ close_what_is_open(struct walk *walk)
    if (closing == 0)
       return true;
 
-   struct trace_record *grown = (struct trace_record *)realloc(
-      trace->records, (trace->count + closing) * sizeof(*trace->records));
+   struct trace_record *grown =
+      (struct trace_record *)realloc(trace->records, (trace->count + closing) * sizeof(*trace->records));
    if (!grown) {
       snprintf(walk->error, TRACE_ERROR_SIZE, "out of memory");
       return false;

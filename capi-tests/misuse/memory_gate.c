@@ -117,8 +117,7 @@ mmap(void *address, size_t length, int protection, int flags, int file, off_t of
    if (armed && (flags & MAP_ANONYMOUS))
       stay_at_gate();
 #ifdef SYS_mmap2
-   return (void *)(intptr_t)syscall(SYS_mmap2, address, length, protection, flags, file,
-                                    offset >> 12);
+   return (void *)(intptr_t)syscall(SYS_mmap2, address, length, protection, flags, file, offset >> 12);
 #else
    return (void *)(intptr_t)syscall(SYS_mmap, address, length, protection, flags, file, offset);
 #endif

@@ -75,8 +75,7 @@ context_create(struct screen *screen)
    context->screen = screen;
    context->pool = malloc(screen->ops->context_pool_size);
    MUST(context->pool);
-   screen->ops->create_context_pool(context->pool, screen->pool, sizeof(struct transfer),
-                                    items_per_page);
+   screen->ops->create_context_pool(context->pool, screen->pool, sizeof(struct transfer), items_per_page);
    return context;
 }
 

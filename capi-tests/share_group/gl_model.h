@@ -37,8 +37,7 @@ void buffer_create(struct buffer *buffer, unsigned size);
 void buffer_destroy(struct buffer *buffer);
 
 /* Maps a range of the buffer and gives its address. The range must lie in the buffer. */
-unsigned char *context_map(struct context *context, struct buffer *buffer, unsigned offset,
-                           unsigned size);
+unsigned char *context_map(struct context *context, struct buffer *buffer, unsigned offset, unsigned size);
 
 /* Unmaps it, through any context of the share group. Ends the process if the transfer is not as it was. */
 void context_unmap(struct context *context, struct buffer *buffer);

@@ -54,7 +54,7 @@ own_maps_are_fine(void **state)
    struct child_process child;
 
    (void)state;
-   assert_true(child_run(&child, execute, (void *)(uintptr_t) "own"));
+   assert_true(child_run(&child, execute, (void *)(uintptr_t)"own"));
    assert_non_null(strstr(child.said, ": ok\n"));
 }
 

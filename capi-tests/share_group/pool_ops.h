@@ -18,8 +18,7 @@ struct pool_ops {
    size_t context_pool_size;
    void (*create_screen_pool)(void *screen_pool, unsigned item_size, unsigned num_items);
    void (*destroy_screen_pool)(void *screen_pool);
-   void (*create_context_pool)(void *context_pool, void *screen_pool, unsigned item_size,
-                               unsigned num_items);
+   void (*create_context_pool)(void *context_pool, void *screen_pool, unsigned item_size, unsigned num_items);
    void (*destroy_context_pool)(void *context_pool);
    void *(*alloc)(void *context_pool);
    void (*release)(void *context_pool, void *object);

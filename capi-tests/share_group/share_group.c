@@ -25,9 +25,12 @@
 
 /* Called by AddressSanitizer, in the thread that erred, before it reports. */
 #ifdef __cplusplus
-extern "C"
+extern "C" {
 #endif
 void __asan_on_error(void);
+#ifdef __cplusplus
+}
+#endif
 
 void
 __asan_on_error(void)

@@ -33,12 +33,12 @@ why_not_held(const char *name)
    return NULL;
 }
 
-int run_held_cases(const char *group, const struct CMUnitTest *cases, size_t count,
-                   CMFixtureFunction setup, CMFixtureFunction teardown);
+int run_held_cases(const char *group, const struct CMUnitTest *cases, size_t count, CMFixtureFunction setup,
+                   CMFixtureFunction teardown);
 
 int
-run_held_cases(const char *group, const struct CMUnitTest *cases, size_t count,
-               CMFixtureFunction setup, CMFixtureFunction teardown)
+run_held_cases(const char *group, const struct CMUnitTest *cases, size_t count, CMFixtureFunction setup,
+               CMFixtureFunction teardown)
 {
    struct CMUnitTest held[MOST_CASES];
    size_t held_count = 0;

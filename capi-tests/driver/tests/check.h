@@ -6,12 +6,12 @@
 #include <stdlib.h>
 
 /* Ends the test if the condition does not hold. */
-#define CHECK(condition)                                                             \
-   do {                                                                              \
-      if (!(condition)) {                                                            \
-         fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);     \
-         exit(1);                                                                    \
-      }                                                                              \
+#define CHECK(condition)                                                         \
+   do {                                                                          \
+      if (!(condition)) {                                                        \
+         fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition); \
+         exit(1);                                                                \
+      }                                                                          \
    } while (0)
 
 #endif

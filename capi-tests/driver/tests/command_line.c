@@ -14,16 +14,14 @@ says(const char *driver, const char *arguments, int exit_code, const char *expec
 {
    char command[4096], output[4096];
 
-   CHECK((size_t)snprintf(command, sizeof(command), "'%s' %s 2>&1", driver, arguments) <
-         sizeof(command));
+   CHECK((size_t)snprintf(command, sizeof(command), "'%s' %s 2>&1", driver, arguments) < sizeof(command));
    FILE *pipe = popen(command, "r");
    CHECK(pipe);
    size_t size = fread(output, 1, sizeof(output) - 1, pipe);
    output[size] = '\0';
    int status = pclose(pipe);
 
-   bool as_expected = WIFEXITED(status) && WEXITSTATUS(status) == exit_code &&
-                      strstr(output, expected) &&
+   bool as_expected = WIFEXITED(status) && WEXITSTATUS(status) == exit_code && strstr(output, expected) &&
                       (!one_line || strchr(output, '\n') == output + size - 1);
    if (!as_expected) {
       fprintf(stderr, "%s: status %d, \"%s\" expected, but:\n%s", command, status, expected, output);

@@ -142,11 +142,11 @@ named(const struct trace *trace, const struct allocator *allocator, const char *
 }
 
 /* Puts a function in the place of one of the library's. */
-#define NAMED(member, function, expected)              \
-   do {                                                \
-      struct allocator allocator = library_allocator;  \
-      allocator.member = function;                     \
-      named(&trace, &allocator, expected);             \
+#define NAMED(member, function, expected)             \
+   do {                                               \
+      struct allocator allocator = library_allocator; \
+      allocator.member = function;                    \
+      named(&trace, &allocator, expected);            \
    } while (0)
 
 int

@@ -12,8 +12,7 @@ runs(const char *driver, const char *arguments, const char *expected)
 {
    char command[4096], output[8192];
 
-   CHECK((size_t)snprintf(command, sizeof(command), "'%s' %s 2>&1", driver, arguments) <
-         sizeof(command));
+   CHECK((size_t)snprintf(command, sizeof(command), "'%s' %s 2>&1", driver, arguments) < sizeof(command));
    FILE *pipe = popen(command, "r");
    CHECK(pipe);
    size_t size = fread(output, 1, sizeof(output) - 1, pipe);

@@ -21,8 +21,7 @@ trace_bytes_begin(struct trace_bytes *trace)
 }
 
 void
-trace_bytes_add(struct trace_bytes *trace, enum trace_op op, unsigned flags, uint32_t pool,
-                uint32_t a, uint32_t b)
+trace_bytes_add(struct trace_bytes *trace, enum trace_op op, unsigned flags, uint32_t pool, uint32_t a, uint32_t b)
 {
    unsigned char *record = trace->bytes + trace->size;
 

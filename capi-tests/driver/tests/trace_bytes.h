@@ -16,8 +16,8 @@ struct trace_bytes {
 /* An empty trace: the header alone. */
 void trace_bytes_begin(struct trace_bytes *trace);
 
-void trace_bytes_add(struct trace_bytes *trace, enum trace_op op, unsigned flags, uint32_t pool,
-                     uint32_t a, uint32_t b);
+void trace_bytes_add(struct trace_bytes *trace, enum trace_op op, unsigned flags, uint32_t pool, uint32_t a,
+                     uint32_t b);
 
 /* A record that is already there, counted from 1. */
 unsigned char *trace_bytes_record(struct trace_bytes *trace, size_t number);
