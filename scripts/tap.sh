@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Sourced by the check scripts: results as lines in the manner of the Test Anything Protocol,
 # which scripts/test counts.
 
