@@ -2,8 +2,8 @@
 /*
  * modes own|sibling OBJECTS PASSES ROUNDS: allocates so many objects of 96 bytes and frees them, through the same child
  * or another one, PASSES times in the first round, twice that in the second, and so on. Prints the nanoseconds of an
- * allocation and a free, a line for each round. What the library does meanwhile is the environment's business: bench/modes
- * runs this with SLAB_DEBUG or SLAB_SAMPLE set, and without.
+ * allocation and a free, a line for each round. What the library does meanwhile is the environment's business:
+ * bench/modes runs this with SLAB_DEBUG or SLAB_SAMPLE set, and without.
  */
 #include "slab.h"
 

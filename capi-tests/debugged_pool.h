@@ -9,8 +9,8 @@
 #include <stddef.h>
 
 /*
- * A pool with modes and what is reported of it, for the tests of the modes. Each case is a process of its own, once with
- * the words in the environment and once with the same words given to the pool.
+ * A pool with modes and what is reported of it, for the tests of the modes. Each case is a process of its own, once
+ * with the words in the environment and once with the same words given to the pool.
  */
 
 enum { size = 96, hint = 64, most_waiting = 1 << 20, poison_free = 0x6b, poison_fresh = 0x5a };

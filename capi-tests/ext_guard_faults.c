@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * SLAB_DEBUG=guard, misuse: what faults, what is said then, what is said of misuse that does not fault, and who gets the
- * signal afterwards. Each case is a process of its own, in which the library's handler is installed after those of
+ * SLAB_DEBUG=guard, misuse: what faults, what is said then, what is said of misuse that does not fault, and who gets
+ * the signal afterwards. Each case is a process of its own, in which the library's handler is installed after those of
  * cmocka are forgotten.
  */
 #include "child_process.h"

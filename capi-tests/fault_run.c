@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 /*
- * So many calls of a scenario fail at most, evenly spread, and the first of each site. If the test is not thorough, none
- * fail once all sites have that were come to.
+ * So many calls of a scenario fail at most, evenly spread, and the first of each site. If the test is not thorough,
+ * no call fails once each site that was reached has failed.
  */
 static unsigned most_failed = ITERATIONS(4, 1);
 static bool thorough;
@@ -299,7 +299,7 @@ fail_each_call(enum os_function function, const struct scenario *scenario)
          continue;
       }
       assert_int_equal(once.failed, 1);
-      /* With no memory to be had, some call must have said so; not if it was for records, which are done without. */
+      /* Without memory, some call must have said so; not if it was for records, which the library does without. */
       assert_true(all.refused >= 1 || function != os_mmap || !scenario->needs_memory || has_records());
       if (!scenario->way_out) {
          assert_true(once.held <= most_kept() + scenario->kept);

@@ -78,7 +78,7 @@ exhaust(unsigned item_size)
    MUST(live_apart(&live));
    MUST(live_intact(&live));
 
-   /* What was freed can be had again, though there is nothing more from the system. */
+   /* What was freed can be allocated again, though the system gives nothing more. */
    freed = 0;
    for (i = live.count; i >= 2; i -= 2, freed++) {
       void *object = live_take(&live, i - 1);

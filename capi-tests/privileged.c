@@ -117,8 +117,9 @@ run_body(void *arg)
 }
 
 /*
- * A program that is about to begin finds AT_SECURE among what the kernel has put behind its arguments and its environment,
- * and its parent process, which traces it, may change that. Everybody reads it from there, the C library too.
+ * A program that is about to begin finds AT_SECURE among what the kernel has put behind its arguments and its
+ * environment, and its parent process, which traces it, may change that. Everybody reads it from there, the C library
+ * too.
  */
 static void
 mark_as_privileged(pid_t pid)

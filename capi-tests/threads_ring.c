@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Four threads in a ring, each with its own child of one parent. Each allocates objects, writes them
- * and hands them to the next, which checks them and hands them on or frees them, so most frees go
- * through another child than the allocating one, some through a child of another parent. Children are
- * destroyed and created again all the time while their objects are under way. The threads are synchronised by their queues alone; a
- * sanitizer sees whether the library adds what its own data needs.
+ * Four threads in a ring, each with its own child of one parent. Each allocates objects, writes them and hands them to
+ * the next, which checks them and hands them on or frees them, so most frees go through another child than the
+ * allocating one, some through a child of another parent. Children are destroyed and created again all the time while
+ * their objects are under way. The threads are synchronised by their queues alone; a sanitizer sees whether the library
+ * adds what its own data needs.
  */
 #include "cmocka_case.h"
 #include "iterations.h"

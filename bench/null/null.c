@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Takes the calls of slab.h and does nothing: what a workload costs with it is what the harness costs. It is loaded like
- * the other libraries, as a call that leads to another library costs more than one within the program. An object is the
- * child's own address: nobody looks into it.
+ * Takes the calls of slab.h and does nothing: what a workload costs with it is what the harness costs. It is loaded
+ * like the other libraries, as a call that leads to another library costs more than one within the program. An object
+ * is the child's own address: nobody looks into it.
  */
 #include "slab.h"
 
