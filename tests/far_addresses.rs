@@ -1,4 +1,5 @@
-//! Which addresses are in chunks, far from where the system puts any. What is noted here holds for all of the process.
+//! Which addresses are in chunks, far from where the system puts any. What is noted here holds for
+//! all of the process.
 #![cfg(target_pointer_width = "64")]
 
 use mesa_slab_core::internals::{CHUNK, CHUNK_SHIFT, add, has, remove};

@@ -1,4 +1,5 @@
-//! What happens when there is no room for another call stack. It takes all of the process's, so that nothing else is here.
+//! What happens when there is no room for another call stack. It takes all of the process's, so
+//! that nothing else is here.
 #![cfg(feature = "debug")]
 
 use mesa_slab_core::internals::Stack;

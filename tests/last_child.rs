@@ -109,7 +109,8 @@ fn an_object_in_use_is_not_given_away_because_another_was_freed_twice() {
     unsafe {
         let used = pool.with_child(|child| {
             let (freed, used) = (slab_alloc(child), slab_alloc(child));
-            // Everything that the child has cached is taken, so that all that is out is what it gets back.
+            // Everything that the child has cached is taken, so that all that is out is what it
+            // gets back.
             let cached: Vec<_> = (0..6).map(|_| slab_alloc(child)).collect();
             assert_eq!(pool_objects_out(child), 8);
             slab_free(child, freed);

@@ -1,4 +1,5 @@
-//! Frees that come when what they belong to is gone: reported, or put right, and never followed by a crash.
+//! Frees that come when what they belong to is gone: reported, or put right, and never followed by
+//! a crash.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::mem::MaybeUninit;
@@ -37,8 +38,8 @@ fn a_second_free_is_reported_when_the_slab_is_gone_too() {
         let (mut parent, mut child): (slab_parent_pool, slab_child_pool) = (zeroed(), zeroed());
         // A pool of the other size keeps the chunk.
         let mut other: slab_mempool = zeroed();
-        // SAFETY: the pools are this function's. The second free is the error that is to be seen: its address
-        // is in a chunk.
+        // SAFETY: the pools are this function's. The second free is the error that is to be seen:
+        // its address is in a chunk.
         unsafe {
             slab_create(&mut other, 40_000, 4);
             let kept = slab_alloc_st(&mut other);
@@ -63,8 +64,8 @@ fn a_child_that_outlives_its_pool_and_is_used_with_the_next_one_loses_no_object(
     let reports = reports_of(|| {
         let (mut parent, mut old): (slab_parent_pool, slab_child_pool) = (zeroed(), zeroed());
         let mut new: slab_child_pool = zeroed();
-        // SAFETY: the pools are this function's. That `old` is used after its pool is against the rules, and yet
-        // nothing may be lost.
+        // SAFETY: the pools are this function's. That `old` is used after its pool is against the
+        // rules, and yet nothing may be lost.
         unsafe {
             slab_create_parent(&mut parent, 96, 16);
             slab_create_child(&mut old, &mut parent);

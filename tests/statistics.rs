@@ -115,7 +115,8 @@ fn what_is_printed_adds_up_and_is_what_the_kernel_says() {
         assert!(table.contains("zink \"transfers\" 96x64"), "{table}");
         assert!(table.lines().all(|line| line.len() < 160), "{table}");
 
-        // A pool whose memory is gone without a word is still counted, and never touched.
+        // A pool whose memory is gone while it was never destroyed is still counted, and never
+        // touched.
         let mut gone = vec![0u64; size_of::<slab_parent_pool>() / 8];
         let gone_parent = gone.as_mut_ptr().cast::<slab_parent_pool>();
         let mut user = MaybeUninit::<slab_child_pool>::uninit();

@@ -1,5 +1,5 @@
-//! Compiles what has to be C: the fast paths as a C program inlines them, and the system's functions in the
-//! test's hand, which the C tests have as well.
+//! Compiles what has to be C: the fast paths as a C program inlines them, and the system's
+//! functions in the test's hand, which the C tests have as well.
 
 fn main() {
     let sources = ["src/inlined.c", "../../capi-tests/os_requests.c"];

@@ -1,4 +1,5 @@
-//! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing, fork().
+//! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing,
+//! fork().
 
 use mesa_slab_core::abi::ext::{slab_set_decay, slab_trim_heap};
 use mesa_slab_core::internals::model::{START, set_seconds};
@@ -211,7 +212,8 @@ fn the_decay_time_is_set_while_a_pool_gives_back() {
 #[test]
 fn an_address_of_no_chunk_is_looked_up_while_the_first_chunk_comes() {
     check_with_misuse(Some(3), 1, || {
-        // Where the chunk will be, or near; the address is far enough from it, and in the same leaf.
+        // Where the chunk will be, or near; the address is far enough from it, and in the same
+        // leaf.
         let near = reserve(CHUNK, CHUNK);
         // SAFETY: nothing refers to it.
         unsafe { release(near, CHUNK) };

@@ -95,7 +95,8 @@ fn an_object_of_a_pool_that_is_gone_is_freed_twice_while_its_page_gets_another_u
         let address = object.address();
         let other = beside(move || Child::destroyed().free_address(address));
         Child::destroyed().free(object);
-        // Its magazine is the first block of that page, unless the other thread is still to free it.
+        // Its magazine is the first block of that page, unless the other thread is still to free
+        // it.
         short_life(pool, 2);
         let mut child = pool.child();
         let taken = [child.alloc(), child.alloc()];
@@ -180,7 +181,8 @@ fn objects_are_freed_through_no_child_of_their_pool_while_it_allocates() {
 #[test]
 fn two_pools_come_and_go_at_the_same_time() {
     check(Some(3), || {
-        // Without an object of the one, nothing of it is known, and it is created without the heap's lock.
+        // Without an object of the one, nothing of it is known, and it is created without the
+        // heap's lock.
         fn life() {
             let pool = Pool::new(THREE_ROUNDS, 2);
             let mut child = pool.child();

@@ -29,8 +29,8 @@ static ONE_MODEL: Mutex<()> = Mutex::new(());
 /// How many preemptions to try: any number.
 pub const ALL: Option<usize> = None;
 
-/// Runs `model` in every order of steps with at most so many preemptions, and says in how many. The heap must be
-/// empty at the end of each, and `misuse` reports have been made.
+/// Runs `model` in every order of steps with at most so many preemptions, and says in how many. The
+/// heap must be empty at the end of each, and `misuse` reports have been made.
 ///
 /// `LOOM_MAX_PREEMPTIONS` in the environment raises the limit, if there is one.
 pub fn check_with_misuse(preemptions: Option<usize>, misuse: u32, model: fn()) {
@@ -148,7 +148,8 @@ impl Pool {
         assert_eq!(unsafe { slab_validate(self.0) }, 0);
     }
 
-    /// A child with a larger magazine than it began with, which is empty, and the objects that it has in use.
+    /// A child with a larger magazine than it began with, which is empty, and the objects that it
+    /// has in use.
     pub fn busy_child(self) -> (Child, Vec<Object>) {
         let mut child = self.child();
         let mut taken = vec![child.alloc()];
@@ -162,8 +163,8 @@ impl Pool {
         (child, taken)
     }
 
-    /// A child of [`ONE_ROUND`] with two empty magazines that gets a larger one when it needs the pool next, and the
-    /// objects that it has in use.
+    /// A child of [`ONE_ROUND`] with two empty magazines that gets a larger one when it needs the
+    /// pool next, and the objects that it has in use.
     pub fn nearly_busy_child(self) -> (Child, Vec<Object>) {
         let mut child = self.child();
         let two = [child.alloc(), child.alloc()];

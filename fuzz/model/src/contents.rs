@@ -1,7 +1,8 @@
-//! What each byte of a live object must be: a function of its address, a number of its own, and its place.
+//! What each byte of a live object must be: a function of its address, a number of its own, and its
+//! place.
 //!
-//! Objects of more than 8 KiB have contents in their first 8 KiB, in a word of each further page, and in their
-//! last word.
+//! Objects of more than 8 KiB have contents in their first 8 KiB, in a word of each further page,
+//! and in their last word.
 
 use std::slice;
 

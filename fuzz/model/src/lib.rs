@@ -1,5 +1,6 @@
-//! What the library must do, in the simplest terms: a set of live objects with their contents, and pools that
-//! exist or do not. A sequence of [`Operation`]s is run against both; the first thing that differs panics.
+//! What the library must do, in the simplest terms: a set of live objects with their contents, and
+//! pools that exist or do not. A sequence of [`Operation`]s is run against both; the first thing
+//! that differs panics.
 //!
 //! | part | what it is |
 //! |---|---|
@@ -8,8 +9,8 @@
 //! | [`contents`] | what each byte of a live object must be |
 //! | [`system`] | calls to the system that fail, and a clock that can be put forward |
 //!
-//! The library's functions are called under the names and with the types that C has. Everything runs in one
-//! thread: the library is one in the process, and so are the counts in [`system`].
+//! The library's functions are called under the names and with the types that C has. Everything
+//! runs in one thread: the library is one in the process, and so are the counts in [`system`].
 
 pub mod contents;
 pub mod operation;

@@ -1,5 +1,5 @@
-//! What can be done to the library, and how it is read from bytes: four for each operation, so that a fuzzer that
-//! changes, moves or drops one leaves the others as they are.
+//! What can be done to the library, and how it is read from bytes: four for each operation, so that
+//! a fuzzer that changes, moves or drops one leaves the others as they are.
 //!
 //! The debug form of an operation is Rust that can be pasted into a test.
 

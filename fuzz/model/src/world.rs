@@ -1,9 +1,10 @@
 //! The pools, the live objects, and what is checked.
 //!
-//! After each operation the library may have reported nothing. Each object that is allocated is aligned, overlaps no
-//! other, and is zero if that was asked for; NULL comes from a destroyed child, or when a request for memory has
-//! failed. Each object that is freed has its contents. In the end all have, every pool validates, and when all
-//! is freed and destroyed nothing is left of the library's memory.
+//! After each operation the library may have reported nothing. Each object that is allocated is
+//! aligned, overlaps no other, and is zero if that was asked for; NULL comes from a destroyed
+//! child, or when a request for memory has failed. Each object that is freed has its contents. In
+//! the end all have, every pool validates, and when all is freed and destroyed nothing is left of
+//! the library's memory.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
@@ -187,12 +188,13 @@ impl World {
         }
     }
 
-    /// Checks everything, takes all down, and checks that nothing is left. The system is well again.
+    /// Checks everything, takes all down, and checks that nothing is left. The system is well
+    /// again.
     pub fn finish(mut self) {
         system::recover();
         self.check_all();
         for pool in 0..POOLS {
-            // With memory to be had, every child gives an object.
+            // While there is memory, every child gives an object.
             for child in 0..CHILDREN {
                 if self.pools[pool].children[child] == Life::Live {
                     self.allocate(Child(pool, child), 1, false, Door::Exported);
@@ -238,7 +240,8 @@ impl World {
         self.pools[pool].item_size = Some(item_size);
     }
 
-    /// Destroys the children of a pool, which may then be created, also over one that is not destroyed.
+    /// Destroys the children of a pool, which may then be created, also over one that is not
+    /// destroyed.
     fn prepare_to_create(&mut self, pool: usize) {
         for child in 0..CHILDREN {
             self.destroy_child(Child(pool, child));
@@ -417,7 +420,8 @@ impl World {
         }
     }
 
-    /// The numbers of a pool agree with the model and with each other; those of the heap with each other.
+    /// The numbers of a pool agree with the model and with each other; those of the heap with each
+    /// other.
     fn statistics(&mut self, pool: usize) {
         let bytes: usize = self.bytes;
         let pool = &mut self.pools[pool];
@@ -452,7 +456,8 @@ impl World {
         }
     }
 
-    /// The forked process can use every pool, and leaves this one's alone. Once in a sequence, as it is slow.
+    /// The forked process can use every pool, and leaves this one's alone. Once in a sequence, as
+    /// it is slow.
     fn fork(&mut self) {
         if std::mem::replace(&mut self.has_forked, true) {
             return;

@@ -1,4 +1,5 @@
-//! The committed corpus of the fuzz target: sequences that reach as much of the library as was found.
+//! The committed corpus of the fuzz target: sequences that reach as much of the library as was
+//! found.
 
 use std::fs;
 

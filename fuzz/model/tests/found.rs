@@ -1,5 +1,5 @@
-//! Sequences that once failed, or that show that a defect put into the library on purpose is caught; each is as short
-//! as it could be made, and named after what it protects.
+//! Sequences that once failed, or that show that a defect put into the library on purpose is
+//! caught; each is as short as it could be made, and named after what it protects.
 
 use model::operation::{Child, Door, Pick};
 use model::system::{End, Function, in_a_forked_process};

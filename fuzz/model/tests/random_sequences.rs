@@ -1,8 +1,8 @@
-//! Random sequences of calls against the model. A sequence that fails is made as short and as simple as it gets,
-//! and printed in a form that can be pasted into `found.rs`.
+//! Random sequences of calls against the model. A sequence that fails is made as short and as
+//! simple as it gets, and printed in a form that can be pasted into `found.rs`.
 //!
-//! Each runs in a process of its own, so that one that crashes, hangs, or leaves the library broken, does not take the
-//! others with it. PROPTEST_CASES says how many there are.
+//! Each runs in a process of its own, so that one that crashes, hangs, or leaves the library
+//! broken, does not take the others with it. PROPTEST_CASES says how many there are.
 
 use model::Operation;
 use model::system::{End, in_a_forked_process};

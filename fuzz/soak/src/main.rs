@@ -1,10 +1,11 @@
-//! Everything at once, from many threads, for as long as is asked: contexts that come and go, objects freed by other
-//! threads than allocated them, pools destroyed with objects out, memory that runs out for a while, trims, a
-//! clock that jumps, forks, statistics, and a check of every structure now and then.
+//! Everything at once, from many threads, for as long as is asked: contexts that come and go,
+//! objects freed by other threads than allocated them, pools destroyed with objects out, memory
+//! that runs out for a while, trims, a clock that jumps, forks, statistics, and a check of every
+//! structure now and then.
 //!
-//! Prints a line each minute and a summary, and ends with status 1 if there was a problem: a report of the
-//! library, changed contents, NULL without a failed request, a broken structure, something left in the
-//! end, or memory that grew from the second minute to the last.
+//! Prints a line each minute and a summary, and ends with status 1 if there was a problem: a report
+//! of the library, changed contents, NULL without a failed request, a broken structure, something
+//! left in the end, or memory that grew from the second minute to the last.
 
 mod share;
 mod watch;
@@ -68,7 +69,8 @@ fn main() -> ExitCode {
         }
         share.stop.store(true, Relaxed);
         model::system::recover();
-        // The end of the scope does not wait for a thread to unmap its signal stack, which counts as held.
+        // The end of the scope does not wait for a thread to unmap its signal stack, which counts
+        // as held.
         for worker in workers {
             worker.join().expect("a worker does not panic");
         }

@@ -1,5 +1,5 @@
-//! What the threads share: pools that live as long as the program, objects on their way from one thread to another,
-//! and counts.
+//! What the threads share: pools that live as long as the program, objects on their way from one
+//! thread to another, and counts.
 
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr;

@@ -1,5 +1,5 @@
-//! What the first thread does meanwhile: it makes the system unfriendly, asks the library this and that, and looks
-//! at what is held.
+//! What the first thread does meanwhile: it makes the system unfriendly, asks the library this and
+//! that, and looks at what is held.
 
 use std::fs;
 use std::panic::AssertUnwindSafe;

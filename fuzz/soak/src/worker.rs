@@ -56,7 +56,8 @@ impl Worker<'_> {
         &share.parents[self.random.random_range(0..most)]
     }
 
-    /// Creates a child, uses it for a while, and destroys it with some of its objects out, which others free.
+    /// Creates a child, uses it for a while, and destroys it with some of its objects out, which
+    /// others free.
     fn context(&mut self) {
         let parent = self.any_parent();
         let (size, parent) = (parent.item_size(), parent.as_ptr());
@@ -116,7 +117,8 @@ impl Worker<'_> {
         let parent = Parent::new(size, 32);
         self.share.pools_created.fetch_add(1, Relaxed);
         let mut own = Vec::new();
-        // SAFETY: the pool and its children are this thread's. Its objects are handed on once it is destroyed.
+        // SAFETY: the pool and its children are this thread's. Its objects are handed on once it is
+        // destroyed.
         unsafe {
             let mut child: slab_child_pool = std::mem::zeroed();
             slab_create_child(&mut child, parent.as_ptr());
