@@ -1,5 +1,6 @@
-//! Compiles what measures the harness, the baseline, and what has the static library in it, into shared objects of
-//! their own, which the program loads like any other; and the loops of the workloads into the program itself.
+//! Compiles what measures the harness, the baseline, and what has the static library in it, into
+//! shared objects of their own, which the program loads like any other; and the loops of the
+//! workloads into the program itself.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,8 @@ fn compiler(shared: bool) -> Command {
     build.get_compiler().to_command()
 }
 
-/// Makes a shared object, whose path the program gets as an environment variable when it is compiled.
+/// Makes a shared object, whose path the program gets as an environment variable when it is
+/// compiled.
 fn shared_object(variable: &str, name: &str, arguments: &[&str]) {
     let path = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join(name);
     let status = compiler(true).args(arguments).arg("-o").arg(&path).status();

@@ -1,4 +1,5 @@
-//! Who is ahead of this library, where, and by how much; and whether the bounds hold that it has set itself.
+//! Who is ahead of this library, where, and by how much; and whether the bounds hold that it has
+//! set itself.
 
 use crate::allocators::{CLASSIC, Kind, MESA_SLAB, NULL};
 use crate::results::{Measurement, Results, WorkloadResult};
@@ -104,7 +105,8 @@ fn measured(
     name: &str,
     what: &What,
 ) -> Option<(&'static str, Option<f64>)> {
-    // Those of other sizes have the general bound, but for replays, whose names are given as beginnings.
+    // Those of other sizes have the general bound, but for replays, whose names are given as
+    // beginnings.
     let fits = match name {
         "" | "replay " => workload.name.starts_with(name),
         _ => workload.name.starts_with(name) && !workload.name.ends_with(" B"),
@@ -120,7 +122,8 @@ fn measured(
     }
 }
 
-/// Every workload of which a bound is known; those of gross ratios and speed-ups beside those of net ratios.
+/// Every workload of which a bound is known; those of gross ratios and speed-ups beside those of
+/// net ratios.
 pub fn bounds(results: &Results) -> Vec<Bound> {
     if results.baseline != CLASSIC {
         return Vec::new();

@@ -1,7 +1,8 @@
 //! The functions of `slab.h` as a table, and the memory that its structs live in.
 //!
-//! Every allocator is called through such a table, so each pays for the same indirect calls. The loops around the
-//! calls are C (`loops/`), so that the same source can be compiled with the inlined fast paths of this library.
+//! Every allocator is called through such a table, so each pays for the same indirect calls. The
+//! loops around the calls are C (`loops/`), so that the same source can be compiled with the
+//! inlined fast paths of this library.
 
 use std::ffi::{c_uint, c_void};
 
@@ -48,7 +49,8 @@ pub struct Api {
     pub free_st: unsafe extern "C" fn(*mut Mempool, Object),
 }
 
-/// The loops that workloads are made of; `struct bench_loops` of `loops/loops.h`, which says what each does.
+/// The loops that workloads are made of; `struct bench_loops` of `loops/loops.h`, which says what
+/// each does.
 #[repr(C)]
 pub struct Loops {
     pub pairs: unsafe extern "C" fn(&Api, *mut Child, usize),

@@ -13,7 +13,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-/// Times the functions of slab.h, as several allocators have them, and looks at the memory they hold.
+/// Times the functions of slab.h, as several allocators have them, and looks at the memory they
+/// hold.
 #[derive(Parser)]
 #[command(version)]
 pub struct Arguments {

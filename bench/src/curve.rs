@@ -1,4 +1,5 @@
-//! What was measured of libraries whose names are numbers, as functions of those: CSV, charts and Markdown.
+//! What was measured of libraries whose names are numbers, as functions of those: CSV, charts and
+//! Markdown.
 //!
 //! `bench/curves` calls the program with builds of this library that differ in one constant.
 

@@ -1,8 +1,10 @@
-//! Instructions for each operation, counted by valgrind: the same each time, however busy the machine is.
+//! Instructions for each operation, counted by valgrind: the same each time, however busy the
+//! machine is.
 //!
-//! A process of its own for each allocator runs every workload of one thread twice, so many passes and three
-//! times as many. Callgrind collects in [`bench_measured`] alone, and writes its counts to a file each time that
-//! returns. The difference of the two is of passes alone: what surrounds them is in both.
+//! A process of its own for each allocator runs every workload of one thread twice, so many passes
+//! and three times as many. Callgrind collects in [`bench_measured`] alone, and writes its counts
+//! to a file each time that returns. The difference of the two is of passes alone: what surrounds
+//! them is in both.
 
 use crate::allocators::Allocator;
 use crate::own_process::OwnProcess;

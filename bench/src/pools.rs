@@ -15,7 +15,8 @@ pub struct Pools {
 /// One child of [`Pools`], with the loops of calls on it.
 ///
 /// A copy may be moved to another thread; one child is used by one thread at a time, and does not
-/// outlive its pools. Objects come from these pools, and each is freed once. The workloads keep to that.
+/// outlive its pools. Objects come from these pools, and each is freed once. The workloads keep to
+/// that.
 #[derive(Clone, Copy)]
 pub struct Handle {
     api: Api,
@@ -40,8 +41,8 @@ impl Objects {
 
 impl Handle {
     pub fn alloc(&self) -> Object {
-        // SAFETY: the child exists and is used by this thread alone, by the contract above; so in all that
-        // follow.
+        // SAFETY: the child exists and is used by this thread alone, by the contract above; so in
+        // all that follow.
         unsafe { (self.api.alloc)(self.child) }
     }
 
@@ -116,11 +117,12 @@ impl Pools {
         unsafe { (self.api.destroy_child)(child) }
     }
 
-    /// The whole life of a child, so many times: it is created, allocates the objects, frees them, and is
-    /// destroyed.
+    /// The whole life of a child, so many times: it is created, allocates the objects, frees them,
+    /// and is destroyed.
     pub fn lives(&mut self, child: &mut Child, objects: &mut [Object], count: usize) {
         let (parent, pointers) = (&raw mut *self.parent, objects.as_mut_ptr());
-        // SAFETY: the parent exists; the child is nobody else's, and does not exist before or after.
+        // SAFETY: the parent exists; the child is nobody else's, and does not exist before or
+        // after.
         unsafe { (self.loops.lives)(&self.api, child, parent, pointers, objects.len(), count) }
     }
 }

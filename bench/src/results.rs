@@ -58,7 +58,8 @@ pub struct Measurement {
     pub samples: Vec<f64>,
 }
 
-/// What an allocator held in one case. All in bytes of anonymous resident memory, beyond what was there before.
+/// What an allocator held in one case. All in bytes of anonymous resident memory, beyond what was
+/// there before.
 #[derive(Serialize, Deserialize)]
 pub struct Memory {
     pub case: String,
@@ -161,8 +162,8 @@ impl Results {
         self.allocators.iter().find(|of| of.name == allocator).map(|of| of.kind)
     }
 
-    /// The ratio to the baseline that counts: gross where calls are inlined, as the null allocator does not
-    /// tell what the loop costs then, net otherwise.
+    /// The ratio to the baseline that counts: gross where calls are inlined, as the null allocator
+    /// does not tell what the loop costs then, net otherwise.
     pub fn ratio(&self, of: &Measurement) -> Option<f64> {
         if self.kind(&of.allocator) == Some(Kind::Inlined) { Some(of.gross) } else { of.ratio }
     }

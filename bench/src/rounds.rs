@@ -22,12 +22,13 @@ const MOST_TURNS: u32 = 4;
 
 /// The passes of a warm-up are one in so many of those that are timed, ...
 const WARM_UP_SHARE: u64 = 10;
-/// ... and so many at least: a pool, or what is below it, may take some to learn how much it is to keep. What its first
-/// use costs are workloads of their own.
+/// ... and so many at least: a pool, or what is below it, may take some to learn how much it is to
+/// keep. What its first use costs are workloads of their own.
 const LEAST_WARM_UP: u64 = 3;
 
-/// The passes that take so long, at most `most` of them. Each number is tried twice, as what disturbs one of them would give
-/// all allocators fewer passes: a part of what they take is the time of pools that are still new.
+/// The passes that take so long, at most `most` of them. Each number is tried twice, as what
+/// disturbs one of them would give all allocators fewer passes: a part of what they take is the
+/// time of pools that are still new.
 fn passes_in(session: &mut dyn Session, time: Duration, most: u64) -> u64 {
     session.run(1);
     let mut passes = 1;
@@ -69,8 +70,9 @@ fn samples(
     samples
 }
 
-/// The baseline has to take so much longer than the harness alone, or nothing can be said of its own time: where
-/// calls take the processor longer than what is done in them, that is done meanwhile.
+/// The baseline has to take so much longer than the harness alone, or nothing can be said of its
+/// own time: where calls take the processor longer than what is done in them, that is done
+/// meanwhile.
 const LEAST_OF_HARNESS: f64 = 0.05;
 
 fn is_seen(baseline: &[f64], harness: &[f64]) -> bool {

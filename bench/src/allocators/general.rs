@@ -1,4 +1,5 @@
-//! General allocators behind the functions of `slab.h`: a pool is nothing but the size of its items.
+//! General allocators behind the functions of `slab.h`: a pool is nothing but the size of its
+//! items.
 
 use crate::api::Api;
 use anyhow::Result;

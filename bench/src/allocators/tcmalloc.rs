@@ -1,6 +1,7 @@
 //! The functions of tcmalloc, which is a library of the system.
 //!
-//! It is loaded apart from everything else: linked, it would take the place of the C library's malloc.
+//! It is loaded apart from everything else: linked, it would take the place of the C library's
+//! malloc.
 
 use super::shared;
 use anyhow::{Context, Result};
@@ -34,8 +35,8 @@ pub fn load() -> Result<()> {
 
 #[inline(always)]
 fn functions() -> &'static Functions {
-    // SAFETY: `load` has been called before any pool is made; a call through the table is then what one
-    // through the linker's would be.
+    // SAFETY: `load` has been called before any pool is made; a call through the table is then what
+    // one through the linker's would be.
     unsafe { FUNCTIONS.get().unwrap_unchecked() }
 }
 

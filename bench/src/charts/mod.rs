@@ -12,7 +12,8 @@ pub use ratios::ratios;
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of them.
+/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of
+/// them.
 const COLOURS: [RGBColor; 11] = [
     RGBColor(90, 90, 90),
     RGBColor(0, 114, 178),

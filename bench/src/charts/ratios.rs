@@ -9,7 +9,8 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 const WIDTH: u32 = 1100;
-/// Room for the names of the workloads, left of the bars, and for each number of the bars, right of them.
+/// Room for the names of the workloads, left of the bars, and for each number of the bars, right of
+/// them.
 const NAMES: u32 = 300;
 const NUMBER: i32 = 62;
 const BAR: u32 = 8;

@@ -1,5 +1,5 @@
-//! What allocators hold: a process of its own for each allocator and case, which asks the kernel what
-//! anonymous memory it has, and subtracts what it had before the first call.
+//! What allocators hold: a process of its own for each allocator and case, which asks the kernel
+//! what anonymous memory it has, and subtracts what it had before the first call.
 
 mod cases;
 mod resident;

@@ -1,11 +1,12 @@
 //! A trace divided among threads, as its program's threads made the calls.
 //!
-//! What must keep its order is: the calls on one child, those on one object, and whatever concerns a whole
-//! parent. Everything else may happen at the same time. A step that has to come after another thread's waits for
-//! that thread to get so far; waits that follow from earlier ones are left out.
+//! What must keep its order is: the calls on one child, those on one object, and whatever concerns
+//! a whole parent. Everything else may happen at the same time. A step that has to come after
+//! another thread's waits for that thread to get so far; waits that follow from earlier ones are
+//! left out.
 //!
-//! Programs have threads that make a handful of calls. Only those with most calls are threads here; the first of
-//! them also makes the others' calls.
+//! Programs have threads that make a handful of calls. Only those with most calls are threads here;
+//! the first of them also makes the others' calls.
 
 use super::{Call, Trace};
 use std::collections::HashMap;
@@ -67,7 +68,8 @@ impl Schedule {
                 self.objects.insert(object, self.children.get(&child).copied());
                 Some(vec![Thing::Child(child), Thing::Object(object)])
             }
-            // Not every allocator locks the right thing when a child is destroyed, or another parent's.
+            // Not every allocator locks the right thing when a child is destroyed, or another
+            // parent's.
             Call::Free { child, object } => {
                 let parent = self.children.get(&child).copied();
                 let own = parent.is_some() && self.objects.get(&object) == Some(&parent);

@@ -1,5 +1,5 @@
-//! A walk through the records of a trace: what exists is tracked by id, every record is checked against it
-//! and becomes a call.
+//! A walk through the records of a trace: what exists is tracked by id, every record is checked
+//! against it and becomes a call.
 
 use super::Call;
 use anyhow::{Context, Result, bail, ensure};

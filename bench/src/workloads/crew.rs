@@ -27,7 +27,8 @@ pub fn pin_main() {
     pin(0);
 }
 
-/// Where the threads of a crew wait for each other. It is passed between what is timed, never within.
+/// Where the threads of a crew wait for each other. It is passed between what is timed, never
+/// within.
 pub struct Gate {
     threads: usize,
     arrived: AtomicUsize,
@@ -67,8 +68,8 @@ struct Member {
     thread: Option<JoinHandle<()>>,
 }
 
-/// Threads, each with its own part of a session. The first is on the first core, and so on, and again from the
-/// first.
+/// Threads, each with its own part of a session. The first is on the first core, and so on, and
+/// again from the first.
 pub struct Crew(Vec<Member>);
 
 impl Crew {

@@ -1,7 +1,8 @@
-//! Threads that write their objects: where an allocator gives two threads objects on one line of the
-//! cache, each write of one waits for the other core.
+//! Threads that write their objects: where an allocator gives two threads objects on one line of
+//! the cache, each write of one waits for the other core.
 //!
-//! Each thread writes an object many times, frees it, and allocates the next one, through its own child.
+//! Each thread writes an object many times, frees it, and allocates the next one, through its own
+//! child.
 
 use super::crew::Crew;
 use super::{NUM_ITEMS, Session, Workload};
@@ -36,8 +37,8 @@ struct Part {
 unsafe impl Send for Part {}
 
 fn write(object: Object) {
-    // SAFETY: an object has 16 bytes and is aligned for a number. It is written as an atomic since the null
-    // allocator gives the same address to several.
+    // SAFETY: an object has 16 bytes and is aligned for a number. It is written as an atomic since
+    // the null allocator gives the same address to several.
     let number = unsafe { &*object.cast::<AtomicU64>() };
     for value in 0..WRITES {
         number.store(u64::from(value), Ordering::Relaxed);

@@ -1,7 +1,7 @@
 //! One thread allocates, another frees: what an application's thread and a driver's do.
 //!
-//! Objects travel in batches, of which there are only as many as the queue may hold, so that neither
-//! thread runs far ahead. A thread that has none sleeps.
+//! Objects travel in batches, of which there are only as many as the queue may hold, so that
+//! neither thread runs far ahead. A thread that has none sleeps.
 
 use super::crew::Crew;
 use super::{ITEM_SIZE, NUM_ITEMS, Session, Workload};

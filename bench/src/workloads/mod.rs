@@ -29,8 +29,8 @@ pub const NUM_ITEMS: u32 = 64;
 
 /// Pools and objects of one allocator, ready to be run over and over.
 pub trait Session {
-    /// Runs the workload so many times, and says how long it took. Each pass leaves things as they were, so
-    /// that the next one does the same.
+    /// Runs the workload so many times, and says how long it took. Each pass leaves things as they
+    /// were, so that the next one does the same.
     fn run(&mut self, passes: u64) -> Duration;
 }
 

@@ -1,5 +1,5 @@
-//! The life of a pool that is filled once: created, many objects allocated and freed, destroyed. Batches are of pools
-//! that have been filled before.
+//! The life of a pool that is filled once: created, many objects allocated and freed, destroyed.
+//! Batches are of pools that have been filled before.
 
 use super::{ITEM_SIZE, NUM_ITEMS, Pass, Workload};
 use crate::allocators::Allocator;

@@ -21,8 +21,8 @@ pub struct Stage {
     objects: Box<[UnsafeCell<Object>]>,
 }
 
-// SAFETY: its only function is unsafe, and asks callers for an order in which no two threads use one pool
-// or object at the same time in another way than slab.h allows.
+// SAFETY: its only function is unsafe, and asks callers for an order in which no two threads use
+// one pool or object at the same time in another way than slab.h allows.
 unsafe impl Sync for Stage {}
 // SAFETY: nothing in it belongs to a thread.
 unsafe impl Send for Stage {}
@@ -42,8 +42,9 @@ impl Stage {
     }
 
     /// # Safety
-    /// The calls before this one in the trace on the same child, mempool and object have been made, and
-    /// happened before this one; a call on a parent comes after all before it, and before all after it.
+    /// The calls before this one in the trace on the same child, mempool and object have been made,
+    /// and happened before this one; a call on a parent comes after all before it, and before all
+    /// after it.
     pub unsafe fn make(&self, call: Call) {
         let api = &self.api;
         // SAFETY: `Trace` has checked that the calls are in a legal order: what is used exists, or
@@ -151,8 +152,8 @@ impl Part {
                 let progress = &self.progress[other].0;
                 wait_until(|| progress.load(Ordering::Acquire) >= start + steps);
             }
-            // SAFETY: `schedule` lets each step wait for those that have to come before it, and the gate
-            // lets a pass begin when all have ended the one before.
+            // SAFETY: `schedule` lets each step wait for those that have to come before it, and the
+            // gate lets a pass begin when all have ended the one before.
             unsafe { self.stage.make(step.call) };
             if step.is_awaited {
                 self.progress[self.index].0.store(start + index + 1, Ordering::Release);

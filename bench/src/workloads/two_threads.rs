@@ -1,8 +1,8 @@
-//! Two threads, each with its own child of one parent, allocate batches, free them, or do both, at the same time;
-//! and one thread that does the same alone.
+//! Two threads, each with its own child of one parent, allocate batches, free them, or do both, at
+//! the same time; and one thread that does the same alone.
 //!
-//! Operations of all threads are counted: where two do not disturb each other, one takes half of the
-//! time that it takes on one thread.
+//! Operations of all threads are counted: where two do not disturb each other, one takes half of
+//! the time that it takes on one thread.
 
 use super::crew::{Crew, Gate};
 use super::{ITEM_SIZE, NUM_ITEMS, Session, Workload};
@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 /// Objects that each thread allocates in a pass.
 const PASS: usize = 200_000;
 
-/// What of the life of objects is timed. What is not is done between two gates, so that all threads allocate
-/// at a time, and all free.
+/// What of the life of objects is timed. What is not is done between two gates, so that all threads
+/// allocate at a time, and all free.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Phases {
     Both,
