@@ -4,42 +4,31 @@
 //! may be freed through any child, at the cost of a local free, and outlives the child that it came
 //! from.
 //!
-//! The layers, top down; each uses only those below it:
+//! The floors, top down. **A floor imports only from itself and from floors below it; `pool` and `heap` know of instruments
+//! nothing but `hooks`, and `hooks` alone looks up.** `scripts/check-layers` holds the imports against this table.
 //!
-//! | room | what it is |
+//! | floor | what it is |
 //! |---|---|
-//! | [`capi`], [`capi_ext`], [`capi_inline`] | the functions of `slab.h`, `slab_ext.h`, `slab_inline.h` |
-//! | [`child`] | one user's cache: the fast paths, and the slow paths behind them |
-//! | [`parent`] | the owner of objects; in `parent::exchange`, how children get magazines and give them back |
-//! | [`depot`], [`partial`] | what a parent keeps: magazines that no child has; slabs by fullness |
-//! | [`surplus`] | what a parent gives back to the heap |
-//! | [`heap`] | slabs, magazine blocks and limbo, process-wide |
-//! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
-//! | [`chunk`], [`registry`] | from an address to its owner and its slab; whether it is in a chunk at all |
-//! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
-//! | [`geometry`] | sizes: how objects are laid out |
-//! | [`sync`], [`os`] | the doors to locks and to the system |
-//! | `unload` | what happens at dlclose() |
-//! | [`stats`], [`names`], [`print`] | what is held, and how it is shown |
-//! | [`validate`] | a walk that checks every invariant |
-//! | [`debug`] | what is checked in pools that are chosen for it, and the test on the slow paths |
-//! | [`guard`] | objects against protected pages, and what is said when an access to one faults |
-//! | [`tools`] | what AddressSanitizer, valgrind and the like are told of objects |
-//! | [`trace`] | a record of all calls, for a replay |
-//! | [`harden`] | what the hardened build has beyond others |
-//! | [`report`], [`line`], [`options`] | what is said on misuse, and what SLAB_DEBUG says |
+//! | `abi/` | what C sees: the functions of `slab.h`, `slab_ext.h` and `slab_inline.h`, without logic |
+//! | `life/` | what happens to the whole library: it is loaded, its process forks, it is unloaded |
+//! | `inspect/` | what reads every structure and changes none: statistics, printing, a walk that checks every invariant |
+//! | `watch/` | the instruments: what is checked in pools that are chosen for it, guarded objects, what tools are told, recording, reports |
+//! | `hooks.rs` | the one door between the core and the instruments |
+//! | `pool/` | the owner of objects of one size, and its users' caches: fast paths, depot, slabs by fullness, and how much is kept |
+//! | `heap/` | slabs, magazine blocks and limbo, process-wide: chunks, page runs, and when memory goes back to the system |
+//! | `base/` | values and arithmetic: sizes, addresses, modes, kinds of misuse, text |
+//! | `sys/` | the doors to the system and to locks |
 //!
-//! Where a `slab_alloc` goes: [`child::ChildPool::alloc`] pops an object off the child's loaded magazine.
-//! If that is empty, the previous magazine is swapped in; else, under the parent's mutex, a full one from
-//! the depot; else the magazine is filled from the bitmaps of slabs, and if these are used up the heap
-//! carves a new slab out of a chunk, and reserves a chunk if need be.
+//! Where a `slab_alloc` goes: [`pool::child::ChildPool::alloc`] pops an object off the child's loaded magazine.
+//! If that is empty, the previous magazine is swapped in; else, in a visit to the parent ([`pool::visit`]), a full one from
+//! the depot ([`pool::exchange`]); else the magazine is filled from the bitmaps of slabs ([`pool::partial`]), and if these
+//! are used up the heap carves a new slab out of a chunk ([`heap::state`]), and reserves a chunk if need be.
 //!
 //! Where a `slab_free` goes: one load finds the owner of the object's page. If it is the child's parent,
 //! the object is pushed onto the loaded magazine; a full one is swapped, exchanged for an empty one, or
 //! drained into the slabs. If not, the object goes straight into its slab, under its owner's lock.
 //!
-//! Locks: see [`sync`]. The design and its reasons are in
-//! `docs/design.md`.
+//! Locks: see [`sys::sync`]. The design and its reasons, and the words used here, are in `docs/design.md`.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![cfg_attr(
     any(loom, not(all(feature = "ext", feature = "debug", unix))),

@@ -4,6 +4,8 @@
 //! written; whoever has one needs no lock, nor the pool.
 
 use core::cmp::Ordering;
+use core::mem::MaybeUninit;
+use core::slice;
 
 use super::geometry::NAME_BYTES;
 use super::line::Text;
@@ -17,28 +19,32 @@ pub struct PoolId {
     pub item_size: u32,
     /// The hint given to slab_create_parent().
     pub num_items: u32,
-    name: [u8; NAME_BYTES],
+    /// The first `name_length` bytes are written.
+    name: [MaybeUninit<u8>; NAME_BYTES],
     name_length: u8,
 }
 
 impl PoolId {
     /// A pool without a name, or one whose name is not known.
     pub fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
-        PoolId { address, item_size, num_items, name: [0; NAME_BYTES], name_length: 0 }
+        let name = [const { MaybeUninit::uninit() }; NAME_BYTES];
+        PoolId { address, item_size, num_items, name, name_length: 0 }
     }
 
-    /// The same with a name, which is cut to [`NAME_BYTES`].
-    #[must_use]
-    pub fn named(mut self, name: &[u8]) -> PoolId {
+    /// Notes the name, which is cut to [`NAME_BYTES`].
+    #[inline(never)]
+    pub fn set_name(&mut self, name: &[u8]) {
         let length = name.len().min(NAME_BYTES);
-        self.name[..length].copy_from_slice(&name[..length]);
+        for (place, byte) in self.name.iter_mut().zip(name) {
+            place.write(*byte);
+        }
         self.name_length = length as u8;
-        self
     }
 
     /// The name; empty if there is none.
     pub fn name(&self) -> &[u8] {
-        &self.name[..self.name_length as usize]
+        // SAFETY: so many bytes are written, see the struct.
+        unsafe { slice::from_raw_parts(self.name.as_ptr().cast(), self.name_length as usize) }
     }
 
     /// What tells pools apart: several may have been at one address.
@@ -83,7 +89,7 @@ impl Ord for PoolId {
 mod tests {
     use super::*;
 
-    fn written(id: PoolId) -> String {
+    fn written(id: &PoolId) -> String {
         let mut line = Text::empty();
         id.write(&mut line);
         String::from_utf8(line.as_bytes().to_vec()).unwrap()
@@ -91,14 +97,18 @@ mod tests {
 
     #[test]
     fn a_pool_is_written_with_what_is_known_of_it() {
-        assert_eq!(written(PoolId::new(0xdead0, 96, 64)), "pool 96x64 at 0xdead0: ");
-        assert_eq!(written(PoolId::new(0, 96, 64).named(b"a")), "pool a 96x64, which is gone: ");
+        assert_eq!(written(&PoolId::new(0xdead0, 96, 64)), "pool 96x64 at 0xdead0: ");
+        let mut gone = PoolId::new(0, 96, 64);
+        gone.set_name(b"a");
+        assert_eq!(written(&gone), "pool a 96x64, which is gone: ");
     }
 
     #[test]
     fn a_long_name_is_cut_and_names_do_not_tell_pools_apart() {
         let id = PoolId::new(16, 96, 64);
-        assert_eq!(id.named(&[b'x'; 1000]).name().len(), NAME_BYTES);
-        assert!(id == id.named(b"a") && id < PoolId::new(16, 97, 1));
+        let mut named = id;
+        named.set_name(&[b'x'; 1000]);
+        assert_eq!(named.name(), [b'x'; NAME_BYTES]);
+        assert!(id == named && id < PoolId::new(16, 97, 1));
     }
 }

@@ -44,7 +44,7 @@ pub(crate) fn next_pool(after: Option<PoolId>) -> Option<Found> {
         }
     });
     let mut found = first.found?;
-    HEAP.with_state(|state| found.pool = found.pool.named(state.name(found.pool.address)));
+    HEAP.with_state(|state| found.pool.set_name(state.name(found.pool.address)));
     Some(found)
 }
 

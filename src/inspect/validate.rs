@@ -201,6 +201,7 @@ mod tests {
     use core::ptr;
 
     use super::*;
+    use crate::heap::surplus::Surplus;
     use crate::pool::child::ChildPool;
     use crate::pool::visit::Visit;
 
@@ -309,8 +310,8 @@ mod tests {
             }
             let mut visit = Visit::begin(parent, "test");
             visit.strip(&mut (*child.as_mut_ptr()).cache);
-            let Visit { body, mut surplus, .. } = visit;
-            drop(body);
+            let mut surplus = core::mem::replace(&mut visit.surplus, Surplus::EMPTY);
+            drop(visit);
             assert!(!surplus.is_empty());
             assert_eq!(super::parent(parent), 0);
             HEAP.take_back(&mut surplus);

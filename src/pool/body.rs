@@ -83,16 +83,13 @@ impl Body {
     /// Which pool it is of.
     #[inline(never)]
     pub fn id(&self, parent: &ParentPool) -> PoolId {
-        let pool = PoolId::new(
-            (&raw const *parent).addr(),
-            self.geometry.item_size,
-            self.geometry.num_items,
-        );
-        if self.name.is_null() {
-            return pool;
+        let Geometry { item_size, num_items, .. } = self.geometry;
+        let mut pool = PoolId::new((&raw const *parent).addr(), item_size, num_items);
+        if !self.name.is_null() {
+            // SAFETY: a name lives as long as its pool, and is written with the pool's lock held, as `self` shows it is.
+            pool.set_name(unsafe { (*self.name).text() });
         }
-        // SAFETY: a name lives as long as its pool, and is written with the pool's lock held, as `self` shows it is.
-        pool.named(unsafe { (*self.name).text() })
+        pool
     }
 }
 
@@ -132,7 +129,7 @@ impl Visit<'_> {
     /// Takes objects from slabs; see [`Slabs::take`].
     pub(super) fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
         let (parent, owner) = (self.parent, self.owner());
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let geometry = &body.geometry;
         body.slabs.take(rounds, |found| {
             if found && !policy::fills_ahead(geometry) {
@@ -181,7 +178,7 @@ impl Visit<'_> {
     /// The last one lies in a slab of this parent's.
     #[inline]
     pub(crate) unsafe fn put_own(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let keep_spare = policy::keeps_spare(body.holders, &body.geometry);
         // SAFETY: the caller's promise.
         let put = unsafe {
@@ -207,7 +204,7 @@ impl Visit<'_> {
     #[inline(never)]
     pub(super) fn drain_excess(&mut self, most: usize) {
         for _ in 0..most {
-            let body = &*self.body;
+            let body = &**self.body;
             let full = body.depot.full_rounds(&body.policy);
             if !body.policy.has_excess(full, body.slabs.out()) {
                 break;
@@ -221,7 +218,7 @@ impl Visit<'_> {
     #[inline(never)]
     pub(super) fn reap(&mut self) {
         let now = self.surplus.now();
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let full = body.depot.full_rounds(&body.policy);
         if let Some(rounds) = body.policy.end_epoch(now, full) {
             self.drain_unused(rounds);
@@ -239,7 +236,7 @@ impl Visit<'_> {
         }
         for mask in self.body.policy.masks() {
             loop {
-                let body = &*self.body;
+                let body = &**self.body;
                 let room = body.depot.empty_room(mask, &body.policy);
                 if !body.policy.has_excess_empty(room, body.slabs.out()) || !self.drop_empty(mask) {
                     break;
@@ -251,7 +248,7 @@ impl Visit<'_> {
     /// Gives up an empty magazine of the depot; returns false if there is none of that size.
     fn drop_empty(&mut self, mask: usize) -> bool {
         self.check_link(List::Empty, mask);
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let Some(empty) = body.depot.take_empty(mask, &body.policy) else { return false };
         // SAFETY: it was the depot's.
         unsafe { self.surplus.add_magazine(empty, mask) }
@@ -266,7 +263,7 @@ impl Visit<'_> {
         if magazine.is_none() {
             return;
         }
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         // SAFETY: the caller's promise.
         unsafe {
             body.depot.keep_empty(
@@ -301,7 +298,7 @@ impl Visit<'_> {
         let other = if wanted == first { busy } else { first };
         [wanted, other].into_iter().find_map(|mask| {
             self.check_link(List::Full, mask);
-            let body = &mut *self.body;
+            let body = &mut **self.body;
             Some((body.depot.take_full(mask, &mut body.policy)?, mask))
         })
     }
@@ -318,7 +315,7 @@ impl Visit<'_> {
     pub(super) fn check_link(&mut self, list: List, mask: usize) {
         // SAFETY: a block that is on a list is not given back, so that its chunk stays.
         let sound = |link: Magazine| unsafe { owner_if_any(link.block(mask)) == MAGAZINES };
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         if let Some(magazine) = body.depot.cut_unsound(list, mask, &mut body.policy, sound) {
             self.corrupted(magazine, mask);
         }

@@ -88,7 +88,7 @@ impl Visit<'_> {
     /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
     /// child.
     fn leave_kit(&mut self) {
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let (only, mask) = body.depot.only_filled(&body.policy);
         let few =
             body.slabs.count() == 1 && policy::leaves_kit(body.geometry.order) && !only.is_none();
@@ -118,7 +118,7 @@ impl Visit<'_> {
     pub(crate) unsafe fn retire(&mut self, cache: &Cache) {
         let out = self.body.slabs.out();
         for magazine in [cache.previous, cache.loaded] {
-            let body = &mut *self.body;
+            let body = &mut **self.body;
             // SAFETY: the caller's promise.
             unsafe {
                 body.depot.keep(magazine, cache.mask, &body.policy, out, &mut self.surplus);
@@ -161,7 +161,7 @@ impl Visit<'_> {
     /// An empty magazine of a size, or none if there is no memory. Its quota is not set.
     #[inline(never)]
     fn empty_magazine(&mut self, mask: usize) -> Magazine {
-        let body = &mut *self.body;
+        let body = &mut **self.body;
         let empty = body.depot.take_empty(mask, &body.policy);
         empty.unwrap_or_else(|| HEAP.make_magazine(class_of(mask)))
     }
@@ -238,14 +238,14 @@ impl Visit<'_> {
         }
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
-            let body = &*self.body;
+            let body = &**self.body;
             let full = body.depot.full_rounds(&body.policy);
             let wanted = body.policy.wants_full(full, body.slabs.out());
             let empty = if cache.previous.is_none() || wanted {
                 let empty = self.empty_magazine(mask);
                 if !empty.is_none() && !cache.previous.is_none() {
                     self.count_exchange();
-                    let body = &mut *self.body;
+                    let body = &mut **self.body;
                     body.depot.keep_full(cache.previous, mask, &body.policy);
                     cache.previous = Magazine::NONE;
                 }

@@ -124,8 +124,10 @@ impl ParentPool {
         drop(body);
         if cfg!(feature = "debug") {
             let before = self.modes.get();
-            let pool = PoolId::new((&raw const *self).addr(), self.item_size, self.num_elements);
-            let (_, modes) = hooks::layout(&pool.named(name));
+            let mut pool =
+                PoolId::new((&raw const *self).addr(), self.item_size, self.num_elements);
+            pool.set_name(name);
+            let (_, modes) = hooks::layout(&pool);
             if modes.with(before) != before {
                 self.set_modes(modes.with(before));
             }
@@ -210,10 +212,7 @@ impl ParentPool {
         function: &'static str,
         work: impl FnOnce(&mut Visit<'_>) -> T,
     ) -> T {
-        let mut visit = Visit::begin(self, function);
-        let result = work(&mut visit);
-        visit.end();
-        result
+        work(&mut Visit::begin(self, function))
     }
 
     pub(crate) fn lock(&self) -> Guard<'_, Body> {

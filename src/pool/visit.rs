@@ -11,6 +11,8 @@
 //! | `surplus` | on its way to the heap |
 //! | `notes` | what is to be reported |
 
+use core::mem::ManuallyDrop;
+
 use super::body::Body;
 use super::parent::ParentPool;
 use crate::heap::HEAP;
@@ -18,11 +20,11 @@ use crate::heap::surplus::Surplus;
 use crate::hooks::{self, Notes};
 use crate::sys::sync::Guard;
 
-/// See the head of this file.
+/// See the head of this file. It ends when it is dropped.
 pub(crate) struct Visit<'a> {
     pub parent: &'a ParentPool,
     pub function: &'static str,
-    pub body: Guard<'a, Body>,
+    pub body: ManuallyDrop<Guard<'a, Body>>,
     pub surplus: Surplus,
     pub notes: Notes,
 }
@@ -31,19 +33,13 @@ impl<'a> Visit<'a> {
     /// Locks a pool.
     #[inline(always)]
     pub fn begin(parent: &'a ParentPool, function: &'static str) -> Visit<'a> {
-        Visit { parent, function, body: parent.lock(), surplus: Surplus::EMPTY, notes: Notes::NONE }
-    }
-
-    /// Unlocks it, gives the heap what is left over, and then reports what was noted.
-    #[inline(always)]
-    pub fn end(self) {
-        let Visit { parent, function, body, mut surplus, notes } = self;
-        if !notes.is_empty() {
-            return report_at_the_end(Visit { parent, function, body, surplus, notes });
+        Visit {
+            parent,
+            function,
+            body: ManuallyDrop::new(parent.lock()),
+            surplus: Surplus::EMPTY,
+            notes: Notes::NONE,
         }
-        drop(body);
-        HEAP.take_back(&mut surplus);
-        hooks::after_slow_path(parent);
     }
 
     /// The address of the pool, which is its owner word.
@@ -52,13 +48,17 @@ impl<'a> Visit<'a> {
     }
 }
 
-#[cold]
-#[inline(never)]
-fn report_at_the_end(visit: Visit<'_>) {
-    let Visit { parent, function, body, mut surplus, notes } = visit;
-    let pool = body.id(parent);
-    drop(body);
-    HEAP.take_back(&mut surplus);
-    hooks::after_slow_path(parent);
-    notes.say(function, Some(&pool));
+impl Drop for Visit<'_> {
+    /// Unlocks the pool, gives the heap what is left over, and then reports what was noted.
+    #[inline(never)]
+    fn drop(&mut self) {
+        let pool = if self.notes.is_empty() { None } else { Some(self.body.id(self.parent)) };
+        // SAFETY: nobody uses the guard after this.
+        unsafe { ManuallyDrop::drop(&mut self.body) }
+        HEAP.take_back(&mut self.surplus);
+        hooks::after_slow_path(self.parent);
+        if let Some(pool) = pool {
+            self.notes.say(self.function, Some(&pool));
+        }
+    }
 }

@@ -2,7 +2,10 @@
 
 use core::mem::MaybeUninit;
 
-use super::report::{self, Report};
+use super::report;
+#[cfg(feature = "debug")]
+use super::report::Report;
+#[cfg(feature = "debug")]
 use crate::base::line::Text;
 use crate::base::pool_id::PoolId;
 #[cfg(feature = "debug")]
@@ -90,28 +93,32 @@ impl Notes {
         let kept = (self.count as usize).min(MOST);
         for note in &self.notes[..kept] {
             // SAFETY: so many are written, see the struct.
-            let note = unsafe { note.assume_init_ref() };
-            let mut line = Text::empty();
-            report::begin(&mut line, function, pool);
-            line.format("@: ", &[note.address]).text(note.words);
-            #[cfg(feature = "debug")]
-            if let Some((offset, found)) = note.detail.byte {
-                let words = if offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
-                line.format(words, &[found as usize, offset.unsigned_abs()]);
-            }
-            let report = Report::say(&mut line);
-            #[cfg(feature = "debug")]
-            explain(note.detail.now, note.detail.record.as_ref(), &report);
-            report.end();
+            say_one(function, pool, unsafe { note.assume_init_ref() });
         }
-        let more = self.count as usize - kept;
+        let more = self.count - kept as u32;
         if more != 0 {
-            let mut line = Text::empty();
-            report::begin(&mut line, function, pool);
-            line.format("% more problems in this call", &[more]);
-            Report::say_many(&mut line, more as u32).end();
+            report::count_more(function, pool, more);
         }
     }
+}
+
+#[cfg(not(feature = "debug"))]
+fn say_one(function: &str, pool: Option<&PoolId>, note: &Note) {
+    report::problem(function, pool, note.address, note.words);
+}
+
+#[cfg(feature = "debug")]
+fn say_one(function: &str, pool: Option<&PoolId>, note: &Note) {
+    let mut line = Text::empty();
+    report::begin(&mut line, function, pool);
+    line.format("@: ", &[note.address]).text(note.words);
+    if let Some((offset, found)) = note.detail.byte {
+        let words = if offset < 0 { ": @ at offset -%" } else { ": @ at offset %" };
+        line.format(words, &[found as usize, offset.unsigned_abs()]);
+    }
+    let report = Report::say(&mut line);
+    explain(note.detail.now, note.detail.record.as_ref(), &report);
+    report.end();
 }
 
 #[cfg(test)]

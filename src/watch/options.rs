@@ -162,7 +162,9 @@ mod tests {
 
     #[cfg(feature = "debug")]
     fn queries() -> PoolId {
-        PoolId::new(0x1000, 96, 64).named(b"zink queries")
+        let mut pool = PoolId::new(0x1000, 96, 64);
+        pool.set_name(b"zink queries");
+        pool
     }
 
     fn parse_for<'a>(words: &'a str, pool: Option<&PoolId>) -> Options<'a> {

@@ -22,6 +22,7 @@ pub const MOST: u32 = 100;
 // report, or in an order that the program sees to.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
+static MOST_SAID: AtomicBool = AtomicBool::new(false);
 /// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
 static UNSET: AtomicBool = AtomicBool::new(false);
 
@@ -47,6 +48,18 @@ pub fn problem(function: &str, pool: Option<&PoolId>, address: usize, words: &st
     begin(&mut line, function, pool);
     line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
+}
+
+/// Counts further problems that a call has found, and says how many they are: one report, whose line tells of all.
+#[cold]
+pub fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
+    if cfg!(feature = "ext") {
+        COUNT.fetch_add(problems - 1, Relaxed);
+        let mut line = Text::empty();
+        begin(&mut line, function, pool);
+        line.format("% more problems in this call", &[problems as usize]);
+        Report::say(&mut line).end();
+    }
 }
 
 /// Says that a pool with these modes is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in
@@ -97,21 +110,14 @@ pub fn objects_out(line: &mut Text, objects: usize) {
 /// last one.
 #[must_use]
 pub struct Report {
-    /// How many reports there were before, and for how many this one stands.
     before: u32,
-    reports: u32,
 }
 
 impl Report {
     /// Says the first line.
     #[inline(never)]
     pub fn say(line: &mut Text) -> Report {
-        Report::say_many(line, 1)
-    }
-
-    /// The same for a line that stands for so many reports.
-    pub fn say_many(line: &mut Text, reports: u32) -> Report {
-        let report = Report { before: COUNT.fetch_add(reports, Relaxed), reports };
+        let report = Report { before: COUNT.fetch_add(1, Relaxed) };
         report.line(line);
         report
     }
@@ -134,7 +140,7 @@ impl Report {
 
     /// Ends it.
     pub fn end(self) {
-        if self.before <= MOST && MOST < self.before.saturating_add(self.reports) {
+        if self.before >= MOST && !MOST_SAID.swap(true, Relaxed) {
             os::say(b"mesa-slab: further reports are only counted\n");
         }
         if options(None).abort {

@@ -184,12 +184,12 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     unsafe { libc::munmap(start.cast(), bytes) == 0 }
 }
 
-/// Bytes of a page of the system's; the library's own, if it does not say.
+/// Bytes of a page of the system's; those of the smallest that there is, if it does not say.
 #[inline(never)]
 pub fn page_size() -> usize {
     // SAFETY: always callable.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
-    if bytes > 0 { bytes as usize } else { crate::base::geometry::PAGE }
+    if bytes > 0 { bytes as usize } else { 4096 }
 }
 
 /// A number that tells this thread from all others that run now; never 0.

@@ -39,12 +39,11 @@ impl Relation {
 
 /// Adds which pool it is, with its name if the heap is not locked just now.
 #[inline(never)]
-pub fn name(pool: PoolId, line: &mut Text) {
-    let mut named = pool;
+pub fn name(mut pool: PoolId, line: &mut Text) {
     if pool.address != 0 {
-        HEAP.with_name(pool.address, |name| named = pool.named(name));
+        HEAP.with_name(pool.address, |name| pool.set_name(name));
     }
-    named.write(line);
+    pool.write(line);
 }
 
 /// An access, and the object that it missed or met.

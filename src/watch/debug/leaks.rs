@@ -33,8 +33,8 @@ pub fn at_end() {
         let Some(pages) = ledger.try_lock() else { return };
         let out = out(&pages) + hooks::guarded(parent).0;
         if pages.modes.has(Modes::LEAKS) && out != 0 {
-            let pool = PoolId::new(parent, pages.item_size, pages.num_items);
-            let pool = HEAP.with_state(|state| pool.named(state.name(parent)));
+            let mut pool = PoolId::new(parent, pages.item_size, pages.num_items);
+            HEAP.with_state(|state| pool.set_name(state.name(parent)));
             let mut line = Text::empty();
             report::begin(&mut line, "exit", Some(&pool));
             report::objects_out(&mut line, out);
