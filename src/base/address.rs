@@ -6,7 +6,7 @@
 
 use core::ptr;
 
-use super::geometry::{CHUNK, PAGE_SHIFT, PAGES};
+use super::geometry::{CHUNK, PAGE, PAGE_SHIFT, PAGES};
 
 /// The pointer to an address in memory whose provenance was exposed.
 #[inline(always)]
@@ -14,10 +14,11 @@ pub fn at<T>(address: usize) -> *mut T {
     ptr::with_exposed_provenance_mut(address)
 }
 
-/// Where the chunk starts that an address lies in. `T` is what that chunk begins with.
+/// Where the chunk starts that an address lies in. `T` is what that chunk begins with. The address may come from whoever
+/// has an object, and its provenance reach no further than that.
 #[inline(always)]
 pub fn chunk_of<T>(address: *mut u8) -> *mut T {
-    address.map_addr(|address| address & !(CHUNK - 1)).cast()
+    at(address.addr() & !(CHUNK - 1))
 }
 
 /// Which page of its chunk an address lies in.
@@ -26,10 +27,14 @@ pub fn page_of(address: *mut u8) -> usize {
     (address.addr() >> PAGE_SHIFT) & (PAGES - 1)
 }
 
+/// Bytes of the pages that so many bytes take, all in all no more than there are addresses for.
+pub fn page_multiple(bytes: usize) -> usize {
+    bytes.saturating_add(PAGE - 1) & !(PAGE - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::geometry::PAGE;
 
     #[test]
     fn an_address_has_one_chunk_and_one_page() {
@@ -38,6 +43,16 @@ mod tests {
             let address = ptr::without_provenance_mut::<u8>(start + offset);
             assert_eq!(chunk_of::<u8>(address).addr(), start);
             assert_eq!(page_of(address), page);
+        }
+    }
+
+    #[test]
+    fn no_number_of_bytes_is_too_large_for_whole_pages() {
+        for (bytes, whole) in [(0, 0), (1, PAGE), (PAGE, PAGE), (PAGE + 1, 2 * PAGE)] {
+            assert_eq!(page_multiple(bytes), whole);
+        }
+        for bytes in [usize::MAX, usize::MAX - PAGE + 2, usize::MAX - PAGE + 1] {
+            assert_eq!(page_multiple(bytes), usize::MAX - PAGE + 1);
         }
     }
 }

@@ -224,6 +224,8 @@ impl Chunk {
         let chunk: *mut Chunk = reserve_guarded(bytes).cast();
         if !chunk.is_null() {
             renew(chunk, bytes);
+            // Here and once: see `base::address`.
+            chunk.expose_provenance();
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
                 if !registry::add(chunk.addr()) {
@@ -275,9 +277,10 @@ impl Chunk {
             (*chunk).slots_written = (*chunk).slots_written.max(slot as u16 + 1);
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
-            (*slab).init(page, geometry);
+            Slab::init(slab, page, geometry);
             Chunk::for_each_page(slab, |page| {
-                let place = &mut (&mut (*chunk).slots)[page];
+                // No reference to the table: others read their slabs' entries meanwhile.
+                let place = &raw mut (*chunk).slots[page];
                 writes(place);
                 *place = slot as u16;
             });

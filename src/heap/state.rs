@@ -199,7 +199,7 @@ impl State {
         unsafe {
             if slab.is_null() {
                 slab = self.carve(&Geometry::magazines(class), MAGAZINES)?;
-                (*slab).list = class;
+                (*slab).list.set(class);
                 self.magazines[list].insert(slab);
             }
             (*slab).take(&mut block);
@@ -222,7 +222,7 @@ impl State {
                 return twice(block);
             }
             let slab = slab_of(block);
-            let list = (*slab).list as usize;
+            let list = (*slab).list.get() as usize;
             let was_full = (*slab).is_full();
             if (*slab).put(&[block]).1.is_err() {
                 return twice(block);
@@ -230,7 +230,7 @@ impl State {
             if was_full {
                 self.magazines[list].insert(slab);
             }
-            let only = self.magazines[list].first() == slab && (*slab).next.is_null();
+            let only = self.magazines[list].first() == slab && (*slab).next.get().is_null();
             if (*slab).is_empty() && !only {
                 self.magazines[list].remove(slab);
                 self.free_slab(slab, now, unused);

@@ -58,7 +58,7 @@ impl Surplus {
             // SAFETY: a slab in the surplus is nobody else's.
             unsafe {
                 bytes += (*slab).bytes();
-                slab = (*slab).next;
+                slab = (*slab).next.get();
             }
         }
         bytes
@@ -71,8 +71,8 @@ impl Surplus {
     pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
-            (*slab).next = self.slabs;
-            (*slab).list = LEAVING;
+            (*slab).next.set(self.slabs);
+            (*slab).list.set(LEAVING);
         }
         self.slabs = slab;
     }
@@ -109,7 +109,7 @@ impl Surplus {
             return None;
         }
         // SAFETY: a slab in the surplus is nobody else's.
-        self.slabs = unsafe { (*slab).next };
+        self.slabs = unsafe { (*slab).next.get() };
         Some(slab)
     }
 

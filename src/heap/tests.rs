@@ -249,10 +249,10 @@ fn every_broken_invariant_is_seen() {
         });
         seen("a page does not lead to its slab", &|_, slab, _| {
             let page = (*slab).first_page();
-            (*slab).init(page, &Geometry::new(3 * PAGE as u32, 1));
+            Slab::init(slab, page, &Geometry::new(3 * PAGE as u32, 1));
         });
         seen("a slab is out of place", &|_, slab, _| {
-            (*slab).init(1, &Geometry::new(PAGE as u32, 1));
+            Slab::init(slab, 1, &Geometry::new(PAGE as u32, 1));
             Chunk::set_owner(slab, PARENT);
         });
         seen("a page has an owner and is in no slab", &|_, slab, _| {

@@ -78,7 +78,7 @@ impl Slabs {
             list.for_each(|slab, linked| {
                 let partial = !slab.is_empty() && !slab.is_full();
                 let right = partial && quarter(slab.used(), slab.capacity()) == index;
-                each(slab, linked && right && slab.list as usize == index);
+                each(slab, linked && right && slab.list.get() as usize == index);
             });
         }
         if !self.spare.is_null() {
@@ -114,7 +114,7 @@ impl Slabs {
                 left -= (*slab).take(&mut rounds[..left]);
                 let used = (*slab).used() as usize;
                 // Full is four quarters.
-                let next_quarter = ((*slab).list as usize + 1) * (*slab).capacity() as usize;
+                let next_quarter = ((*slab).list.get() as usize + 1) * (*slab).capacity() as usize;
                 if !is_filed || used * QUARTERS >= next_quarter {
                     if is_filed {
                         self.unfile(slab);
@@ -175,7 +175,7 @@ impl Slabs {
         // SAFETY: the caller's promise.
         unsafe {
             self.slabs = 1;
-            (*slab).list = 0;
+            (*slab).list.set(0);
             self.out = (*slab).used() as usize;
             self.peak = self.peak.max(self.out);
             self.file(slab);
@@ -192,7 +192,7 @@ impl Slabs {
             if !(*slab).is_full() {
                 self.unfile(slab);
             }
-            (*slab).list = LEAVING;
+            (*slab).list.set(LEAVING);
         }
         self.slabs = 0;
         self.out = 0;
@@ -224,7 +224,7 @@ impl Slabs {
                 return;
             }
             let quarter = quarter((*slab).used(), (*slab).capacity());
-            (*slab).list = quarter as u8;
+            (*slab).list.set(quarter as u8);
             self.partial[quarter].insert(slab);
         }
     }
@@ -235,7 +235,7 @@ impl Slabs {
     /// It is one of these, on the list that its number says.
     unsafe fn unfile(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
-        unsafe { self.partial[(*slab).list as usize].remove(slab) }
+        unsafe { self.partial[(*slab).list.get() as usize].remove(slab) }
     }
 }
 
@@ -247,7 +247,7 @@ fn quarter(used: u16, capacity: u16) -> usize {
 /// Whether a slab of which objects were put back, but are not all back, is on the right list still.
 fn stays(slab: &Slab) -> bool {
     let used = slab.used() as usize;
-    used != 0 && used * QUARTERS >= slab.list as usize * slab.capacity() as usize
+    used != 0 && used * QUARTERS >= slab.list.get() as usize * slab.capacity() as usize
 }
 
 #[cfg(test)]
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn a_slab_stays_on_its_list_for_as_long_as_it_is_in_its_quarter() {
         for (item_size, num_items) in [(8, 512), (96, 64), (1024, 4), (2048, 1)] {
-            let mut slab = slab(item_size, num_items);
+            let slab = slab(item_size, num_items);
             let mut rounds = [ptr::null_mut(); 512];
             let taken = slab.take(&mut rounds);
             let mut left = &rounds[512 - taken..];
@@ -269,12 +269,12 @@ mod tests {
                 let now = quarter(slab.used(), slab.capacity());
                 assert!(now < QUARTERS);
                 for list in now..QUARTERS {
-                    slab.list = list as u8;
+                    slab.list.set(list as u8);
                     assert_eq!(stays(&slab), list == now);
                 }
             }
             assert_eq!(slab.put(&left[..1]), (0, Ok(())));
-            slab.list = 0;
+            slab.list.set(0);
             assert!(slab.is_empty() && !stays(&slab));
         }
     }
@@ -301,7 +301,9 @@ mod tests {
     #[test]
     fn the_fullest_slab_is_refilled_first_and_an_empty_one_leaves() {
         let (mut a, mut b) = (slab(1024, 4), slab(1024, 4));
-        b.init(80, &crate::base::geometry::Geometry::new(1024, 4));
+        let geometry = crate::base::geometry::Geometry::new(1024, 4);
+        // SAFETY: the slab is this test's alone.
+        unsafe { Slab::init(&raw mut b, 80, &geometry) };
         let b_base = b.base().addr();
         let (a, b) = (&raw mut a, &raw mut b);
         let mut slabs = Slabs::EMPTY;

@@ -25,12 +25,13 @@
 //! | `next` | lock of the guards | the same |
 //! | all others | lock of the guards | the same, and by the handler of faults, which may see them half written |
 
+use core::cell::Cell;
 use core::mem::{offset_of, size_of};
 use core::ptr;
 use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 
 use super::record::Record;
-use crate::base::address::chunk_of;
+use crate::base::address::{self, chunk_of};
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
 use crate::base::pool_id::PoolId;
 use crate::heap::chunk::GUARDED;
@@ -52,8 +53,8 @@ pub const FREED: u32 = 2;
 /// What is known of one object.
 #[repr(C)]
 pub struct Slot {
-    /// The slot that was freed next.
-    pub next: *mut Slot,
+    /// The slot that was freed next. A cell, as others have references to the slot meanwhile.
+    pub next: Cell<*mut Slot>,
     /// 0, [`LIVE`] or [`FREED`].
     pub state: AtomicU32,
     /// Bytes of the object as the pool was created with.
@@ -124,6 +125,8 @@ impl GuardChunk {
         if chunk.is_null() {
             return chunk;
         }
+        // Here and once: see `base::address`.
+        chunk.expose_provenance();
         let header = first - os::page_size();
         // SAFETY: a new reservation is writable and zeroed, all zeroes is a chunk without slots, and nobody else
         // knows it. What is behind the header is not in use.
@@ -271,7 +274,7 @@ impl Slot {
         // SAFETY: the caller's promise; the slots lie in the first bytes of their chunk.
         unsafe {
             let index = this.offset_from((&raw mut (*chunk).slots).cast::<Slot>()) as usize;
-            chunk.cast::<u8>().add(start_of(chunk, index) - chunk.addr())
+            address::at(start_of(chunk, index))
         }
     }
 

@@ -123,7 +123,7 @@ impl Class {
         let slot = self.oldest;
         if !slot.is_null() {
             // SAFETY: the slots in the list belong to the lock that is held.
-            self.oldest = unsafe { (*slot).next };
+            self.oldest = unsafe { (*slot).next.get() };
             self.freed -= 1;
         }
         slot
@@ -136,11 +136,11 @@ impl Class {
     unsafe fn add_freed(&mut self, slot: *mut Slot) {
         // SAFETY: the caller's promise; the slots in the list belong to the lock that is held.
         unsafe {
-            (*slot).next = ptr::null_mut();
+            (*slot).next.set(ptr::null_mut());
             if self.oldest.is_null() {
                 self.oldest = slot;
             } else {
-                (*self.newest).next = slot;
+                (*self.newest).next.set(slot);
             }
         }
         self.newest = slot;
