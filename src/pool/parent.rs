@@ -24,7 +24,7 @@ use crate::base::seal;
 use crate::heap::HEAP;
 use crate::hooks;
 use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use crate::sys::sync::{Guard, Mutex, renew};
+use crate::sys::sync::{Locked, Mutex, renew};
 
 /// The owner of all objects of one size. Lies in memory of the caller's.
 #[repr(C)]
@@ -215,9 +215,9 @@ impl ParentPool {
         work(&mut Visit::begin(self, function))
     }
 
-    pub(crate) fn lock(&self) -> Guard<'_, Body> {
+    pub(crate) fn lock(&self) -> Locked<'_, Body> {
         // SAFETY: no thread holds a lock when it calls this (asserted in debug builds for the heap's;
         // no function here locks two parents), and `body` is reached through this lock only.
-        unsafe { Guard::lock(&self.mutex, self.body.get()) }
+        unsafe { Locked::lock(&self.mutex, self.body.get()) }
     }
 }

@@ -18,13 +18,13 @@ use super::parent::ParentPool;
 use crate::heap::HEAP;
 use crate::heap::surplus::Surplus;
 use crate::hooks::{self, Notes};
-use crate::sys::sync::Guard;
+use crate::sys::sync::Locked;
 
 /// See the head of this file. It ends when it is dropped.
 pub(crate) struct Visit<'a> {
     pub parent: &'a ParentPool,
     pub function: &'static str,
-    pub body: ManuallyDrop<Guard<'a, Body>>,
+    pub body: ManuallyDrop<Locked<'a, Body>>,
     pub surplus: Surplus,
     pub notes: Notes,
 }

@@ -123,7 +123,7 @@ impl Mutex {
         unsafe { raw::destroy_mutex(self.raw.get()) }
     }
 
-    /// Locks, for code that cannot hold a [`Guard`].
+    /// Locks, for code that cannot hold a [`Locked`].
     ///
     /// # Safety
     /// The mutex is initialised, and this thread holds neither it nor a lock of a later rank.
@@ -196,57 +196,58 @@ impl Mutex {
 }
 
 /// A locked mutex together with what it protects.
-pub struct Guard<'a, T> {
+///
+/// It holds a pointer, and makes a reference of it for each use: a reference that it held itself would be there still
+/// when the mutex is unlocked, and another thread has its own.
+pub struct Locked<'a, T> {
     mutex: &'a Mutex,
-    data: &'a mut T,
+    data: *mut T,
 }
 
-impl<'a, T> Guard<'a, T> {
-    /// Locks `mutex` and gives access to `data` until the guard is dropped.
+impl<'a, T> Locked<'a, T> {
+    /// Locks `mutex` and gives access to `data` until this is dropped.
     ///
     /// # Safety
     /// As for [`Mutex::lock`]; `data` is valid for `'a` and only reached through this mutex.
-    pub unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Guard<'a, T> {
-        // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
-        unsafe {
-            mutex.lock();
-            writes(data);
-            Guard { mutex, data: &mut *data }
-        }
+    pub unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Locked<'a, T> {
+        // SAFETY: the caller's promise.
+        unsafe { mutex.lock() }
+        writes(data);
+        Locked { mutex, data }
     }
 
     /// The same, if nobody holds the mutex.
     ///
     /// # Safety
-    /// As for [`Guard::lock`].
-    pub unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Guard<'a, T>> {
-        // SAFETY: the caller's promise; exclusive access to `data` is what the mutex gives.
-        unsafe {
-            mutex.try_lock().then(|| {
-                writes(data);
-                Guard { mutex, data: &mut *data }
-            })
-        }
+    /// As for [`Locked::lock`].
+    pub unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Locked<'a, T>> {
+        // SAFETY: the caller's promise.
+        unsafe { mutex.try_lock() }.then(|| {
+            writes(data);
+            Locked { mutex, data }
+        })
     }
 }
 
-impl<T> Deref for Guard<'_, T> {
+impl<T> Deref for Locked<'_, T> {
     type Target = T;
     fn deref(&self) -> &T {
-        self.data
+        // SAFETY: `data` is valid, and the mutex is held for as long as this exists.
+        unsafe { &*self.data }
     }
 }
 
-impl<T> DerefMut for Guard<'_, T> {
+impl<T> DerefMut for Locked<'_, T> {
     fn deref_mut(&mut self) -> &mut T {
-        self.data
+        // SAFETY: as above; exclusive access to `data` is what the mutex gives.
+        unsafe { &mut *self.data }
     }
 }
 
-impl<T> Drop for Guard<'_, T> {
+impl<T> Drop for Locked<'_, T> {
     fn drop(&mut self) {
-        writes(&raw const *self.data);
-        // SAFETY: a guard exists only while its thread holds the mutex.
+        writes(self.data);
+        // SAFETY: this exists only while its thread holds the mutex.
         unsafe { self.mutex.unlock() }
     }
 }

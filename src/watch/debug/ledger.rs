@@ -22,7 +22,7 @@ use crate::base::geometry::PAGE;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::sys::os;
-use crate::sys::sync::{Guard, Mutex};
+use crate::sys::sync::{Locked, Mutex};
 
 /// The modes that need a ledger.
 const KEPT: [Modes; 3] = [Modes::USERS, Modes::QUARANTINE, Modes::LEAKS];
@@ -172,16 +172,16 @@ impl Ledger {
     }
 
     /// Locks the ledger.
-    pub fn lock(&self) -> Guard<'_, Pages> {
+    pub fn lock(&self) -> Locked<'_, Pages> {
         // SAFETY: no thread locks a ledger twice, nor with the heap's lock held, and the pages are reached through
         // this lock only.
-        unsafe { Guard::lock(&self.mutex, self.pages.get()) }
+        unsafe { Locked::lock(&self.mutex, self.pages.get()) }
     }
 
     /// Locks the ledger, unless someone else has.
-    pub fn try_lock(&self) -> Option<Guard<'_, Pages>> {
+    pub fn try_lock(&self) -> Option<Locked<'_, Pages>> {
         // SAFETY: as in `lock`.
-        unsafe { Guard::try_lock(&self.mutex, self.pages.get()) }
+        unsafe { Locked::try_lock(&self.mutex, self.pages.get()) }
     }
 }
 

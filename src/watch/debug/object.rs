@@ -26,7 +26,7 @@ use crate::heap::slab::Slab;
 use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
 use crate::sys::os;
-use crate::sys::sync::Guard;
+use crate::sys::sync::Locked;
 use crate::watch::notes::{Detail, Notes};
 use crate::watch::tools;
 
@@ -42,7 +42,7 @@ pub(super) const BEYOND_THE_SLAB: Modes = Modes::REDZONE
 pub type Kept = Option<&'static Ledger>;
 
 /// What is known of the objects of a pool, locked.
-pub type Records<'a> = Option<Guard<'a, Pages>>;
+pub type Records<'a> = Option<Locked<'a, Pages>>;
 
 /// Locks what is known of the objects of a pool.
 pub fn records(kept: Kept) -> Records<'static> {

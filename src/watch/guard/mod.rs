@@ -36,7 +36,7 @@ use crate::base::misuse::Misuse;
 use crate::base::pool_id::PoolId;
 use crate::pool::parent::ParentPool;
 use crate::sys::os::{self, Access};
-use crate::sys::sync::{Guard, Mutex};
+use crate::sys::sync::{Locked, Mutex};
 use crate::watch::debug::access::name;
 use crate::watch::debug::explain::tell;
 use crate::watch::debug::fill;
@@ -111,9 +111,9 @@ struct Class {
 }
 
 impl Guards {
-    fn lock(&self) -> Guard<'_, State> {
+    fn lock(&self) -> Locked<'_, State> {
         // SAFETY: no thread that is in here calls this, and the state is reached through this lock only.
-        unsafe { Guard::lock(&self.mutex, self.state.get()) }
+        unsafe { Locked::lock(&self.mutex, self.state.get()) }
     }
 }
 
@@ -310,7 +310,7 @@ impl Damage {
         function: &str,
         slot: *const Slot,
         address: usize,
-        guards: Guard<'_, State>,
+        guards: Locked<'_, State>,
     ) {
         let mut line = Text::empty();
         line.text("mesa-slab: ").text(function).text(": ");
@@ -382,7 +382,7 @@ pub fn live_objects() -> LiveObjects {
 pub struct LiveObjects {
     chunk: *mut GuardChunk,
     index: usize,
-    _guards: Option<Guard<'static, State>>,
+    _guards: Option<Locked<'static, State>>,
 }
 
 /// An object that a caller has.
@@ -426,7 +426,7 @@ impl Iterator for LiveObjects {
 /// Whether a thread, which may be this one, is just at it.
 pub fn is_locked() -> bool {
     // SAFETY: the state is reached through this lock only.
-    unsafe { Guard::try_lock(&GUARDS.mutex, GUARDS.state.get()) }.is_none()
+    unsafe { Locked::try_lock(&GUARDS.mutex, GUARDS.state.get()) }.is_none()
 }
 
 /// The chunk that an address lies in, or null. Takes no lock.
@@ -464,7 +464,7 @@ pub unsafe fn after_fork(in_new_process: bool) {
 pub fn at_unload() {
     fault::unwatch();
     // SAFETY: the state is reached through this lock only.
-    let guards = unsafe { Guard::try_lock(&GUARDS.mutex, GUARDS.state.get()) };
+    let guards = unsafe { Locked::try_lock(&GUARDS.mutex, GUARDS.state.get()) };
     let Some(mut guards) = guards else { return };
     if guards.live != 0 {
         return;

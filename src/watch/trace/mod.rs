@@ -21,7 +21,7 @@ use crate::base::line::Line;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::sys::sync::{Guard, Mutex};
+use crate::sys::sync::{Locked, Mutex};
 use crate::watch::report;
 use map::{Kind, Map};
 
@@ -104,9 +104,9 @@ static RECORDING: Recording = Recording {
 
 impl Recording {
     /// The recording, unless it is over.
-    fn lock(&self) -> Option<Guard<'_, State>> {
+    fn lock(&self) -> Option<Locked<'_, State>> {
         // SAFETY: no thread that is in here calls this, and the state is reached through this lock only.
-        let mut state = unsafe { Guard::lock(&self.mutex, self.state.get()) };
+        let mut state = unsafe { Locked::lock(&self.mutex, self.state.get()) };
         if state.phase == Phase::Fresh {
             state.open();
         }
@@ -368,7 +368,7 @@ fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTE
 /// Ends the file. Called when the library is unloaded or the program exits, unless a thread is just at it.
 pub fn at_unload() {
     // SAFETY: the state is reached through this lock only.
-    let state = unsafe { Guard::try_lock(&RECORDING.mutex, RECORDING.state.get()) };
+    let state = unsafe { Locked::try_lock(&RECORDING.mutex, RECORDING.state.get()) };
     let Some(mut state) = state else { return };
     if state.phase == Phase::Open {
         let (objects, time) = (state.objects, state.time());
