@@ -310,7 +310,7 @@ impl Heap {
         });
         let Some(name) = name else { return ptr::null_mut() };
         let _state = self.lock();
-        // SAFETY: the caller's promise for the pool's side, and the heap's lock for all others.
+        // SAFETY: both locks are held.
         unsafe { names::set(name, text) };
         name
     }

@@ -5,7 +5,7 @@
 //! pool is created at the same address.
 
 use core::mem::size_of;
-use core::ptr;
+use core::{ptr, slice};
 
 use crate::base::geometry::{NAME_BYTES, NAME_CLASS, magazine_bytes};
 use crate::sys::sync::{reads, writes};
@@ -22,14 +22,24 @@ pub struct Name {
 const _: () = assert!(size_of::<Name>() == magazine_bytes(NAME_CLASS));
 
 impl Name {
-    /// The bytes of the name.
-    pub fn text(&self) -> &[u8] {
-        reads(self);
-        &self.text[..self.length]
+    /// The bytes of the name. No reference to all of it: others write `next` under the heap's lock meanwhile.
+    ///
+    /// # Safety
+    /// `this` is in the list for `'a`, and for as long its pool's lock is held, or the heap's.
+    pub unsafe fn text<'a>(this: *const Name) -> &'a [u8] {
+        reads(this);
+        // SAFETY: the caller's promise; the first bytes of the text are written.
+        unsafe { slice::from_raw_parts((&raw const (*this).text).cast(), (*this).length) }
     }
 }
 
-/// All names. They belong to the heap's lock; the text of one also to the calls on its pool.
+/// All names.
+///
+/// | field of [`Name`] | written under | read under |
+/// |---|---|---|
+/// | `next` | the heap's lock | the same |
+/// | `parent` | the heap's lock, before the name is in the list | the same |
+/// | `length`, `text` | the heap's lock and the pool's | either |
 pub struct Names {
     first: *mut Name,
 }
@@ -88,13 +98,13 @@ impl Names {
 /// Writes a name.
 ///
 /// # Safety
-/// `name` is in the list, and nobody reads it at the same time.
+/// `name` is in the list, and the heap's lock and its pool's are held.
 pub unsafe fn set(name: *mut Name, text: &[u8]) {
     let length = text.len().min(NAME_BYTES);
     // SAFETY: the caller's promise.
     unsafe {
         writes(name);
-        (&mut (*name).text)[..length].copy_from_slice(&text[..length]);
+        ptr::copy_nonoverlapping(text.as_ptr(), (&raw mut (*name).text).cast(), length);
         (*name).length = length;
     }
 }

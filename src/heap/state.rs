@@ -13,7 +13,7 @@ use crate::heap::buddy::Buddy;
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
 use crate::heap::decay::Decay;
-use crate::heap::names::Names;
+use crate::heap::names::{Name, Names};
 use crate::heap::slab::{Slab, SlabList};
 use crate::heap::surplus::Surplus;
 
@@ -279,7 +279,7 @@ impl State {
     pub fn name(&self, parent: usize) -> &[u8] {
         let name = self.names.find(parent);
         // SAFETY: a name in the list belongs to the lock that is held.
-        if name.is_null() { &[] } else { unsafe { (*name).text() } }
+        if name.is_null() { &[] } else { unsafe { Name::text(name) } }
     }
 
     /// Checks all invariants of the heap, and calls `problem` with an address and what does not hold there.

@@ -87,7 +87,7 @@ impl Body {
         let mut pool = PoolId::new((&raw const *parent).addr(), item_size, num_items);
         if !self.name.is_null() {
             // SAFETY: a name lives as long as its pool, and is written with the pool's lock held, as `self` shows it is.
-            pool.set_name(unsafe { (*self.name).text() });
+            pool.set_name(unsafe { Name::text(self.name) });
         }
         pool
     }
