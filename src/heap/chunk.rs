@@ -31,6 +31,7 @@ use core::ptr;
 use crate::base::address::{chunk_of, page_of};
 use crate::base::config::HARDENED;
 use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::heap::HeapLocked;
 use crate::heap::buddy::Buddy;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
@@ -67,13 +68,14 @@ pub struct Chunk {
     pub previous: *mut Chunk,
     /// Which of the heap's lists the chunk is on.
     pub list: u8,
-    large: bool,
+    /// Whether it was reserved for one large object.
+    pub large: bool,
     /// Pages that are taken out to be purged.
     pub purging: u16,
     /// How many slab descriptors have been in use at some time.
     slots_written: u16,
     /// Bytes of the reservation.
-    bytes: usize,
+    pub bytes: usize,
     /// Bit `n` is set if slab descriptor `n` is in use.
     slots_used: [u64; SLOTS.div_ceil(64)],
     /// The free page runs.
@@ -147,79 +149,6 @@ impl Chunk {
         }
     }
 
-    /// Whether the chunk was reserved for one large object.
-    ///
-    /// # Safety
-    /// The chunk exists.
-    pub unsafe fn is_large(chunk: *mut Chunk) -> bool {
-        // SAFETY: the caller's promise.
-        unsafe { (*chunk).large }
-    }
-
-    /// Bytes of the reservation.
-    ///
-    /// # Safety
-    /// The chunk exists.
-    pub unsafe fn bytes(chunk: *mut Chunk) -> usize {
-        // SAFETY: the caller's promise.
-        unsafe { (*chunk).bytes }
-    }
-
-    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
-    /// slab, whose owner word and slot it has, or free.
-    ///
-    /// # Safety
-    /// The heap's lock is held.
-    pub unsafe fn validate(chunk: *mut Chunk, problem: &mut dyn FnMut(usize, &'static str)) {
-        // SAFETY: the caller's promise; of slabs, only that is read which their owners do not write.
-        unsafe {
-            let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
-            let mut slab = Chunk::slab_behind(chunk, ptr::null_mut());
-            while !slab.is_null() {
-                slabs += 1;
-                let first = (*slab).first_page();
-                let owner = (&(*chunk).owners)[first].load(Relaxed);
-                slab_pages += (*slab).bytes() / PAGE;
-                Chunk::for_each_page(slab, |page| {
-                    looked_up += 1;
-                    let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
-                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
-                        problem(address.addr(), "a page does not lead to its slab");
-                    }
-                });
-                if first < HEADER_PAGES || (*slab).first_page() != first {
-                    problem(slab.addr(), "a slab is out of place");
-                }
-                slab = Chunk::slab_behind(chunk, slab);
-            }
-            let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
-            if owned != looked_up {
-                problem(chunk.addr(), "a page has an owner and is in no slab");
-            }
-            if (*chunk).large {
-                if slabs != 1 {
-                    problem(chunk.addr(), "a large object's chunk has not one slab");
-                }
-                return;
-            }
-            (*chunk).buddy.validate(chunk.addr(), problem);
-            let free_pages = (*chunk).buddy.free_pages() + (*chunk).purging as usize;
-            if slab_pages + free_pages != PAGES - HEADER_PAGES {
-                problem(chunk.addr(), "a page is neither in a slab nor free");
-            }
-        }
-    }
-
-    /// Bytes of the header that have been written, in whole pages.
-    ///
-    /// # Safety
-    /// The heap's lock is held.
-    pub unsafe fn metadata_bytes(chunk: *mut Chunk) -> usize {
-        // SAFETY: the caller's promise.
-        let slots = unsafe { (*chunk).slots_written } as usize;
-        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
-    }
-
     fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
         let chunk: *mut Chunk = reserve_guarded(bytes).cast();
         if !chunk.is_null() {
@@ -259,13 +188,14 @@ impl Chunk {
     /// Makes a slab of the run that starts at `page`.
     ///
     /// # Safety
-    /// The heap's lock is held, and the run is handed out and not in use (or, if the geometry is large,
-    /// the chunk was reserved for it and `page` is the first behind the header).
+    /// The run is one of the chunk's, handed out and not in use (or, if the geometry is large, the chunk was reserved for
+    /// it and `page` is the first behind the header).
     pub unsafe fn open(
         chunk: *mut Chunk,
         page: usize,
         geometry: &Geometry,
         owner: usize,
+        lock: HeapLocked<'_>,
     ) -> *mut Slab {
         // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
         unsafe {
@@ -284,7 +214,7 @@ impl Chunk {
                 writes(place);
                 *place = slot as u16;
             });
-            Chunk::set_owner(slab, owner);
+            Chunk::set_owner(slab, owner, lock);
             slab
         }
     }
@@ -292,11 +222,11 @@ impl Chunk {
     /// Forgets a slab. Its run is to be freed, or its chunk released.
     ///
     /// # Safety
-    /// The heap's lock is held, and the slab is on no list.
-    pub unsafe fn close(slab: *mut Slab) {
+    /// The slab is in use, and on no list.
+    pub unsafe fn close(slab: *mut Slab, lock: HeapLocked<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
-            Chunk::set_owner(slab, FREE);
+            Chunk::set_owner(slab, FREE, lock);
             hooks::slab_gone((*slab).base(), (*slab).bytes());
             let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
@@ -308,8 +238,8 @@ impl Chunk {
     /// Changes the owner word of the pages of a slab.
     ///
     /// # Safety
-    /// The heap's lock is held.
-    pub unsafe fn set_owner(slab: *mut Slab, owner: usize) {
+    /// The slab is in use, or about to be.
+    pub unsafe fn set_owner(slab: *mut Slab, owner: usize, _lock: HeapLocked<'_>) {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
         // the slab, and got it through a lock or from someone who did.
         unsafe {
@@ -348,8 +278,12 @@ impl Chunk {
     /// The slab behind another one of the chunk, or the first one behind null; null behind the last one.
     ///
     /// # Safety
-    /// The heap's lock is held.
-    pub unsafe fn slab_behind(chunk: *mut Chunk, slab: *mut Slab) -> *mut Slab {
+    /// The chunk exists, and the slab is one of its.
+    pub unsafe fn slab_behind(
+        chunk: *mut Chunk,
+        slab: *mut Slab,
+        _lock: HeapLocked<'_>,
+    ) -> *mut Slab {
         // SAFETY: the caller's promise; a descriptor in use is one of the chunk's.
         unsafe {
             let slabs = (&raw mut (*chunk).slabs).cast::<Slab>();
@@ -364,6 +298,89 @@ impl Chunk {
             }
         }
         ptr::null_mut()
+    }
+}
+
+/// A chunk that is on a list of the heap's, and stays there, as the heap's lock is held for `'a`.
+#[derive(Clone, Copy)]
+pub struct Listed<'a> {
+    chunk: *mut Chunk,
+    lock: HeapLocked<'a>,
+}
+
+impl<'a> Listed<'a> {
+    /// # Safety
+    /// It is on one of the lists that belong to the lock, which stay as they are for `'a`.
+    pub unsafe fn new(chunk: *mut Chunk, lock: HeapLocked<'a>) -> Listed<'a> {
+        Listed { chunk, lock }
+    }
+
+    /// Bytes of the reservation.
+    pub fn bytes(self) -> usize {
+        // SAFETY: the chunk is there.
+        unsafe { (*self.chunk).bytes }
+    }
+
+    /// Whether the chunk was reserved for one large object.
+    pub fn is_large(self) -> bool {
+        // SAFETY: the chunk is there.
+        unsafe { (*self.chunk).large }
+    }
+
+    /// The free page runs.
+    pub fn buddy(self) -> &'a Buddy {
+        // SAFETY: the chunk is there, and nobody changes the runs meanwhile.
+        unsafe { &(*self.chunk).buddy }
+    }
+
+    /// Bytes of the header that have been written, in whole pages.
+    pub fn metadata_bytes(self) -> usize {
+        // SAFETY: the chunk is there.
+        let slots = unsafe { (*self.chunk).slots_written } as usize;
+        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
+    }
+
+    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
+    /// slab, whose owner word and slot it has, or free.
+    pub fn validate(self, problem: &mut dyn FnMut(usize, &'static str)) {
+        let (chunk, lock) = (self.chunk, self.lock);
+        // SAFETY: the chunk is there; of slabs, only that is read which their owners do not write.
+        unsafe {
+            let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
+            let mut slab = Chunk::slab_behind(chunk, ptr::null_mut(), lock);
+            while !slab.is_null() {
+                slabs += 1;
+                let first = (*slab).first_page();
+                let owner = (&(*chunk).owners)[first].load(Relaxed);
+                slab_pages += (*slab).bytes() / PAGE;
+                Chunk::for_each_page(slab, |page| {
+                    looked_up += 1;
+                    let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
+                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
+                        problem(address.addr(), "a page does not lead to its slab");
+                    }
+                });
+                if first < HEADER_PAGES || (*slab).first_page() != first {
+                    problem(slab.addr(), "a slab is out of place");
+                }
+                slab = Chunk::slab_behind(chunk, slab, lock);
+            }
+            let owned = (*chunk).owners.iter().filter(|owner| owner.load(Relaxed) != FREE).count();
+            if owned != looked_up {
+                problem(chunk.addr(), "a page has an owner and is in no slab");
+            }
+            if (*chunk).large {
+                if slabs != 1 {
+                    problem(chunk.addr(), "a large object's chunk has not one slab");
+                }
+                return;
+            }
+            self.buddy().validate(chunk.addr(), problem);
+            let free_pages = self.buddy().free_pages() + (*chunk).purging as usize;
+            if slab_pages + free_pages != PAGES - HEADER_PAGES {
+                problem(chunk.addr(), "a page is neither in a slab nor free");
+            }
+        }
     }
 }
 

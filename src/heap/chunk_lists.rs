@@ -9,8 +9,9 @@
 
 use core::ptr;
 
+use super::HeapLocked;
 use crate::base::geometry::MAX_ORDER;
-use crate::heap::chunk::Chunk;
+use crate::heap::chunk::{Chunk, Listed};
 use crate::sys::sync::writes;
 
 /// The list of chunks of which nothing is handed out.
@@ -139,13 +140,15 @@ impl ChunkLists {
         }
     }
 
-    /// Every chunk. The lists must stay as they are meanwhile.
-    pub fn iter(&self) -> impl Iterator<Item = *mut Chunk> {
+    /// Every chunk. The lists stay as they are meanwhile.
+    pub fn iter<'a>(&'a self, lock: HeapLocked<'a>) -> impl Iterator<Item = Listed<'a>> {
         let mut chunk = ptr::null_mut();
         core::iter::from_fn(move || {
-            // SAFETY: the last one is on a list still.
-            chunk = unsafe { self.behind(chunk) };
-            (!chunk.is_null()).then_some(chunk)
+            // SAFETY: the last one is on a list still, and so is the next.
+            unsafe {
+                chunk = self.behind(chunk);
+                (!chunk.is_null()).then(|| Listed::new(chunk, lock))
+            }
         })
     }
 
@@ -170,12 +173,12 @@ impl ChunkLists {
 /// The list a chunk should be on.
 ///
 /// # Safety
-/// The heap's lock is held.
+/// It is on one.
 unsafe fn list_of(chunk: *mut Chunk) -> usize {
     // SAFETY: the caller's promise.
     unsafe {
         let buddy = &(*chunk).buddy;
-        if Chunk::is_large(chunk) {
+        if (*chunk).large {
             LARGE_OBJECTS
         } else if buddy.is_whole() {
             WHOLE

@@ -57,10 +57,10 @@ impl State {
     /// Nobody else uses what is in the kit.
     pub(super) unsafe fn park(&mut self, kit: Kit, now: u32, unused: &mut Unused) {
         self.unpark(now, unused);
-        // SAFETY: the heap's lock is held, as `self` is its state.
+        // SAFETY: the caller's promise.
         unsafe {
-            KNOWN.remove(owner_of((*kit.slab).base()));
-            Chunk::set_owner(kit.slab, PARKED);
+            KNOWN.remove(owner_of((*kit.slab).base()), self.locked());
+            Chunk::set_owner(kit.slab, PARKED, self.locked());
         }
         self.parking = Parking { kit, since: now };
     }
@@ -68,14 +68,14 @@ impl State {
     /// The kit that is kept, if it is of such objects; it is this pool's then.
     pub(super) fn claim(&mut self, parent: usize, geometry: &Geometry) -> Option<Kit> {
         let kit = self.parking.kit;
-        // SAFETY: the slab of the kit belongs to the heap's lock, which is held, as `self` is its state.
+        // SAFETY: the slab of the kit is the heap's.
         unsafe {
             if kit.is_none() || (*kit.slab).item() != (geometry.item_size, geometry.num_items) {
                 return None;
             }
             self.parking = Parking::EMPTY;
-            KNOWN.add(parent);
-            Chunk::set_owner(kit.slab, parent);
+            KNOWN.add(parent, self.locked());
+            Chunk::set_owner(kit.slab, parent, self.locked());
         }
         Some(kit)
     }

@@ -7,6 +7,7 @@
 //! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
 //! last, and so sees what that one counted.
 
+use super::HeapLocked;
 use crate::heap::chunk::PARKED;
 use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
@@ -49,14 +50,14 @@ impl Known {
         self.counts.iter().for_each(|count| count.store(0, Relaxed));
     }
 
-    /// Counts a slab or a name of a pool. Under the heap's lock.
-    pub fn add(&self, parent: usize) {
+    /// Counts a slab or a name of a pool.
+    pub fn add(&self, parent: usize, _lock: HeapLocked<'_>) {
         // Relaxed, and not one operation, as only the holder of the lock writes.
         self.count(parent).store(self.count(parent).load(Relaxed) + 1, Relaxed);
     }
 
-    /// Counts one less, if this is a pool's owner word at all. Under the heap's lock.
-    pub fn remove(&self, owner: usize) {
+    /// Counts one less, if this is a pool's owner word at all.
+    pub fn remove(&self, owner: usize, _lock: HeapLocked<'_>) {
         if owner > PARKED {
             // Relaxed: as in `add`.
             self.count(owner).store(self.count(owner).load(Relaxed) - 1, Relaxed);
@@ -67,22 +68,26 @@ impl Known {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::State;
 
     #[test]
     fn a_pool_is_known_while_something_of_it_is_counted() {
         let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+        let state = State::EMPTY;
         let pools = (1..1000).map(|number| number * 0x130);
         pools.clone().for_each(|pool| assert!(known.nothing_of(pool)));
-        pools.clone().for_each(|pool| known.add(pool));
+        pools.clone().for_each(|pool| known.add(pool, state.locked()));
         pools.clone().for_each(|pool| assert!(!known.nothing_of(pool)));
-        pools.clone().for_each(|pool| known.remove(pool));
+        pools.clone().for_each(|pool| known.remove(pool, state.locked()));
         pools.for_each(|pool| assert!(known.nothing_of(pool)));
     }
 
     #[test]
     fn addresses_are_spread_over_the_counts() {
         let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
-        (1..=64).for_each(|number| known.add(0x7f00_0000_0000u64 as usize + number * 4096));
+        let state = State::EMPTY;
+        let pools = (1..=64).map(|number| 0x7f00_0000_0000u64 as usize + number * 4096);
+        pools.for_each(|pool| known.add(pool, state.locked()));
         let most = known.counts.iter().map(|count| count.load(Relaxed)).max();
         assert!(most < Some(8), "{most:?}");
     }
@@ -90,8 +95,9 @@ mod tests {
     #[test]
     fn slabs_in_limbo_are_nobodys() {
         let known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
-        known.remove(crate::heap::chunk::LIMBO);
-        known.remove(PARKED);
+        let state = State::EMPTY;
+        known.remove(crate::heap::chunk::LIMBO, state.locked());
+        known.remove(PARKED, state.locked());
         assert!(known.counts.iter().all(|count| count.load(Relaxed) == 0));
     }
 }

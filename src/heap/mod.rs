@@ -20,6 +20,7 @@ pub mod chunk_lists;
 pub mod decay;
 mod kit;
 mod known;
+mod locked;
 pub mod magazine;
 #[cfg(loom)]
 pub mod model;
@@ -52,6 +53,7 @@ pub use kit::Kit;
 use known::KNOWN;
 #[cfg(feature = "debug")]
 pub use known::atomics as known_atomics;
+pub use locked::HeapLocked;
 pub use numbers::HeapNumbers;
 pub use state::State;
 use state::Unused;
@@ -151,7 +153,7 @@ impl Heap {
         }
         self.with_memory(|state| {
             let slab = state.carve(geometry, owner)?;
-            KNOWN.add(owner);
+            KNOWN.add(owner, state.locked());
             Some(slab)
         })
         .unwrap_or(ptr::null_mut())
@@ -191,8 +193,7 @@ impl Heap {
         let now = surplus.now();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
-        // SAFETY: what is in the surplus is nobody else's.
-        unsafe { state.absorb(surplus, now, &mut unused) };
+        state.absorb(surplus, now, &mut unused);
         self.decay(state, now, unused);
     }
 
@@ -214,21 +215,20 @@ impl Heap {
         state.forget(parent, now, &mut unused);
         if !KNOWN.nothing_of(parent) {
             for slab in state.slabs() {
-                // SAFETY: the heap's lock is held; the caller's promise stands for the parent's.
+                // SAFETY: the caller's promise stands for the parent's lock.
                 unsafe {
                     if owner_of((*slab).base()) != parent {
                         // Another parent's.
                     } else if (*slab).is_empty() {
                         empty.add_slab(slab);
                     } else {
-                        KNOWN.remove(parent);
-                        Chunk::set_owner(slab, LIMBO);
+                        KNOWN.remove(parent, state.locked());
+                        Chunk::set_owner(slab, LIMBO, state.locked());
                     }
                 }
             }
         }
-        // SAFETY: what is in the surplus is nobody else's.
-        unsafe { state.absorb(&mut empty, now, &mut unused) }
+        state.absorb(&mut empty, now, &mut unused);
         self.decay(state, now, unused);
     }
 
@@ -304,14 +304,14 @@ impl Heap {
                 return Some(name);
             }
             let block = state.take_block(NAME_CLASS)?;
-            KNOWN.add(parent);
+            KNOWN.add(parent, state.locked());
             // SAFETY: the block is new.
             Some(unsafe { state.names.add(block, parent) })
         });
         let Some(name) = name else { return ptr::null_mut() };
-        let _state = self.lock();
-        // SAFETY: both locks are held.
-        unsafe { names::set(name, text) };
+        let state = self.lock();
+        // SAFETY: the caller's promise.
+        unsafe { names::set(name, text, state.locked()) };
         name
     }
 
@@ -371,11 +371,11 @@ impl Heap {
             return ptr::null_mut();
         }
         let mut state = self.lock();
-        KNOWN.add(owner);
+        KNOWN.add(owner, state.locked());
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {
             state.adopt(chunk);
-            Chunk::open(chunk, HEADER_PAGES, geometry, owner)
+            Chunk::open(chunk, HEADER_PAGES, geometry, owner, state.locked())
         }
     }
 }

@@ -7,6 +7,7 @@
 use core::mem::size_of;
 use core::{ptr, slice};
 
+use super::HeapLocked;
 use crate::base::geometry::{NAME_BYTES, NAME_CLASS, magazine_bytes};
 use crate::sys::sync::{reads, writes};
 
@@ -98,8 +99,8 @@ impl Names {
 /// Writes a name.
 ///
 /// # Safety
-/// `name` is in the list, and the heap's lock and its pool's are held.
-pub unsafe fn set(name: *mut Name, text: &[u8]) {
+/// `name` is in the list, and its pool's lock is held.
+pub unsafe fn set(name: *mut Name, text: &[u8], _lock: HeapLocked<'_>) {
     let length = text.len().min(NAME_BYTES);
     // SAFETY: the caller's promise.
     unsafe {

@@ -157,7 +157,7 @@ impl State {
     /// # Safety
     /// It is on a list.
     unsafe fn release_if_whole(&mut self, chunk: *mut Chunk, keep: usize, unused: &mut Unused) {
-        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        // SAFETY: the caller's promise.
         unsafe {
             if (*chunk).buddy.is_whole() && self.chunks.count_whole(keep + 1) > keep {
                 self.release(chunk, unused);
@@ -171,8 +171,7 @@ impl State {
         let least = os::page_size().trailing_zeros().saturating_sub(PAGE_SHIFT) as u8;
         for mut chunk in self.chunks.emptiest_first() {
             while !chunk.is_null() && !batch.is_full() {
-                // SAFETY: chunks on the lists exist, and the heap's lock is held. The next one is noted
-                // before this one moves to another list.
+                // SAFETY: chunks on the lists exist. The next one is noted before this one moves to another list.
                 unsafe {
                     let next = (*chunk).next;
                     let dirty = (*chunk).buddy.dirty_pages();

@@ -442,9 +442,9 @@ impl SlabList {
     /// Adds a slab.
     ///
     /// # Safety
-    /// `slab` is on no list, and its owner's lock is held.
+    /// `slab` is on no list, and of the same owner as the list, whose lock whoever has `self` holds.
     pub unsafe fn insert(&mut self, slab: *mut Slab) {
-        // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
+        // SAFETY: the caller's promise; slabs of one list have one owner.
         unsafe {
             writes(slab);
             (*slab).previous.set(ptr::null_mut());
@@ -460,9 +460,9 @@ impl SlabList {
     /// Removes a slab.
     ///
     /// # Safety
-    /// `slab` is on this list, and its owner's lock is held.
+    /// `slab` is on this list.
     pub unsafe fn remove(&mut self, slab: *mut Slab) {
-        // SAFETY: the caller's promise; a listed slab has the same owner as its neighbours.
+        // SAFETY: the caller's promise; slabs of one list have one owner.
         unsafe {
             writes(slab);
             let (next, previous) = ((*slab).next.get(), (*slab).previous.get());

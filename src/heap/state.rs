@@ -1,6 +1,7 @@
 //! What the heap's lock protects: the lists of chunks, the slabs of magazine blocks, and the counts.
 //!
-//! Every function here runs with the lock held.
+//! Every function here runs with the lock held: whoever has a reference to [`State`] does, and proves it to others by
+//! [`State::locked`].
 
 use core::ptr;
 
@@ -55,17 +56,16 @@ impl State {
         if chunk.is_null() {
             return None;
         }
-        // SAFETY: the heap's lock is held, as `self` is its state.
+        // SAFETY: the chunk is on a list, and the run is handed out to nobody else.
         unsafe {
             let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
-            Some(Chunk::open(chunk, page, geometry, owner))
+            Some(Chunk::open(chunk, page, geometry, owner, self.locked()))
         }
     }
 
-    /// # Safety
-    /// What is in the surplus is nobody else's.
-    pub(super) unsafe fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
-        // SAFETY: the caller's promise.
+    /// Takes back what is in a surplus.
+    pub(super) fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
+        // SAFETY: what is in a surplus is nobody else's, as whoever added it promised.
         unsafe {
             while let Some(slab) = surplus.take_slab() {
                 self.free_object_slab(slab, now, unused);
@@ -89,7 +89,7 @@ impl State {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            KNOWN.remove(owner_of((*slab).base()));
+            KNOWN.remove(owner_of((*slab).base()), self.locked());
             self.free_slab(slab, now, unused);
         }
     }
@@ -97,11 +97,11 @@ impl State {
     /// # Safety
     /// `slab` is empty, on no list, and nobody else uses it.
     pub(super) unsafe fn free_slab(&mut self, slab: *mut Slab, now: u32, unused: &mut Unused) {
-        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        // SAFETY: the caller's promise.
         unsafe {
             let (chunk, page, order) =
                 (chunk_of(slab.cast()), (*slab).first_page(), (*slab).order());
-            Chunk::close(slab);
+            Chunk::close(slab, self.locked());
             if order == LARGE {
                 self.release(chunk, unused);
             } else {
@@ -119,7 +119,7 @@ impl State {
         chunk: *mut Chunk,
         change: impl FnOnce(&mut Buddy) -> T,
     ) -> T {
-        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        // SAFETY: the caller's promise.
         unsafe {
             writes(chunk);
             let buddy = &mut (*chunk).buddy;
@@ -136,7 +136,7 @@ impl State {
     /// The chunk is on a list.
     #[inline(never)]
     unsafe fn note_change(&mut self, chunk: *mut Chunk, (free, dirty): (usize, usize)) {
-        // SAFETY: the caller's promise, and the heap's lock is held, as `self` is its state.
+        // SAFETY: the caller's promise.
         unsafe {
             self.free_pages = self.free_pages - free + (*chunk).buddy.free_pages();
             self.dirty_pages = self.dirty_pages - dirty + (*chunk).buddy.dirty_pages();
@@ -151,7 +151,7 @@ impl State {
     pub(super) unsafe fn adopt(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.mapped += Chunk::bytes(chunk);
+            self.mapped += (*chunk).bytes;
             self.free_pages += (*chunk).buddy.free_pages();
             self.chunks.insert(chunk);
         }
@@ -165,7 +165,7 @@ impl State {
         // SAFETY: the caller's promise.
         unsafe {
             self.chunks.remove(chunk);
-            self.mapped -= Chunk::bytes(chunk);
+            self.mapped -= (*chunk).bytes;
             self.free_pages -= (*chunk).buddy.free_pages();
             self.dirty_pages -= (*chunk).buddy.dirty_pages();
             unused.add(chunk);
@@ -261,8 +261,8 @@ impl State {
         let mut chunk: *mut Chunk = chunk_of(slab.cast());
         loop {
             if !chunk.is_null() {
-                // SAFETY: the heap's lock is held.
-                slab = unsafe { Chunk::slab_behind(chunk, slab) };
+                // SAFETY: the chunk of a slab in use is on a list, and so is the one behind it.
+                slab = unsafe { Chunk::slab_behind(chunk, slab, self.locked()) };
                 if !slab.is_null() {
                     return slab;
                 }
@@ -286,14 +286,11 @@ impl State {
     pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         let (mut mapped, mut free_pages, mut dirty_pages) = (0, 0, 0);
         self.chunks.validate(problem);
-        for chunk in self.chunks.iter() {
-            // SAFETY: chunks on the lists exist, and the heap's lock is held.
-            unsafe {
-                mapped += Chunk::bytes(chunk);
-                free_pages += (*chunk).buddy.free_pages();
-                dirty_pages += (*chunk).buddy.dirty_pages();
-                Chunk::validate(chunk, problem);
-            }
+        for chunk in self.chunks.iter(self.locked()) {
+            mapped += chunk.bytes();
+            free_pages += chunk.buddy().free_pages();
+            dirty_pages += chunk.buddy().dirty_pages();
+            chunk.validate(problem);
         }
         if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
             problem(0, "the heap's pages are miscounted");
@@ -303,7 +300,7 @@ impl State {
     /// Forgets the name of a pool.
     pub(super) fn forget(&mut self, parent: usize, now: u32, unused: &mut Unused) {
         if let Some(name) = self.names.remove(parent) {
-            KNOWN.remove(parent);
+            KNOWN.remove(parent, self.locked());
             // SAFETY: the block was the name's, which is in the list no more.
             unsafe { self.put_block(name, now, unused) }
         }
@@ -318,7 +315,7 @@ impl State {
             ..HeapNumbers::default()
         };
         for slab in self.slabs() {
-            // SAFETY: the heap's lock is held; only what is constant is read.
+            // SAFETY: a slab in use is in a chunk; only what is constant is read.
             let (owner, bytes) = unsafe { (owner_of((*slab).base()), (*slab).bytes()) };
             if owner == MAGAZINES || owner == PARKED {
                 numbers.magazine_slabs += bytes;
@@ -326,14 +323,11 @@ impl State {
                 numbers.object_slabs += bytes;
             }
         }
-        for chunk in self.chunks.iter() {
+        for chunk in self.chunks.iter(self.locked()) {
             numbers.chunks += 1;
-            // SAFETY: the heap's lock is held.
-            unsafe {
-                numbers.large += usize::from(Chunk::is_large(chunk));
-                numbers.metadata += Chunk::metadata_bytes(chunk);
-                (*chunk).buddy.for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
-            }
+            numbers.large += usize::from(chunk.is_large());
+            numbers.metadata += chunk.metadata_bytes();
+            chunk.buddy().for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
         }
         numbers.held =
             numbers.object_slabs + numbers.magazine_slabs + numbers.metadata + numbers.dirty;

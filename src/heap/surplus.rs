@@ -67,7 +67,7 @@ impl Surplus {
     /// Adds an empty slab.
     ///
     /// # Safety
-    /// It is on no list, and its owner's lock is held.
+    /// It is on no list, its owner's lock is held, and nobody uses it from now on.
     pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {

@@ -12,7 +12,8 @@ const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
 
 impl Heap {
     fn chunks(&self) -> usize {
-        self.lock().chunks.iter().count()
+        let state = self.lock();
+        state.chunks.iter(state.locked()).count()
     }
 
     fn dirty(&self) -> usize {
@@ -251,15 +252,17 @@ fn every_broken_invariant_is_seen() {
             let page = (*slab).first_page();
             Slab::init(slab, page, &Geometry::new(3 * PAGE as u32, 1));
         });
-        seen("a slab is out of place", &|_, slab, _| {
+        seen("a slab is out of place", &|state, slab, _| {
             Slab::init(slab, 1, &Geometry::new(PAGE as u32, 1));
-            Chunk::set_owner(slab, PARENT);
+            Chunk::set_owner(slab, PARENT, state.locked());
         });
-        seen("a page has an owner and is in no slab", &|_, slab, _| {
-            Chunk::close(slab);
-            Chunk::set_owner(slab, PARENT);
+        seen("a page has an owner and is in no slab", &|state, slab, _| {
+            Chunk::close(slab, state.locked());
+            Chunk::set_owner(slab, PARENT, state.locked());
         });
-        seen("a large object's chunk has not one slab", &|_, _, large| Chunk::close(large));
+        seen("a large object's chunk has not one slab", &|state, _, large| {
+            Chunk::close(large, state.locked());
+        });
     }
 }
 

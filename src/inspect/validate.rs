@@ -289,7 +289,9 @@ mod tests {
     fn an_object_in_the_depot_whose_slab_is_another_pools_is_seen() {
         use crate::heap::chunk::{Chunk, LIMBO};
         // SAFETY: the slab is the test's alone.
-        let give_to = |object, owner| unsafe { Chunk::set_owner(slab_of(object), owner) };
+        let give_to = |object, owner| unsafe {
+            HEAP.with_state(|state| Chunk::set_owner(slab_of(object), owner, state.locked()));
+        };
         must_be_seen(
             |_, _, in_depot| give_to(in_depot, LIMBO),
             |parent, _, in_depot| give_to(in_depot, (&raw const *parent).addr()),
