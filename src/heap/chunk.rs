@@ -432,3 +432,81 @@ unsafe fn release_guarded(start: *mut u8, bytes: usize) {
         }
     }
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use core::ops::Deref;
+    use std::alloc::{Layout, alloc_zeroed, dealloc};
+
+    use super::*;
+    use crate::heap::State;
+
+    /// The memory of a chunk, from Rust's own allocator and not from the system, so that whoever has Miri can run tests
+    /// that use it. Nothing in it is free.
+    pub struct Memory(*mut Chunk);
+
+    impl Memory {
+        const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
+            Ok(layout) => layout,
+            Err(_) => panic!("no layout"),
+        };
+
+        pub fn new() -> Memory {
+            // SAFETY: the layout has bytes.
+            let chunk: *mut Chunk = unsafe { alloc_zeroed(Memory::LAYOUT) }.cast();
+            assert!(!chunk.is_null() && registry::add(chunk.addr()));
+            chunk.expose_provenance();
+            Memory(chunk)
+        }
+    }
+
+    impl Deref for Memory {
+        type Target = *mut Chunk;
+        fn deref(&self) -> &*mut Chunk {
+            &self.0
+        }
+    }
+
+    impl Drop for Memory {
+        fn drop(&mut self) {
+            registry::remove(self.0.addr());
+            // SAFETY: it was allocated so, and nobody uses it any more.
+            unsafe { dealloc(self.0.cast(), Memory::LAYOUT) }
+        }
+    }
+
+    #[test]
+    fn a_slab_is_used_under_its_owners_lock_while_others_look_at_what_is_constant() {
+        const PARENT: usize = 0x1000;
+        let chunk = Memory::new();
+        let state = State::EMPTY;
+        let geometry = Geometry::new(96, 64);
+        // SAFETY: the chunk is the test's alone, and the run in no use.
+        unsafe {
+            (**chunk).buddy.seed();
+            let page = (**chunk).buddy.alloc(geometry.order).unwrap();
+            let slab = Chunk::open(*chunk, page, &geometry, PARENT, state.locked());
+            // Whoever has the heap's lock has one, and the pool's another, meanwhile.
+            let (heaps, pools) = (&*slab, &*slab_of((*slab).base()));
+            assert!(core::ptr::eq(heaps, pools));
+            let mut rounds = [ptr::null_mut(); 85];
+            assert_eq!(pools.take(&mut rounds), 85);
+            for &object in &rounds {
+                // The caller knows of its object no more than this.
+                let object = &mut *object.cast::<[u8; 96]>();
+                object.fill(0xab);
+                assert_eq!(owner_of(object.as_mut_ptr()), PARENT);
+                assert!(core::ptr::eq(slab_of(object.as_mut_ptr()), slab));
+                assert_eq!((heaps.item(), heaps.stride(), heaps.used()), ((96, 64), 96, 85));
+            }
+            assert_eq!(pools.put(&rounds), (0, Ok(())));
+            let listed = Listed::new(*chunk, state.locked());
+            let mut problems = 0;
+            listed.validate(&mut |_, _| problems += 1);
+            assert_eq!((problems, heaps.used()), (0, 0));
+            Chunk::close(slab, state.locked());
+            (**chunk).buddy.free(page, geometry.order, 0);
+            assert!((**chunk).buddy.is_whole());
+        }
+    }
+}

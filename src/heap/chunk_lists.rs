@@ -191,6 +191,47 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::heap::State;
+    use crate::heap::chunk::tests::Memory;
+
+    #[test]
+    fn a_chunk_is_on_the_list_of_its_largest_run() {
+        let (state, memory) = (State::EMPTY, [(); 3].map(|()| Memory::new()));
+        let chunks = [0, 1, 2].map(|index| *memory[index]);
+        let [full, whole, large] = chunks;
+        let mut lists = ChunkLists::EMPTY;
+        let sound = |lists: &ChunkLists| lists.validate(&mut |_, words| panic!("{words}"));
+        // SAFETY: the chunks are the test's alone.
+        unsafe {
+            (*whole).buddy.seed();
+            (*large).large = true;
+            chunks.into_iter().for_each(|chunk| lists.insert(chunk));
+            sound(&lists);
+            assert_eq!(lists.iter(state.locked()).count(), 3);
+            assert_eq!((lists.whole(), lists.count_whole(5)), (whole, 1));
+            assert_eq!(lists.with_run(0), whole, "there is no run in the others");
+
+            let half = (*whole).buddy.alloc(MAX_ORDER).unwrap();
+            lists.update(whole);
+            sound(&lists);
+            assert_eq!(lists.whole(), ptr::null_mut());
+            assert_eq!(lists.with_run(MAX_ORDER), ptr::null_mut());
+            assert_eq!(lists.with_run(MAX_ORDER - 1), whole);
+
+            (*whole).buddy.free(half, MAX_ORDER, 0);
+            (*full).buddy.seed();
+            lists.update(whole);
+            lists.update(full);
+            sound(&lists);
+            assert_eq!((lists.whole(), lists.count_whole(5)), (full, 2));
+            lists.remove(full);
+            assert_eq!((lists.whole(), lists.count_whole(5)), (whole, 1));
+            lists.remove(whole);
+            lists.remove(large);
+        }
+        sound(&lists);
+        assert_eq!(lists.iter(state.locked()).count(), 0);
+    }
 
     #[test]
     fn a_list_that_is_noted_and_empty_is_seen() {

@@ -490,7 +490,7 @@ impl SlabList {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::sys::os;
+    use crate::heap::chunk::tests::Memory;
 
     /// A slab over addresses that are never used as memory. It moves with its descriptor, but not within
     /// the stack of a test.
@@ -691,8 +691,7 @@ pub(crate) mod tests {
     #[test]
     fn a_list_can_lose_any_of_its_slabs() {
         // Of a chunk, as the hardened build takes no other address for a slab's.
-        let chunk = os::reserve(CHUNK, CHUNK);
-        assert!(!chunk.is_null() && registry::add(chunk.addr()));
+        let chunk = Memory::new();
         let [a, b, c] = [0, 1, 2].map(|index| chunk.cast::<Slab>().wrapping_add(index));
         let mut list = SlabList::EMPTY;
         // SAFETY: the slabs lie in the header of a chunk that is this test's alone.
@@ -710,8 +709,6 @@ pub(crate) mod tests {
             assert_eq!(list.first(), a);
             list.remove(a);
             assert!(list.first().is_null());
-            registry::remove(chunk.addr());
-            os::release(chunk, CHUNK);
         }
     }
 }
