@@ -103,10 +103,17 @@ pub fn class_of(room: usize) -> u8 {
     room.div_ceil(os::page_size()).next_power_of_two().trailing_zeros() as u8
 }
 
-/// Bytes of a slot, guard page included.
+/// Bytes of a slot of a class that has slots, guard page included.
 pub fn slot_bytes(class: u8) -> usize {
     let page = os::page_size();
     (page << class) + page
+}
+
+/// The same of any class, and what one slot takes with all before it; none if there are fewer addresses.
+fn slot_and_least(class: u8, first: usize) -> Option<(usize, usize)> {
+    let page = os::page_size();
+    let slot = page.checked_mul(1usize.checked_shl(class.into())?)?.checked_add(page)?;
+    Some((slot, first.checked_add(slot)?))
 }
 
 fn first_slot() -> usize {
@@ -117,10 +124,9 @@ impl GuardChunk {
     /// Reserves a chunk of slots of a class, of which no page can be accessed. Null if there is no memory.
     pub fn reserve(class: u8) -> *mut GuardChunk {
         let first = first_slot();
-        let slot = slot_bytes(class);
+        let Some((slot, least)) = slot_and_least(class, first) else { return ptr::null_mut() };
         let fit = CHUNK.saturating_sub(first) / slot;
-        let bytes = if fit != 0 { Some(CHUNK) } else { first.checked_add(slot) };
-        let Some(bytes) = bytes else { return ptr::null_mut() };
+        let bytes = least.max(CHUNK);
         let chunk: *mut GuardChunk = os::reserve(bytes, CHUNK).cast();
         if chunk.is_null() {
             return chunk;
@@ -295,4 +301,22 @@ impl Slot {
 pub unsafe fn class_of_slot(slot: *mut Slot) -> u8 {
     // SAFETY: the caller's promise.
     unsafe { (*chunk_of::<GuardChunk>(slot.cast())).class }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_that_there_are_not_enough_addresses_for_is_none() {
+        let page = os::page_size();
+        let last = usize::BITS as u8 - 1 - page.trailing_zeros() as u8;
+        let slot = (page << last) + page;
+        assert_eq!(slot_bytes(last), slot);
+        assert_eq!(slot_and_least(last, page), Some((slot, slot + page)));
+        assert_eq!(slot_and_least(last, usize::MAX - slot + 1), None);
+        assert_eq!(slot_and_least(last + 1, page), None);
+        assert_eq!(slot_and_least(usize::BITS as u8, page), None);
+        assert!(GuardChunk::reserve(last + 1).is_null());
+    }
 }
