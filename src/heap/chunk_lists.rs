@@ -9,7 +9,7 @@
 
 use core::ptr;
 
-use super::HeapLocked;
+use super::locked::HeapLocked;
 use crate::base::geometry::MAX_ORDER;
 use crate::heap::chunk::{Chunk, Listed};
 use crate::sys::sync::writes;

@@ -7,7 +7,7 @@
 //! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
 //! last, and so sees what that one counted.
 
-use super::HeapLocked;
+use super::locked::HeapLocked;
 use crate::heap::chunk::PARKED;
 use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
 

@@ -2,16 +2,21 @@
 
 use core::marker::PhantomData;
 
-use super::state::State;
+/// A part of what the lock protects, so that whoever can reach it holds the lock.
+pub(super) struct Protected(());
 
-/// Taken by what needs the heap's lock held. Only the locked state gives it, for as long as it is borrowed. There is no
-/// code behind it.
-#[derive(Clone, Copy)]
-pub struct HeapLocked<'a>(PhantomData<&'a State>);
+impl Protected {
+    /// For the state that a lock protects.
+    pub const fn by_the_lock() -> Protected {
+        Protected(())
+    }
 
-impl State {
-    /// The proof that the lock is held which this belongs to.
-    pub fn locked(&self) -> HeapLocked<'_> {
+    /// The proof, for as long as the state is borrowed.
+    pub fn proof(&self) -> HeapLocked<'_> {
         HeapLocked(PhantomData)
     }
 }
+
+/// Taken by what needs the heap's lock held. There is no code behind it.
+#[derive(Clone, Copy)]
+pub struct HeapLocked<'a>(PhantomData<&'a Protected>);

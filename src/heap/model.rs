@@ -1,7 +1,8 @@
 //! The heap at the beginning and the end of an execution of the model checker, and its handlers of fork().
 
 use super::known::KNOWN;
-use super::{HEAP, State};
+use super::page_heap::HEAP;
+use super::state::State;
 use crate::heap::chunk::{PARKED, owner_of};
 use crate::heap::registry;
 use crate::heap::slab::Slab;

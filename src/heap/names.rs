@@ -7,7 +7,7 @@
 use core::mem::size_of;
 use core::{ptr, slice};
 
-use super::HeapLocked;
+use super::locked::HeapLocked;
 use crate::base::geometry::{NAME_BYTES, NAME_CLASS, magazine_bytes};
 use crate::sys::sync::{reads, writes};
 

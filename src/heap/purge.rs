@@ -5,8 +5,8 @@
 
 use core::ptr;
 
+use super::page_heap::{Heap, HeapGuard};
 use super::state::{State, Unused};
-use super::{Heap, HeapGuard};
 use crate::base::geometry::{PAGE, PAGE_SHIFT};
 use crate::heap::buddy::Run;
 use crate::heap::chunk::Chunk;

@@ -7,6 +7,7 @@ use core::ptr;
 
 use super::kit::Parking;
 use super::known::KNOWN;
+use super::locked::{HeapLocked, Protected};
 use super::numbers::HeapNumbers;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
@@ -24,6 +25,7 @@ use crate::sys::sync::writes;
 
 /// What the heap's lock protects, besides the metadata in chunks.
 pub struct State {
+    lock: Protected,
     pub(super) chunks: ChunkLists,
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
@@ -38,8 +40,14 @@ pub struct State {
 }
 
 impl State {
+    /// The proof that the lock is held which this belongs to.
+    pub fn locked(&self) -> HeapLocked<'_> {
+        self.lock.proof()
+    }
+
     /// Nothing at all.
     pub(super) const EMPTY: State = State {
+        lock: Protected::by_the_lock(),
         chunks: ChunkLists::EMPTY,
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
         names: Names::EMPTY,

@@ -4,7 +4,7 @@
 
 use core::ptr;
 
-use crate::heap::Kit;
+use crate::heap::kit::Kit;
 use crate::heap::magazine::{Magazine, MagazineList};
 use crate::heap::slab::{LEAVING, Slab};
 use crate::sys::os;

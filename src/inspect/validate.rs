@@ -74,7 +74,7 @@ pub fn parent(parent: &ParentPool) -> u32 {
         });
     }
     if problems.count != 0 {
-        let pool = body.id(parent);
+        let pool = body.id(parent.address());
         drop(body);
         problems.notes.say(FUNCTION, Some(&pool));
     }
@@ -83,7 +83,7 @@ pub fn parent(parent: &ParentPool) -> u32 {
 
 /// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
 fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
-    let address = (&raw const *parent).addr();
+    let address = parent.address();
     let policy = body.policy();
     let depot = body.depot();
     let (mut counted, mut cleared) = ([0; 2], 0);
@@ -127,7 +127,7 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
 
 /// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
 fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems) -> usize {
-    let address = (&raw const *parent).addr();
+    let address = parent.address();
     let mut listed = 0;
     body.slabs().for_each_listed(|slab, right| {
         listed += 1;
@@ -148,7 +148,7 @@ fn check_slabs(
     state: &State,
     problems: &mut Problems,
 ) {
-    let address = (&raw const *parent).addr();
+    let address = parent.address();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
     for slab in state.slabs() {
         // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it; of others
@@ -294,7 +294,7 @@ mod tests {
         };
         must_be_seen(
             |_, _, in_depot| give_to(in_depot, LIMBO),
-            |parent, _, in_depot| give_to(in_depot, (&raw const *parent).addr()),
+            |parent, _, in_depot| give_to(in_depot, parent.address()),
         );
     }
 

@@ -44,7 +44,19 @@ impl<'a> Visit<'a> {
 
     /// The address of the pool, which is its owner word.
     pub fn owner(&self) -> usize {
-        (&raw const *self.parent).addr()
+        self.parent.address()
+    }
+}
+
+impl ParentPool {
+    /// Calls `work` with the pool locked; see [`Visit`].
+    #[inline(always)]
+    pub(crate) fn visit<T>(
+        &self,
+        function: &'static str,
+        work: impl FnOnce(&mut Visit<'_>) -> T,
+    ) -> T {
+        work(&mut Visit::begin(self, function))
     }
 }
 
@@ -52,7 +64,7 @@ impl Drop for Visit<'_> {
     /// Unlocks the pool, gives the heap what is left over, and then reports what was noted.
     #[inline(never)]
     fn drop(&mut self) {
-        let pool = if self.notes.is_empty() { None } else { Some(self.body.id(self.parent)) };
+        let pool = if self.notes.is_empty() { None } else { Some(self.body.id(self.owner())) };
         // SAFETY: nobody uses the guard after this.
         unsafe { ManuallyDrop::drop(&mut self.body) }
         HEAP.take_back(&mut self.surplus);

@@ -10,7 +10,7 @@
 //! the guarded objects ([`crate::watch::guard`]), which is taken in the place of the heap's.
 //!
 //! All order between threads that ordinary calls lean on comes from these mutexes, but for the leaves of
-//! [`crate::heap::registry`]; modes and guards have lists and gates of their own (docs/concurrency.md). The other atomics are words
+//! `heap::registry`; modes and guards have lists and gates of their own (docs/concurrency.md). The other atomics are words
 //! that are written under a mutex and read without; each of their users says why any value that it may see will do.
 //!
 //! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and [`writes`] tell it
