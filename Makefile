@@ -7,11 +7,11 @@ LIBDIR = $(PREFIX)/lib
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-library := target/release/libmesa_slab.so target/release/libmesa_slab.a
+library := target/staged/libmesa_slab.so target/staged/libmesa_slab.a
 sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
-.PHONY: help build header demo measure install clean
+.PHONY: help build header demo measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi loom mutants
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
@@ -21,9 +21,13 @@ help: ## Lists the targets
 
 build: $(library) ## Builds the shared and the static library below target/release
 
-$(library) &: $(sources)
-	cargo build --locked --release -p mesa-slab-capi
-	touch $(library)
+$(library) &: $(sources) target/settings scripts/build
+	scripts/build
+
+# Changes when cargo is told to build something else, by a variable or by a file. Root, who installs what another
+# user has built, need not have cargo.
+target/settings: FORCE
+	@scripts/build --settings
 
 header: ## Generates the headers below include/ anew
 	scripts/setup header
@@ -118,8 +122,11 @@ abi: ## Describes the ABI anew, below abi/
 	scripts/setup test
 	scripts/check-abi --accept
 
+install: export PREFIX := $(PREFIX)
+install: export LIBDIR := $(LIBDIR)
+install: export DESTDIR := $(DESTDIR)
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, mesa-slab.pc
-	PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)' scripts/install
+	scripts/install
 
 clean: ## Removes what was built, but not the tools
 	test ! -d target || find target -mindepth 1 -maxdepth 1 ! -name tools -exec rm -rf {} +
