@@ -21,6 +21,29 @@
 #endif
 #endif
 
+/* The version that this header is of; SLAB_VERSION is a number that rises: 1002003 is that of 1.2.3. */
+#define SLAB_VERSION_MAJOR 0
+#define SLAB_VERSION_MINOR 1
+#define SLAB_VERSION_PATCH 0
+#define SLAB_VERSION (SLAB_VERSION_MAJOR * 1000000 + SLAB_VERSION_MINOR * 1000 + SLAB_VERSION_PATCH)
+
+/* Private: what compilers are told of functions, as far as they know it. */
+#if defined(__GNUC__)
+#define SLAB_NONNULL_(parameters) __attribute__((__nonnull__ parameters))
+#define SLAB_NODISCARD_ __attribute__((__warn_unused_result__))
+#else
+#define SLAB_NONNULL_(parameters)
+#if (defined(__cplusplus) && __cplusplus >= 201703L) || (defined(__STDC_VERSION__) && __STDC_VERSION__ >= 202311L)
+#define SLAB_NODISCARD_ [[nodiscard]]
+#else
+#define SLAB_NODISCARD_
+#endif
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * Storage for the lock of a parent pool. Private: use the functions below.
  *
@@ -112,10 +135,6 @@ struct slab_mempool {
    struct slab_child_pool child;
 };
 
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
 /**
  * Creates a parent pool of objects of `item_size` bytes.
  *
@@ -136,7 +155,8 @@ extern "C" {
  */
 void slab_create_parent(struct slab_parent_pool *parent,
                         unsigned int item_size,
-                        unsigned int num_items);
+                        unsigned int num_items)
+SLAB_NONNULL_((1));
 
 /**
  * Destroys a parent pool and gives back the memory of its free objects.
@@ -164,7 +184,9 @@ void slab_destroy_parent(struct slab_parent_pool *parent);
  * Ownership: `*pool` stays the caller's. `parent` must exist for as long as the child is used.
  * NULL: `pool` and `parent` must not be NULL.
  */
-void slab_create_child(struct slab_child_pool *pool, struct slab_parent_pool *parent);
+void slab_create_child(struct slab_child_pool *pool,
+                       struct slab_parent_pool *parent)
+SLAB_NONNULL_((1, 2));
 
 /**
  * Destroys a child pool: the free objects it holds go back to the parent.
@@ -190,12 +212,12 @@ void slab_destroy_child(struct slab_child_pool *pool);
  * Ownership: the object is the caller's until slab_free(), and outlives `pool`.
  * NULL: `pool` must not be NULL.
  */
-void *slab_alloc(struct slab_child_pool *pool);
+SLAB_NODISCARD_ void *slab_alloc(struct slab_child_pool *pool) SLAB_NONNULL_((1));
 
 /**
  * The same as slab_alloc(), with all `item_size` bytes set to 0.
  */
-void *slab_zalloc(struct slab_child_pool *pool);
+SLAB_NODISCARD_ void *slab_zalloc(struct slab_child_pool *pool) SLAB_NONNULL_((1));
 
 /**
  * Frees an object.
@@ -214,7 +236,8 @@ void *slab_zalloc(struct slab_child_pool *pool);
  * NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
  */
 void slab_free(struct slab_child_pool *pool,
-               void *ptr);
+               void *ptr)
+SLAB_NONNULL_((1));
 
 /**
  * Creates a parent pool with one child, for a single user: slab_create_parent() and
@@ -224,7 +247,10 @@ void slab_free(struct slab_child_pool *pool,
  * Ownership: `*mempool` stays the caller's.
  * NULL: `mempool` must not be NULL.
  */
-void slab_create(struct slab_mempool *mempool, unsigned int item_size, unsigned int num_items);
+void slab_create(struct slab_mempool *mempool,
+                 unsigned int item_size,
+                 unsigned int num_items)
+SLAB_NONNULL_((1));
 
 /**
  * Destroys the child and the parent of `mempool`. Does nothing if it is zeroed or already destroyed.
@@ -237,36 +263,56 @@ void slab_destroy(struct slab_mempool *mempool);
 /**
  * slab_alloc() from the child of `mempool`.
  */
-void *slab_alloc_st(struct slab_mempool *mempool);
+SLAB_NODISCARD_ void *slab_alloc_st(struct slab_mempool *mempool) SLAB_NONNULL_((1));
 
 /**
  * slab_free() through the child of `mempool`.
  */
-void slab_free_st(struct slab_mempool *mempool, void *ptr);
+void slab_free_st(struct slab_mempool *mempool, void *ptr) SLAB_NONNULL_((1));
 
-#ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
-
-#endif  /* MESA_SLAB_H */
-
-#ifdef __cplusplus
-#define SLAB_STATIC_ASSERT_ static_assert
-#else
-#define SLAB_STATIC_ASSERT_ _Static_assert
+/*
+ * What frees an object. By that gcc knows of leaks, double frees, uses after a free, objects that another allocator
+ * frees, and pointers to no object. It inlines no function of which it is told this. Here, and not above, as it is
+ * told with the names of functions that are declared by now.
+ */
+#if defined(__GNUC__) && __GNUC__ >= 11 && !defined(__clang__) && !defined(__INTEL_COMPILER) && !defined(SLAB_INLINE)
+#define SLAB_FOLLOWS_OBJECTS_
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wredundant-decls"
+#define SLAB_FREED_BY_ __attribute__((__malloc__(slab_free, 2), __malloc__(slab_free_st, 2)))
+SLAB_FREED_BY_ void *slab_alloc(struct slab_child_pool *pool);
+SLAB_FREED_BY_ void *slab_zalloc(struct slab_child_pool *pool);
+SLAB_FREED_BY_ void *slab_alloc_st(struct slab_mempool *mempool);
+#undef SLAB_FREED_BY_
+#pragma GCC diagnostic pop
 #endif
-SLAB_STATIC_ASSERT_(sizeof(struct slab_mutex) == 48, "slab.h: slab_mutex");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_parent_pool, mutex) == 0, "slab.h: mutex");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_parent_pool, element_size) == 48, "slab.h: element_size");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_parent_pool, num_elements) == 52, "slab.h: num_elements");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_parent_pool, item_size) == 56, "slab.h: item_size");
-SLAB_STATIC_ASSERT_(sizeof(struct slab_parent_pool) == 256, "slab.h: slab_parent_pool");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_child_pool, parent) == 0, "slab.h: parent");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_child_pool, top) == sizeof(void *), "slab.h: top");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_child_pool, mask) == 3 * sizeof(void *), "slab.h: mask");
-SLAB_STATIC_ASSERT_(sizeof(struct slab_child_pool) == 4 * sizeof(void *), "slab.h: slab_child_pool");
-SLAB_STATIC_ASSERT_(offsetof(struct slab_mempool, child) == 256, "slab.h: slab_mempool");
+
+/* Older languages have no assertions; there an array of a negative size is what does not compile. */
+#if defined(__cplusplus) && __cplusplus >= 201103L
+#define SLAB_STATIC_ASSERT_(what, holds) static_assert(holds, "slab.h: " #what)
+#elif !defined(__cplusplus) && defined(__STDC_VERSION__) && __STDC_VERSION__ >= 201112L
+#define SLAB_STATIC_ASSERT_(what, holds) _Static_assert(holds, "slab.h: " #what)
+#else
+#define SLAB_STATIC_ASSERT_(what, holds) typedef char slab_static_assert_##what##_[(holds) ? 1 : -1]
+#endif
+SLAB_STATIC_ASSERT_(slab_mutex, sizeof(struct slab_mutex) == 48);
+SLAB_STATIC_ASSERT_(mutex, offsetof(struct slab_parent_pool, mutex) == 0);
+SLAB_STATIC_ASSERT_(element_size, offsetof(struct slab_parent_pool, element_size) == 48);
+SLAB_STATIC_ASSERT_(num_elements, offsetof(struct slab_parent_pool, num_elements) == 52);
+SLAB_STATIC_ASSERT_(item_size, offsetof(struct slab_parent_pool, item_size) == 56);
+SLAB_STATIC_ASSERT_(slab_parent_pool, sizeof(struct slab_parent_pool) == 256);
+SLAB_STATIC_ASSERT_(parent, offsetof(struct slab_child_pool, parent) == 0);
+SLAB_STATIC_ASSERT_(top, offsetof(struct slab_child_pool, top) == sizeof(void *));
+SLAB_STATIC_ASSERT_(mask, offsetof(struct slab_child_pool, mask) == 3 * sizeof(void *));
+SLAB_STATIC_ASSERT_(slab_child_pool, sizeof(struct slab_child_pool) == 4 * sizeof(void *));
+SLAB_STATIC_ASSERT_(slab_mempool, offsetof(struct slab_mempool, child) == 256);
 #undef SLAB_STATIC_ASSERT_
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MESA_SLAB_H */
 
 #ifdef SLAB_INLINE
 #include "slab_inline.h"

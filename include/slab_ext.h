@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include "slab.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * For slab_print_stats(): a table for people.
  */
@@ -152,10 +156,6 @@ struct slab_heap_stats {
    unsigned int free_runs[16];
 };
 
-#ifdef __cplusplus
-extern "C" {
-#endif // __cplusplus
-
 /**
  * Gives the parent all free objects that a child caches. The child stays usable.
  *
@@ -218,7 +218,8 @@ int slab_set_name(struct slab_parent_pool *parent,
  * NULL: returns -1 if `parent` is NULL; `stats` must not be NULL.
  */
 int slab_get_parent_stats(struct slab_parent_pool *parent,
-                          struct slab_parent_stats *stats);
+                          struct slab_parent_stats *stats)
+SLAB_NONNULL_((2));
 
 /**
  * Fills in `*stats`, as far as its `struct_size` goes, and sets `struct_size` to how much that is.
@@ -228,7 +229,7 @@ int slab_get_parent_stats(struct slab_parent_pool *parent,
  * Threading: any thread, at any time.
  * NULL: `stats` must not be NULL.
  */
-void slab_get_heap_stats(struct slab_heap_stats *stats);
+void slab_get_heap_stats(struct slab_heap_stats *stats) SLAB_NONNULL_((1));
 
 /**
  * Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
@@ -248,7 +249,8 @@ void slab_get_heap_stats(struct slab_heap_stats *stats);
  */
 void slab_print_stats(void (*write)(void *data, const char *text, size_t length),
                       void *data,
-                      unsigned int format);
+                      unsigned int format)
+SLAB_NONNULL_((1));
 
 /**
  * The same as slab_print_stats(), written to a file descriptor.
@@ -312,7 +314,8 @@ void slab_set_report_handler(void (*handler)(void *data, const char *report),
  * Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
  */
 int slab_set_debug(struct slab_parent_pool *parent,
-                   const char *words);
+                   const char *words)
+SLAB_NONNULL_((2));
 
 /**
  * Guards about one allocation in `rate`, of whatever pool, from now on; none if it is 0, as it is unless set.
@@ -336,7 +339,7 @@ int slab_set_debug(struct slab_parent_pool *parent,
 unsigned int slab_set_sampling(unsigned int rate);
 
 #ifdef __cplusplus
-}  // extern "C"
-#endif  // __cplusplus
+}
+#endif
 
-#endif  /* MESA_SLAB_EXT_H */
+#endif /* MESA_SLAB_EXT_H */

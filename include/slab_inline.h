@@ -2,8 +2,8 @@
  * slab_inline.h: the fast paths of slab.h for the compiler to inline. Part of mesa-slab;
  * SPDX-License-Identifier: MIT
  *
- * Include it after slab.h, or define SLAB_INLINE before slab.h. slab_alloc() and slab_free() keep their
- * names; where they are not inlined (no optimisation, their address is taken, another compiler than gcc
+ * Define SLAB_INLINE before slab.h is included for the first time, or include this before. slab_alloc() and
+ * slab_free() keep their names; where they are not inlined (no optimisation, their address is taken, another compiler than gcc
  * and clang), it is the library's that are called.
  *
  * What is inlined knows how the library lays out its memory. The number in the names of the two functions below
@@ -14,9 +14,18 @@
 #ifndef MESA_SLAB_INLINE_H
 #define MESA_SLAB_INLINE_H
 
+#ifndef SLAB_INLINE
+#define SLAB_INLINE
+#endif
 #include "slab.h"
 
-#if defined(__GNUC__)
+#if defined(SLAB_FOLLOWS_OBJECTS_)
+
+#ifdef __OPTIMIZE__
+#pragma message("not inlined: slab.h was included before, without SLAB_INLINE")
+#endif
+
+#elif defined(__GNUC__)
 
 /* Address space of a chunk, by the size of pointers, and the page that has an owner word. */
 #if __SIZEOF_POINTER__ == 8
@@ -50,7 +59,8 @@ slab_alloc(struct slab_child_pool *pool)
 extern __inline__ __attribute__((__gnu_inline__)) void
 slab_free(struct slab_child_pool *pool, void *ptr)
 {
-   void **next = (void **)pool->top + 1;
+   /* Added as a number: there may be no magazine, and nothing can be added to a null pointer. */
+   void **next = (void **)((uintptr_t)pool->top + sizeof(void *));
    const uintptr_t chunk = (uintptr_t)ptr & ~(((uintptr_t)1 << SLAB_CHUNK_SHIFT_) - 1);
    const uintptr_t page = ((uintptr_t)ptr - chunk) >> SLAB_PAGE_SHIFT_;
 
@@ -69,6 +79,6 @@ slab_free(struct slab_child_pool *pool, void *ptr)
 }
 #endif
 
-#endif /* __GNUC__ */
+#endif
 
 #endif /* MESA_SLAB_INLINE_H */

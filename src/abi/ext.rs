@@ -173,6 +173,7 @@ pub unsafe extern "C" fn slab_set_name(
 ///
 /// Threading: any thread, at any time while the parent exists.
 /// NULL: returns -1 if `parent` is NULL; `stats` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_get_parent_stats(
     parent: *mut slab_parent_pool,
@@ -192,6 +193,7 @@ pub unsafe extern "C" fn slab_get_parent_stats(
 ///
 /// Threading: any thread, at any time.
 /// NULL: `stats` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
     // SAFETY: the caller passes `struct_size` writable bytes.
@@ -212,6 +214,7 @@ pub unsafe extern "C" fn slab_get_heap_stats(stats: *mut slab_heap_stats) {
 ///
 /// Threading: any thread, at any time.
 /// NULL: `write` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_print_stats(
     write: unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize),
@@ -287,6 +290,7 @@ pub extern "C" fn slab_set_report_handler(
 /// without this.
 ///
 /// Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_set_debug(
     parent: *mut slab_parent_pool,

@@ -91,6 +91,7 @@ pub struct slab_mempool {
 /// Threading: no other call may use `parent` at the same time.
 /// Ownership: `*parent` stays the caller's.
 /// NULL: `parent` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_create_parent(
     parent: *mut slab_parent_pool,
@@ -129,6 +130,7 @@ pub unsafe extern "C" fn slab_destroy_parent(parent: *mut slab_parent_pool) {
 /// Threading: no other call may use `pool` at the same time; `parent` may be in use by others.
 /// Ownership: `*pool` stays the caller's. `parent` must exist for as long as the child is used.
 /// NULL: `pool` and `parent` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1, 2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_create_child(
     pool: *mut slab_child_pool,
@@ -164,6 +166,8 @@ pub unsafe extern "C" fn slab_destroy_child(pool: *mut slab_child_pool) {
 /// Threading: no other call may use `pool` at the same time.
 /// Ownership: the object is the caller's until slab_free(), and outlives `pool`.
 /// NULL: `pool` must not be NULL.
+/// cbindgen:prefix=SLAB_NODISCARD_
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_alloc(pool: *mut slab_child_pool) -> *mut c_void {
     // SAFETY: the caller passes a created, destroyed or zeroed child that no other call is using.
@@ -171,6 +175,8 @@ pub unsafe extern "C" fn slab_alloc(pool: *mut slab_child_pool) -> *mut c_void {
 }
 
 /// The same as slab_alloc(), with all `item_size` bytes set to 0.
+/// cbindgen:prefix=SLAB_NODISCARD_
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_zalloc(pool: *mut slab_child_pool) -> *mut c_void {
     // SAFETY: as for slab_alloc().
@@ -191,6 +197,7 @@ pub unsafe extern "C" fn slab_zalloc(pool: *mut slab_child_pool) -> *mut c_void 
 /// Threading: no other call may use `pool` at the same time. If `pool` is not a child of the object's
 /// parent, that parent must still exist, or must have been destroyed by slab_destroy_parent().
 /// NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_free(pool: *mut slab_child_pool, ptr: *mut c_void) {
     // SAFETY: the caller passes a created, destroyed or zeroed child that no other call is using,
@@ -204,6 +211,7 @@ pub unsafe extern "C" fn slab_free(pool: *mut slab_child_pool, ptr: *mut c_void)
 /// Threading: no other call may use `mempool` at the same time.
 /// Ownership: `*mempool` stays the caller's.
 /// NULL: `mempool` must not be NULL.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_create(
     mempool: *mut slab_mempool,
@@ -233,6 +241,8 @@ pub unsafe extern "C" fn slab_destroy(mempool: *mut slab_mempool) {
 }
 
 /// slab_alloc() from the child of `mempool`.
+/// cbindgen:prefix=SLAB_NODISCARD_
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_alloc_st(mempool: *mut slab_mempool) -> *mut c_void {
     // SAFETY: the caller passes a mempool that no other call is using.
@@ -240,6 +250,7 @@ pub unsafe extern "C" fn slab_alloc_st(mempool: *mut slab_mempool) -> *mut c_voi
 }
 
 /// slab_free() through the child of `mempool`.
+/// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_free_st(mempool: *mut slab_mempool, ptr: *mut c_void) {
     // SAFETY: the caller passes a mempool that no other call is using, and NULL or an object.
