@@ -125,7 +125,7 @@ abi: ## Describes the ABI anew, below abi/
 install: export PREFIX := $(PREFIX)
 install: export LIBDIR := $(LIBDIR)
 install: export DESTDIR := $(DESTDIR)
-install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, mesa-slab.pc
+install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, what finds them
 	scripts/install
 
 clean: ## Removes what was built, but not the tools
