@@ -1,10 +1,13 @@
-//! Frees that come when what they belong to is gone: reported, or put right, and never followed by
-//! a crash.
+//! Frees that come when what they belong to is gone, or come twice: reported, or put right, and never
+//! followed by a crash.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, Ordering::SeqCst};
 use std::sync::Mutex;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use mesa_slab_core::abi::ext::*;
 use mesa_slab_core::abi::slab::*;
@@ -30,6 +33,48 @@ fn reports_of(body: impl FnOnce()) -> Vec<String> {
 fn zeroed<T>() -> T {
     // SAFETY: zeroes are a pool or a child that was never created.
     unsafe { MaybeUninit::zeroed().assume_init() }
+}
+
+/// The pool that [`ask`] asks.
+static ASKED: AtomicPtr<slab_parent_pool> = AtomicPtr::new(ptr::null_mut());
+
+/// Checks the pool by another thread: if the pool is locked, the test is to fail and not to hang.
+unsafe extern "C" fn ask(data: *mut c_void, report: *const c_char) {
+    let (answer, answered) = channel();
+    std::thread::spawn(move || {
+        // SAFETY: the pool exists.
+        answer.send(unsafe { slab_validate(ASKED.load(SeqCst)) }).unwrap();
+    });
+    let problems = answered.recv_timeout(Duration::from_secs(30));
+    assert_eq!(problems, Ok(0), "the pool is locked while a report of it is made");
+    // SAFETY: as for this function.
+    unsafe { note(data, report) }
+}
+
+#[test]
+fn a_second_free_is_reported_when_nothing_is_locked_and_loses_no_memory() {
+    let reports = reports_of(|| {
+        slab_set_report_handler(Some(ask), ptr::null_mut());
+        let mut pool: slab_mempool = zeroed();
+        let mut heap: slab_heap_stats = zeroed();
+        // SAFETY: the pool is this function's. The second free is the error that is to be seen.
+        unsafe {
+            slab_create(&mut pool, 96, 16);
+            ASKED.store(&raw mut pool.parent, SeqCst);
+            let object = slab_alloc_st(&mut pool);
+            slab_free_st(&mut pool, object);
+            slab_free_st(&mut pool, object);
+            slab_trim_child(&mut pool.child);
+            slab_destroy(&mut pool);
+            slab_trim_heap();
+            heap.struct_size = size_of::<slab_heap_stats>();
+            slab_get_heap_stats(&mut heap);
+        }
+        assert_eq!((heap.object_slabs, heap.magazine_slabs, heap.mapped), (0, 0, 0));
+    });
+    assert_eq!(reports.len(), 1, "{reports:?}");
+    assert!(reports[0].contains("slab_trim_child"), "{reports:?}");
+    assert!(reports[0].contains("double free"), "{reports:?}");
 }
 
 #[test]
