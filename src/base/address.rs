@@ -27,11 +27,6 @@ pub fn page_of(address: *mut u8) -> usize {
     (address.addr() >> PAGE_SHIFT) & (PAGES - 1)
 }
 
-/// Bytes of the pages that so many bytes take, all in all no more than there are addresses for.
-pub fn page_multiple(bytes: usize) -> usize {
-    bytes.saturating_add(PAGE - 1) & !(PAGE - 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,16 +38,6 @@ mod tests {
             let address = ptr::without_provenance_mut::<u8>(start + offset);
             assert_eq!(chunk_of::<u8>(address).addr(), start);
             assert_eq!(page_of(address), page);
-        }
-    }
-
-    #[test]
-    fn no_number_of_bytes_is_too_large_for_whole_pages() {
-        for (bytes, whole) in [(0, 0), (1, PAGE), (PAGE, PAGE), (PAGE + 1, 2 * PAGE)] {
-            assert_eq!(page_multiple(bytes), whole);
-        }
-        for bytes in [usize::MAX, usize::MAX - PAGE + 2, usize::MAX - PAGE + 1] {
-            assert_eq!(page_multiple(bytes), usize::MAX - PAGE + 1);
         }
     }
 }

@@ -89,18 +89,18 @@ impl Geometry {
 
     /// Bytes of a slab.
     pub fn slab_bytes(&self) -> usize {
-        if self.is_large() {
-            // On 32-bit machines nothing is so large that the pages behind it would be beyond the last address.
-            (self.stride as usize).checked_next_multiple_of(PAGE).unwrap_or(usize::MAX)
-        } else {
-            PAGE << self.order
-        }
+        if self.is_large() { page_multiple(self.stride as usize) } else { PAGE << self.order }
     }
 
     /// Whether each object has a reservation of its own.
     pub fn is_large(&self) -> bool {
         self.order == LARGE
     }
+}
+
+/// Bytes of the pages that so many bytes take, all in all no more than there are addresses for.
+pub fn page_multiple(bytes: usize) -> usize {
+    bytes.saturating_add(PAGE - 1) & !(PAGE - 1)
 }
 
 /// Bytes of a magazine block.
@@ -221,6 +221,16 @@ mod tests {
         assert!(Geometry::new(CHUNK as u32, 1).is_large());
         assert!(Geometry::new(u32::MAX, 1).is_large());
         assert!(!Geometry::new(PAGE as u32, 1).is_large());
+    }
+
+    #[test]
+    fn no_number_of_bytes_is_too_large_for_whole_pages() {
+        for (bytes, whole) in [(0, 0), (1, PAGE), (PAGE, PAGE), (PAGE + 1, 2 * PAGE)] {
+            assert_eq!(page_multiple(bytes), whole);
+        }
+        for bytes in [usize::MAX, usize::MAX - PAGE + 2, usize::MAX - PAGE + 1] {
+            assert_eq!(page_multiple(bytes), usize::MAX - PAGE + 1);
+        }
     }
 
     #[test]

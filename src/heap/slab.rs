@@ -35,10 +35,10 @@ use core::array;
 use core::cell::Cell;
 use core::ptr;
 
-use crate::base::address::{self, page_multiple};
+use crate::base::address;
 use crate::base::config::HARDENED;
 use crate::base::geometry::{
-    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, reciprocal,
+    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, page_multiple, reciprocal,
 };
 use crate::base::misuse::Misuse;
 use crate::base::seal::{check, random};

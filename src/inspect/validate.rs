@@ -24,7 +24,9 @@ struct Problems {
 }
 
 impl Problems {
-    const NONE: Problems = Problems { count: 0, notes: Notes::NONE };
+    fn none() -> Problems {
+        Problems { count: 0, notes: Notes::none() }
+    }
 
     #[inline(never)]
     fn add(&mut self, address: usize, words: &'static str) {
@@ -50,7 +52,7 @@ pub fn after_slow_path(parent: &ParentPool) {
 
 /// Checks the heap, and returns the number of problems.
 pub fn heap() -> u32 {
-    let mut problems = Problems::NONE;
+    let mut problems = Problems::none();
     HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
     problems.notes.say(FUNCTION, None);
     problems.count
@@ -58,7 +60,7 @@ pub fn heap() -> u32 {
 
 /// Checks a pool and the heap, and returns the number of problems.
 pub fn parent(parent: &ParentPool) -> u32 {
-    let mut problems = Problems::NONE;
+    let mut problems = Problems::none();
     let body = parent.lock();
     let listed = at_once(|| {
         check_depot(parent, &body, &mut problems);

@@ -24,7 +24,8 @@ impl ParentPool {
     /// `this` is writable, and no other call uses it.
     pub unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
         let num_items = num_items.max(1);
-        let pool = PoolId::new(this.addr(), item_size, num_items);
+        // Owner words lead back to the pool.
+        let pool = PoolId::new(this.expose_provenance(), item_size, num_items);
         let (geometry, modes) = hooks::layout(&pool);
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
@@ -61,10 +62,10 @@ impl ParentPool {
             let parent = &*this;
             let modes = parent.modes.get();
             // If the last child is gone, all that is left are slabs with objects of callers'.
-            let body = &*parent.body.get();
-            let kept = body.kept;
+            let body = parent.body.get();
+            let kept = (*body).kept;
             let (mut objects_out, mut caching) = (hooks::guarded(this.addr()).0, 0);
-            if body.holders != 0 || body.slabs.count() != 0 {
+            if (*body).holders != 0 || (*body).slabs.count() != 0 {
                 let out = parent.visit(FUNCTION, |visit| {
                     hooks::let_all_go(visit);
                     visit.drain_depot();

@@ -38,7 +38,7 @@ impl<'a> Visit<'a> {
             function,
             body: ManuallyDrop::new(parent.lock()),
             surplus: Surplus::EMPTY,
-            notes: Notes::NONE,
+            notes: Notes::none(),
         }
     }
 

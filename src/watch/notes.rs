@@ -1,6 +1,7 @@
 //! What a call finds wrong while it has locks: noted without memory of its own, and said once it has none.
 
 use core::mem::MaybeUninit;
+use core::slice;
 
 use super::report;
 #[cfg(feature = "debug")]
@@ -15,7 +16,7 @@ use crate::watch::debug::{
 };
 
 /// So many are noted of a call; further ones are counted.
-const MOST: usize = 16;
+const MOST: usize = 8;
 
 /// Something that is wrong at an address.
 #[derive(Clone, Copy)]
@@ -45,13 +46,16 @@ impl Detail {
 
 /// See the head of this file. The first `count` notes, [`MOST`] at most, are written.
 pub(crate) struct Notes {
-    notes: [MaybeUninit<Note>; MOST],
+    notes: MaybeUninit<[Note; MOST]>,
     count: u32,
 }
 
 impl Notes {
-    /// Nothing is wrong.
-    pub const NONE: Notes = Notes { notes: [const { MaybeUninit::uninit() }; MOST], count: 0 };
+    /// Nothing is wrong. (As a constant, all of it would be written for each visit to a pool.)
+    #[inline(always)]
+    pub fn none() -> Notes {
+        Notes { notes: MaybeUninit::uninit(), count: 0 }
+    }
 
     /// Whether nothing is.
     #[inline(always)]
@@ -80,8 +84,9 @@ impl Notes {
     }
 
     fn keep(&mut self, note: Note) {
-        if let Some(place) = self.notes.get_mut(self.count as usize) {
-            place.write(note);
+        if (self.count as usize) < MOST {
+            // SAFETY: the place is one of the notes'.
+            unsafe { self.notes.as_mut_ptr().cast::<Note>().add(self.count as usize).write(note) }
         }
         self.count += 1;
     }
@@ -91,10 +96,9 @@ impl Notes {
     #[inline(never)]
     pub fn say(&self, function: &str, pool: Option<&PoolId>) {
         let kept = (self.count as usize).min(MOST);
-        for note in &self.notes[..kept] {
-            // SAFETY: so many are written, see the struct.
-            say_one(function, pool, unsafe { note.assume_init_ref() });
-        }
+        // SAFETY: so many are written, see the struct.
+        let notes = unsafe { slice::from_raw_parts(self.notes.as_ptr().cast::<Note>(), kept) };
+        notes.iter().for_each(|note| say_one(function, pool, note));
         let more = self.count - kept as u32;
         if more != 0 {
             report::count_more(function, pool, more);
@@ -127,7 +131,7 @@ mod tests {
 
     #[test]
     fn what_there_is_no_room_for_is_counted() {
-        let mut notes = Notes::NONE;
+        let mut notes = Notes::none();
         assert!(notes.is_empty());
         for address in 0..MOST + 5 {
             notes.add(address, "double free");

@@ -334,7 +334,7 @@ pub(super) fn say(
     words: &'static str,
     now: User,
 ) {
-    let mut notes = Notes::NONE;
+    let mut notes = Notes::none();
     notes.add_detailed(object.addr(), words, Detail { byte: None, now, record: None });
     notes.say(function, Some(&parent.id()));
 }
