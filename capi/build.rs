@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Gives the shared library its SONAME, which cargo does not set by itself, and with musl the name of the
 //! C library that it needs, which the libc crate leaves to std there.
 

@@ -144,10 +144,10 @@ struct slab_mempool {
  * Objects are aligned to 16 bytes (to 8 if `item_size` is at most 8); if `item_size` is a power of
  * two, to `item_size`, up to 4096.
  *
- * Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not read, so that
- * creating over uninitialised memory is legal. Creating again over a pool that was never destroyed is legal too:
- * objects of the old pool that are still out stay valid and may still be freed, through any child.
- * No child of the old pool may then be used any more.
+ * Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not
+ * read, so that creating over uninitialised memory is legal. Creating again over a pool that was
+ * never destroyed is legal too: objects of the old pool that are still out stay valid and may
+ * still be freed, through any child. No child of the old pool may then be used any more.
  *
  * Threading: no other call may use `parent` at the same time.
  * Ownership: `*parent` stays the caller's.
@@ -228,16 +228,14 @@ SLAB_NODISCARD_ void *slab_zalloc(struct slab_child_pool *pool) SLAB_NONNULL_((1
  *
  * The bytes of the object are not written.
  *
- * Freeing an object twice, or an address that is not an object's, is an error. Where it is seen it is
- * reported on stderr with the function, the pool and the address, and changes nothing.
+ * Freeing an object twice, or an address that is not an object's, is an error. Where it is seen it
+ * is reported on stderr with the function, the pool and the address, and changes nothing.
  *
- * Threading: no other call may use `pool` at the same time. If `pool` is not a child of the object's
- * parent, that parent must still exist, or must have been destroyed by slab_destroy_parent().
- * NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
+ * Threading: no other call may use `pool` at the same time. If `pool` is not a child of the
+ * object's parent, that parent must still exist, or must have been destroyed by
+ * slab_destroy_parent(). NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
  */
-void slab_free(struct slab_child_pool *pool,
-               void *ptr)
-SLAB_NONNULL_((1));
+void slab_free(struct slab_child_pool *pool, void *ptr) SLAB_NONNULL_((1));
 
 /**
  * Creates a parent pool with one child, for a single user: slab_create_parent() and
@@ -253,7 +251,8 @@ void slab_create(struct slab_mempool *mempool,
 SLAB_NONNULL_((1));
 
 /**
- * Destroys the child and the parent of `mempool`. Does nothing if it is zeroed or already destroyed.
+ * Destroys the child and the parent of `mempool`. Does nothing if it is zeroed or already
+ * destroyed.
  *
  * Threading: no other call may use `mempool` or its objects at the same time.
  * NULL: does nothing if `mempool` is NULL.

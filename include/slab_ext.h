@@ -30,7 +30,8 @@ extern "C" {
 /**
  * What a parent pool holds. All numbers are exact.
  *
- * An object in a child's cache cannot be told from one that the program has, so both are counted as out.
+ * An object in a child's cache cannot be told from one that the program has, so both are counted
+ * as out.
  */
 struct slab_parent_stats {
    /**
@@ -66,8 +67,8 @@ struct slab_parent_stats {
     */
    size_t slabs_empty;
    /**
-    * Objects out of the slabs: the program's, guarded ones (slab_set_sampling()) included, those cached by children,
-    * and those cached by the depot.
+    * Objects out of the slabs: the program's, guarded ones (slab_set_sampling()) included, those
+    * cached by children, and those cached by the depot.
     */
    size_t objects_out;
    /**
@@ -75,11 +76,13 @@ struct slab_parent_stats {
     */
    size_t objects_in_depot;
    /**
-    * The most objects that were out at a time. Of guarded objects only those count that are out now.
+    * The most objects that were out at a time. Of guarded objects only those count that are out
+    * now.
     */
    size_t peak_objects_out;
    /**
-    * Children that cache objects: those that have allocated or freed, and are not destroyed or trimmed.
+    * Children that cache objects: those that have allocated or freed, and are not destroyed or
+    * trimmed.
     */
    size_t children;
    /**
@@ -105,8 +108,8 @@ struct slab_parent_stats {
 };
 
 /**
- * What the heap holds, which all pools share. All numbers are exact, in bytes unless said otherwise. Guarded objects
- * (slab_set_sampling()) are not in the heap.
+ * What the heap holds, which all pools share. All numbers are exact, in bytes unless said
+ * otherwise. Guarded objects (slab_set_sampling()) are not in the heap.
  */
 struct slab_heap_stats {
    /**
@@ -114,8 +117,8 @@ struct slab_heap_stats {
     */
    size_t struct_size;
    /**
-    * All that may have memory behind it: the sum of the next four. A page of a slab that was never
-    * written has none.
+    * All that may have memory behind it: the sum of the next four. A page of a slab that was
+    * never written has none.
     */
    size_t held;
    /**
@@ -167,10 +170,11 @@ struct slab_heap_stats {
 size_t slab_trim_child(struct slab_child_pool *pool);
 
 /**
- * Gives the heap everything of a parent that is free and not cached by a child: the depot, and slabs of which
- * no object is out.
+ * Gives the heap everything of a parent that is free and not cached by a child: the depot, and
+ * slabs of which no object is out.
  *
- * Returns how many bytes of slabs and magazines that were. Cost: that of freeing what the depot caches.
+ * Returns how many bytes of slabs and magazines that were. Cost: that of freeing what the depot
+ * caches.
  *
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed.
@@ -187,32 +191,32 @@ size_t slab_trim_parent(struct slab_parent_pool *parent);
 size_t slab_trim_heap(void);
 
 /**
- * Sets for how many seconds free memory is kept for reuse before it goes back to the system: 10 unless set. With
- * 0 it goes as soon as it is free.
+ * Sets for how many seconds free memory is kept for reuse before it goes back to the system: 10
+ * unless set. With 0 it goes as soon as it is free.
  *
- * What is due is looked for on slow paths, once a second. There is no background thread: a program that calls
- * nothing keeps what it has. Returns the value that was set before.
+ * What is due is looked for on slow paths, once a second. There is no background thread: a program
+ * that calls nothing keeps what it has. Returns the value that was set before.
  *
  * Threading: any thread, at any time.
  */
 unsigned int slab_set_decay(unsigned int seconds);
 
 /**
- * Gives a parent pool a name, for statistics and reports. It is copied; what is beyond 100 bytes (50 on 32-bit
- * machines) may be cut off. It ends with the pool.
+ * Gives a parent pool a name, for statistics and reports. It is copied; what is beyond 100 bytes
+ * (50 on 32-bit machines) may be cut off. It ends with the pool.
  *
  * Returns 0, or -1 if there is no memory or no pool.
  *
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns -1 if `parent` is NULL; a `name` of NULL is an empty one.
  */
-int slab_set_name(struct slab_parent_pool *parent,
-                  const char *name);
+int slab_set_name(struct slab_parent_pool *parent, const char *name);
 
 /**
  * Fills in `*stats`, as far as its `struct_size` goes, and sets `struct_size` to how much that is.
  *
- * Returns 0, or -1 if there is no pool. Cost: in proportion to the partial slabs, under the pool's lock.
+ * Returns 0, or -1 if there is no pool. Cost: in proportion to the partial slabs, under the pool's
+ * lock.
  *
  * Threading: any thread, at any time while the parent exists.
  * NULL: returns -1 if `parent` is NULL; `stats` must not be NULL.
@@ -232,17 +236,20 @@ SLAB_NONNULL_((2));
 void slab_get_heap_stats(struct slab_heap_stats *stats) SLAB_NONNULL_((1));
 
 /**
- * Prints what all pools and the heap hold: one line for each pool that has slabs or guarded objects.
+ * Prints what all pools and the heap hold: one line for each pool that has slabs or guarded
+ * objects.
  *
- * `write` is called with `data` and a piece of text, which does not end with a NUL, until all is printed; it may
- * call other functions of the library. `format` is SLAB_STATS_TABLE or SLAB_STATS_JSON.
+ * `write` is called with `data` and a piece of text, which does not end with a NUL, until all is
+ * printed; it may call other functions of the library. `format` is SLAB_STATS_TABLE or
+ * SLAB_STATS_JSON.
  *
- * With the environment variable SLAB_STATS set to a path, or to "stderr", the same is written when the library is
- * unloaded or the program ends: as JSON if the path ends in ".json", else as a table. The file is created or emptied;
- * a symbolic link is not followed. The variable is ignored in setuid programs.
+ * With the environment variable SLAB_STATS set to a path, or to "stderr", the same is written when
+ * the library is unloaded or the program ends: as JSON if the path ends in ".json", else as a
+ * table. The file is created or emptied; a symbolic link is not followed. The variable is ignored
+ * in setuid programs.
  *
- * Cost: in proportion to all slabs, times the number of pools. The heap's lock is held for a line at a time, so
- * that pools which are used meanwhile are counted at different moments.
+ * Cost: in proportion to all slabs, times the number of pools. The heap's lock is held for a line
+ * at a time, so that pools which are used meanwhile are counted at different moments.
  *
  * Threading: any thread, at any time.
  * NULL: `write` must not be NULL.
@@ -260,12 +267,14 @@ SLAB_NONNULL_((1));
 int slab_print_stats_fd(int fd, unsigned int format);
 
 /**
- * Checks every structure of a parent pool and of the heap, and reports each problem in a line on stderr.
+ * Checks every structure of a parent pool and of the heap, and reports each problem in a line on
+ * stderr.
  *
- * Returns how many there are: 0 unless the library's memory was overwritten, or it has a bug. Writes that "redzone"
- * and "poison" look for (slab_set_debug()) count as well.
+ * Returns how many there are: 0 unless the library's memory was overwritten, or it has a bug.
+ * Writes that "redzone" and "poison" look for (slab_set_debug()) count as well.
  *
- * Cost: in proportion to all slabs and all objects in the depot, under the locks of the pool and of the heap.
+ * Cost: in proportion to all slabs and all objects in the depot, under the locks of the pool and
+ * of the heap.
  *
  * Threading: any thread, at any time while the parent exists.
  * NULL: checks only the heap if `parent` is NULL; also if it is destroyed or zeroed.
@@ -273,64 +282,67 @@ int slab_print_stats_fd(int fd, unsigned int format);
 unsigned int slab_validate(struct slab_parent_pool *parent);
 
 /**
- * Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is NULL.
+ * Gives reports of misuse to `handler` instead of writing them to stderr; to stderr again if it is
+ * NULL.
  *
- * A report is one line without a line feed, which names the function, the pool, the address, and what is wrong:
- * a double free, or an address that is not an object of a pool. With slab_set_debug() and slab_set_sampling() more
- * is looked for, and a report may have further lines, which begin with a space: for each of them the handler is
- * called once more. After 100 reports further ones are only counted.
+ * A report is one line without a line feed, which names the function, the pool, the address, and
+ * what is wrong: a double free, or an address that is not an object of a pool. With
+ * slab_set_debug() and slab_set_sampling() more is looked for, and a report may have further
+ * lines, which begin with a space: for each of them the handler is called once more. After 100
+ * reports further ones are only counted.
  *
  * With the word "abort" in the environment variable SLAB_DEBUG the process ends after a report.
  *
- * The handler is called where the misuse is seen, which may be with pools locked: it must not call functions of
- * the library, nor leave by longjmp() or an exception.
+ * The handler is called where the misuse is seen, which may be with pools locked: it must not call
+ * functions of the library, nor leave by longjmp() or an exception.
  *
- * Threading: any thread; reports that are made at the same time may go to the old or to the new handler.
+ * Threading: any thread; reports that are made at the same time may go to the old or to the new
+ * handler.
  */
-void slab_set_report_handler(void (*handler)(void *data, const char *report),
-                             void *data);
+void slab_set_report_handler(void (*handler)(void *data, const char *report), void *data);
 
 /**
- * Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place of those that
- * it has. If `parent` is NULL: for all pools that are created from now on, besides what SLAB_DEBUG says.
+ * Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place
+ * of those that it has. If `parent` is NULL: for all pools that are created from now on, besides
+ * what SLAB_DEBUG says.
  *
- * "checks": double free at once, a free into the wrong pool or of a wrong address, the use of destroyed pools, two
- * threads in one child. "redzone": writes before and behind an object. "poison": writes into free objects.
- * "users": reports name thread and call stack of the allocation and of the free. "quarantine": freed objects wait
- * before they are used again. "leaks": objects that are out when the pool is destroyed, or the program ends.
- * "guard": all objects are guarded (see slab_set_sampling()), and what "checks" and "leaks" do. "trace": all calls
- * are written to a file (docs/traces.md).
- * Pools with such words are slower and take more memory; docs/debugging.md tells how much. An empty string is an
- * ordinary pool.
+ * "checks": double free at once, a free into the wrong pool or of a wrong address, the use of
+ * destroyed pools, two threads in one child. "redzone": writes before and behind an object.
+ * "poison": writes into free objects. "users": reports name thread and call stack of the
+ * allocation and of the free. "quarantine": freed objects wait before they are used again.
+ * "leaks": objects that are out when the pool is destroyed, or the program ends. "guard": all
+ * objects are guarded (see slab_set_sampling()), and what "checks" and "leaks" do. "trace": all
+ * calls are written to a file (docs/traces.md). Pools with such words are slower and take more
+ * memory; docs/debugging.md tells how much. An empty string is an ordinary pool.
  *
- * The environment variable SLAB_DEBUG takes the same words, and "abort" and "help". `words:pattern` holds for pools
- * whose name, size ("96") or size and hint ("96x64") the pattern matches; there may be several, separated by
- * semicolons. A pool is to be named before its first allocation for a pattern to match its name. The variable is
- * ignored in setuid programs.
+ * The environment variable SLAB_DEBUG takes the same words, and "abort" and "help".
+ * `words:pattern` holds for pools whose name, size ("96") or size and hint ("96x64") the pattern
+ * matches; there may be several, separated by semicolons. A pool is to be named before its first
+ * allocation for a pattern to match its name. The variable is ignored in setuid programs.
  *
- * Returns 0, or -1 if a word is not known, if there is no pool, if it has been used, or if the library was built
- * without this.
+ * Returns 0, or -1 if a word is not known, if there is no pool, if it has been used, or if the
+ * library was built without this.
  *
- * Threading: no other call may use `parent` or its children at the same time, nor call this with NULL.
+ * Threading: no other call may use `parent` or its children at the same time, nor call this with
+ * NULL. cbindgen:postfix=SLAB_NONNULL_((2))
  */
-int slab_set_debug(struct slab_parent_pool *parent,
-                   const char *words)
-SLAB_NONNULL_((2));
+int slab_set_debug(struct slab_parent_pool *parent, const char *words);
 
 /**
- * Guards about one allocation in `rate`, of whatever pool, from now on; none if it is 0, as it is unless set.
+ * Guards about one allocation in `rate`, of whatever pool, from now on; none if it is 0, as it is
+ * unless set.
  *
- * A guarded object ends at a page that cannot be accessed, and cannot be accessed itself once it is freed. So an
- * overrun and a use after free fault at the instruction, and before the signal goes its way a note on stderr tells
- * the pool, and the call stacks of the allocation and of the free. There are at most 64 such objects at a time, each
- * of a page at most.
+ * A guarded object ends at a page that cannot be accessed, and cannot be accessed itself once it
+ * is freed. So an overrun and a use after free fault at the instruction, and before the signal
+ * goes its way a note on stderr tells the pool, and the call stacks of the allocation and of the
+ * free. There are at most 64 such objects at a time, each of a page at most.
  *
- * What is sampled are allocations for which a child has to look beyond its loaded magazine, which it does once
- * in up to 127, or 511 if it was busy before the rate was set: others cost what they did. So a child that allocates
- * and frees in turns without emptying a magazine is not sampled.
+ * What is sampled are allocations for which a child has to look beyond its loaded magazine, which
+ * it does once in up to 127, or 511 if it was busy before the rate was set: others cost what they
+ * did. So a child that allocates and frees in turns without emptying a magazine is not sampled.
  *
- * The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored in setuid
- * programs.
+ * The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored
+ * in setuid programs.
  *
  * Returns the rate that was set before; 0 if the library was built without this.
  *

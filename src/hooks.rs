@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: MIT
 //! The one door between the core and the instruments.
 //!
-//! The floors of pools and of the heap know of the instruments nothing but these functions, each of which is named after
-//! what happens; here, and here alone, a lower floor looks up. What a build leaves out is an empty body: without the
-//! feature `debug` there are no modes, and on systems that are no Unix no guarded objects and no recordings. The compiler
-//! removes what an empty body makes useless.
+//! The floors of pools and of the heap know of the instruments nothing but these functions, each of
+//! which is named after what happens; here, and here alone, a lower floor looks up. What a build
+//! leaves out is an empty body: without the feature `debug` there are no modes, and on systems that
+//! are no Unix no guarded objects and no recordings. The compiler removes what an empty body makes
+//! useless.
 //!
 //! | what happens | functions |
 //! |---|---|
@@ -94,7 +96,8 @@ pub(crate) fn layout_with(modes: Modes, pool: &PoolId) -> (Geometry, Modes) {
 /// Begins to keep what the modes of a pool need.
 ///
 /// # Safety
-/// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are in limbo.
+/// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are
+/// in limbo.
 #[inline(always)]
 pub(crate) unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
     // SAFETY: the caller's promise.
@@ -129,7 +132,8 @@ pub(crate) fn before_pool_goes(parent: *const ParentPool) {
     unix!(debug::before_parent_goes(parent), else ());
 }
 
-/// Objects are out of a pool that is destroyed; some of them may be in the magazines of so many children.
+/// Objects are out of a pool that is destroyed; some of them may be in the magazines of so many
+/// children.
 #[cold]
 pub(crate) fn objects_leaked(
     pool: &PoolId,
@@ -185,8 +189,8 @@ pub(crate) unsafe fn instead_of_destroy_child(
     debug!(unsafe { debug::instead_of_destroy_child(parent, child) }, else false)
 }
 
-/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
-/// the child's, unless it is destroyed or was never created.
+/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one.
+/// `parent` is the child's, unless it is destroyed or was never created.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
@@ -227,8 +231,9 @@ pub(crate) unsafe fn instead_of_free(
     debug!(unsafe { debug::instead_of_free(parent, child, object) }, else false)
 }
 
-/// Frees an object of a pool with modes that comes back through `child`, which is no child of that pool; returns
-/// false if it is an ordinary one. `child` is null if there is none, or if it was reported already.
+/// Frees an object of a pool with modes that comes back through `child`, which is no child of that
+/// pool; returns false if it is an ordinary one. `child` is null if there is none, or if it was
+/// reported already.
 ///
 /// # Safety
 /// As for [`ChildPool::free`]; `parent` owns the page of the object.
@@ -306,7 +311,8 @@ pub(crate) fn after_slow_path(parent: &ParentPool) {
     validate::after_slow_path(parent);
 }
 
-/// Says that `function` found something wrong at an address; of a pool, if it is known of which. Nothing is locked.
+/// Says that `function` found something wrong at an address; of a pool, if it is known of which.
+/// Nothing is locked.
 #[cold]
 pub(crate) fn report(function: &str, pool: Option<&PoolId>, address: usize, words: &str) {
     said::problem(function, pool, address, words);
@@ -333,7 +339,8 @@ pub(crate) fn records(kept: Kept) -> Records<'static> {
     debug!(debug::records(kept), else Records(core::marker::PhantomData))
 }
 
-/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems were noted.
+/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems
+/// were noted.
 ///
 /// # Safety
 /// The slab is the pool's, whose lock is held.
@@ -359,7 +366,8 @@ pub(crate) unsafe fn before_fork() {
     unix!(unsafe { trace::before_fork(); guard::before_fork() }, else ());
 }
 
-/// Unlocks it behind fork(), in the process that forked or in the new one, which may change its environment.
+/// Unlocks it behind fork(), in the process that forked or in the new one, which may change its
+/// environment.
 ///
 /// # Safety
 /// `before_fork` was called, in this thread or in the one that this process was forked from.

@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: MIT
 //! Object pools for C graphics drivers: the core of `libmesa_slab`.
 //!
 //! A *parent pool* owns objects of one size, a *child pool* is one user's cache of them. An object
 //! may be freed through any child, at the cost of a local free, and outlives the child that it came
 //! from.
 //!
-//! The floors, top down. **A floor imports only from itself and from floors below it; `pool` and `heap` know of instruments
-//! nothing but `hooks`, and `hooks` alone looks up.** `scripts/check-layers` holds the imports against this table.
+//! The floors, top down. **A floor imports only from itself and from floors below it; `pool` and
+//! `heap` know of instruments nothing but `hooks`, and `hooks` alone looks up.**
+//! `scripts/check-layers` holds the imports against this table.
 //!
 //! | floor | what it is |
 //! |---|---|
@@ -19,16 +21,19 @@
 //! | `base/` | values and arithmetic: sizes, addresses, modes, kinds of misuse, text |
 //! | `sys/` | the doors to the system and to locks |
 //!
-//! Where a `slab_alloc` goes: [`pool::child::ChildPool::alloc`] pops an object off the child's loaded magazine.
-//! If that is empty, the previous magazine is swapped in; else, in a visit to the parent ([`pool::visit`]), a full one from
-//! the depot ([`pool::exchange`]); else the magazine is filled from the bitmaps of slabs ([`pool::partial`]), and if these
-//! are used up the heap carves a new slab out of a chunk ([`heap::state`]), and reserves a chunk if need be.
+//! Where a `slab_alloc` goes: [`pool::child::ChildPool::alloc`] pops an object off the child's
+//! loaded magazine. If that is empty, the previous magazine is swapped in; else, in a visit to the
+//! parent ([`pool::visit`]), a full one from the depot ([`pool::exchange`]); else the magazine is
+//! filled from the bitmaps of slabs ([`pool::partial`]), and if these are used up the heap carves a
+//! new slab out of a chunk ([`heap::state`]), and reserves a chunk if need be.
 //!
-//! Where a `slab_free` goes: one load finds the owner of the object's page. If it is the child's parent,
-//! the object is pushed onto the loaded magazine; a full one is swapped, exchanged for an empty one, or
-//! drained into the slabs. If not, the object goes straight into its slab, under its owner's lock.
+//! Where a `slab_free` goes: one load finds the owner of the object's page. If it is the child's
+//! parent, the object is pushed onto the loaded magazine; a full one is swapped, exchanged for an
+//! empty one, or drained into the slabs. If not, the object goes straight into its slab, under its
+//! owner's lock.
 //!
-//! Locks: see [`sys::sync`]. The design and its reasons, and the words used here, are in `docs/design.md`.
+//! Locks: see [`sys::sync`]. The design and its reasons, and the words used here, are in
+//! `docs/design.md`.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![cfg_attr(
     any(loom, not(all(feature = "ext", feature = "debug", unix))),
@@ -49,22 +54,5 @@ mod pool;
 mod sys;
 mod watch;
 
-/// What the packaging and the tests of this repository reach beside what C sees. No part of what the crate promises.
 #[doc(hidden)]
-pub mod internals {
-    pub use crate::base::geometry::{CHUNK, CHUNK_SHIFT, PAGE_SHIFT};
-    pub use crate::heap::registry::{add, has, remove};
-    #[cfg(loom)]
-    pub use crate::heap::{HEAP, model as heap_model};
-    #[cfg(loom)]
-    pub use crate::life::fork::around_fork;
-    pub use crate::sys::os::broken_invariant;
-    #[cfg(loom)]
-    pub use crate::sys::os::{release, reserve};
-    #[cfg(loom)]
-    pub use crate::sys::sync::{model, writes};
-    #[cfg(feature = "debug")]
-    pub use crate::watch::debug::stacks::Stack;
-    #[cfg(loom)]
-    pub use crate::watch::report::count as reports;
-}
+pub mod internals;

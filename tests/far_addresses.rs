@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Which addresses are in chunks, far from where the system puts any. What is noted here holds for
 //! all of the process.
 #![cfg(target_pointer_width = "64")]

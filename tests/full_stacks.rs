@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What happens when there is no room for another call stack. It takes all of the process's, so
 //! that nothing else is here.
 #![cfg(feature = "debug")]

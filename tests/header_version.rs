@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The version that `include/slab.h` says is that of the library.
 
 const HEADER: &str = include_str!("../include/slab.h");

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What `include/slab_inline.h` says of the layout is what the library does.
 
 use mesa_slab_core::internals::{CHUNK_SHIFT, PAGE_SHIFT};

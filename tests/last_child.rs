@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What the last child of a pool leaves in the heap for the next one.
 
 use core::ffi::c_void;

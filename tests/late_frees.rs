@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Frees that come when what they belong to is gone, or come twice: reported, or put right, and never
 //! followed by a crash.
 

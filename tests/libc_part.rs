@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What `meson/libc.rs` says of the C library is what the libc crate says.
 #![cfg(target_os = "linux")]
 

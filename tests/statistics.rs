@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Statistics agree with themselves, with the program, and with what the kernel says.
 //!
 //! One test only: it counts all of the process's memory that the library holds.

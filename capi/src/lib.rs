@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! `libmesa_slab`: the shared and the static library with the functions of `slab.h` and
 //! `slab_ext.h`.
 //!

@@ -1,7 +1,9 @@
-//! The C ABI behind `include/slab_inline.h`: the slow paths, under names that carry the version of the layout.
+// SPDX-License-Identifier: MIT
+//! The C ABI behind `include/slab_inline.h`: the slow paths, under names that carry the version of
+//! the layout.
 //!
-//! The number rises with any change to what that header knows: the magazines, the fields of a child pool, and
-//! where owner words are found.
+//! The number rises with any change to what that header knows: the magazines, the fields of a child
+//! pool, and where owner words are found.
 
 use core::ffi::c_void;
 

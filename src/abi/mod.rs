@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What C sees: one file for each header below `include/`, and no logic.
 
 #[cfg(feature = "ext")]

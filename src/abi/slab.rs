@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The C ABI: what `include/slab.h` declares, and nothing else. No logic lives here.
 //!
 //! The structs below are storage that C code owns, embeds and may leave uninitialised; the
@@ -83,10 +84,10 @@ pub struct slab_mempool {
 /// Objects are aligned to 16 bytes (to 8 if `item_size` is at most 8); if `item_size` is a power of
 /// two, to `item_size`, up to 4096.
 ///
-/// Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not read, so that
-/// creating over uninitialised memory is legal. Creating again over a pool that was never destroyed is legal too:
-/// objects of the old pool that are still out stay valid and may still be freed, through any child.
-/// No child of the old pool may then be used any more.
+/// Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not
+/// read, so that creating over uninitialised memory is legal. Creating again over a pool that was
+/// never destroyed is legal too: objects of the old pool that are still out stay valid and may
+/// still be freed, through any child. No child of the old pool may then be used any more.
 ///
 /// Threading: no other call may use `parent` at the same time.
 /// Ownership: `*parent` stays the caller's.
@@ -117,7 +118,8 @@ pub unsafe extern "C" fn slab_create_parent(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_destroy_parent(parent: *mut slab_parent_pool) {
     if !parent.is_null() {
-        // SAFETY: the caller passes a created, destroyed or zeroed pool that no other call is using.
+        // SAFETY: the caller passes a created, destroyed or zeroed pool that no other call is
+        // using.
         unsafe { ParentPool::destroy(parent.cast()) }
     }
 }
@@ -153,7 +155,8 @@ pub unsafe extern "C" fn slab_create_child(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_destroy_child(pool: *mut slab_child_pool) {
     if !pool.is_null() {
-        // SAFETY: the caller passes a created, destroyed or zeroed child that no other call is using.
+        // SAFETY: the caller passes a created, destroyed or zeroed child that no other call is
+        // using.
         unsafe { ChildPool::destroy(pool.cast()) }
     }
 }
@@ -191,12 +194,12 @@ pub unsafe extern "C" fn slab_zalloc(pool: *mut slab_child_pool) -> *mut c_void 
 ///
 /// The bytes of the object are not written.
 ///
-/// Freeing an object twice, or an address that is not an object's, is an error. Where it is seen it is
-/// reported on stderr with the function, the pool and the address, and changes nothing.
+/// Freeing an object twice, or an address that is not an object's, is an error. Where it is seen it
+/// is reported on stderr with the function, the pool and the address, and changes nothing.
 ///
-/// Threading: no other call may use `pool` at the same time. If `pool` is not a child of the object's
-/// parent, that parent must still exist, or must have been destroyed by slab_destroy_parent().
-/// NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
+/// Threading: no other call may use `pool` at the same time. If `pool` is not a child of the
+/// object's parent, that parent must still exist, or must have been destroyed by
+/// slab_destroy_parent(). NULL: `pool` must not be NULL; does nothing if `ptr` is NULL.
 /// cbindgen:postfix=SLAB_NONNULL_((1))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_free(pool: *mut slab_child_pool, ptr: *mut c_void) {
@@ -225,14 +228,16 @@ pub unsafe extern "C" fn slab_create(
     }
 }
 
-/// Destroys the child and the parent of `mempool`. Does nothing if it is zeroed or already destroyed.
+/// Destroys the child and the parent of `mempool`. Does nothing if it is zeroed or already
+/// destroyed.
 ///
 /// Threading: no other call may use `mempool` or its objects at the same time.
 /// NULL: does nothing if `mempool` is NULL.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_destroy(mempool: *mut slab_mempool) {
     if !mempool.is_null() {
-        // SAFETY: the caller passes a created, destroyed or zeroed mempool that no other call is using.
+        // SAFETY: the caller passes a created, destroyed or zeroed mempool that no other call is
+        // using.
         unsafe {
             slab_destroy_child(&raw mut (*mempool).child);
             slab_destroy_parent(&raw mut (*mempool).parent);
@@ -287,8 +292,9 @@ const _: () = {
     assert!(align_of::<ChildPool>() == align_of::<slab_child_pool>());
 };
 
-// Each of these functions begins a line of the cache: built for size they begin anywhere, and a fast path that lies on two
-// lines took a tenth to a quarter longer. What is said of a section here holds for the function that is put into it.
+// Each of these functions begins a line of the cache: built for size they begin anywhere, and a
+// fast path that lies on two lines took a tenth to a quarter longer. What is said of a section here
+// holds for the function that is put into it.
 #[cfg(all(target_arch = "x86_64", unix, not(target_vendor = "apple")))]
 core::arch::global_asm!(
     ".pushsection .text.slab_alloc, \"ax\", @progbits",

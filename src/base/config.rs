@@ -1,4 +1,5 @@
+// SPDX-License-Identifier: MIT
 //! What is chosen when the library is built.
 
 /// Whether this is the hardened build ([`crate::base::seal`]).
-pub const HARDENED: bool = cfg!(feature = "hardened");
+pub(crate) const HARDENED: bool = cfg!(feature = "hardened");

@@ -1,4 +1,6 @@
-//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine of a given size holds.
+// SPDX-License-Identifier: MIT
+//! Sizes: how objects of a given size are laid out in slabs, and how many a magazine of a given
+//! size holds.
 //!
 //! Pure arithmetic. The constants here are trade-offs; each says what it weighs.
 
@@ -9,12 +11,13 @@ use super::config::HARDENED;
 /// The granule of all memory that the library hands round. The system's own pages may be larger.
 pub const PAGE_SHIFT: u32 = 12;
 /// Bytes of a page.
-pub const PAGE: usize = 1 << PAGE_SHIFT;
+pub(crate) const PAGE: usize = 1 << PAGE_SHIFT;
 
 /// A chunk is one reservation of address space, aligned to its size.
 ///
 /// Larger chunks mean fewer system calls, and fewer owner words that share cache sets (the tables
-/// of all chunks lie at the same address modulo the chunk size); smaller ones give memory back sooner.
+/// of all chunks lie at the same address modulo the chunk size); smaller ones give memory back
+/// sooner.
 #[cfg(target_pointer_width = "64")]
 pub const CHUNK_SHIFT: u32 = 22;
 #[cfg(target_pointer_width = "32")]
@@ -23,60 +26,61 @@ pub const CHUNK_SHIFT: u32 = 20;
 /// Bytes of a chunk.
 pub const CHUNK: usize = 1 << CHUNK_SHIFT;
 /// Pages of a chunk.
-pub const PAGES: usize = CHUNK / PAGE;
-/// Pages at the head of a chunk that hold its metadata. In the hardened build the last one, or 64 KiB if the system's are
-/// so large, cannot be accessed.
-pub const HEADER_PAGES: usize = if HARDENED { PAGES / 16 } else { PAGES / 32 };
+pub(crate) const PAGES: usize = CHUNK / PAGE;
+/// Pages at the head of a chunk that hold its metadata. In the hardened build the last one, or 64
+/// KiB if the system's are so large, cannot be accessed.
+pub(crate) const HEADER_PAGES: usize = if HARDENED { PAGES / 16 } else { PAGES / 32 };
 /// The largest run is half a chunk: the other half has the header in it.
-pub const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
+pub(crate) const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
 
 /// Objects of a slab at most: the bits of its bitmap, eight words.
-pub const MAX_OBJECTS: usize = 512;
+pub(crate) const MAX_OBJECTS: usize = 512;
 
 /// A slab may leave one part in so many of its run unused at the end.
 const TAIL_WASTE: usize = 8;
 
-/// Words of the magazine blocks, by class. One word is the link, the others hold objects. ([`crate::pool::policy`] chooses.)
-pub const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
+/// Words of the magazine blocks, by class. One word is the link, the others hold objects.
+/// ([`crate::pool::policy`] chooses.)
+pub(crate) const MAGAZINE_WORDS: [usize; 9] = [512, 256, 128, 64, 32, 16, 8, 4, 2];
 
 /// The class of magazine blocks that the names of pools are kept in.
-pub const NAME_CLASS: u8 = 5;
+pub(crate) const NAME_CLASS: u8 = 5;
 /// Bytes of a name at most: those of a block but for three words. A longer one is cut.
-pub const NAME_BYTES: usize = magazine_bytes(NAME_CLASS) - 3 * size_of::<usize>();
+pub(crate) const NAME_BYTES: usize = magazine_bytes(NAME_CLASS) - 3 * size_of::<usize>();
 
 /// How the objects of one parent pool are laid out. Constant once the pool is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Geometry {
+pub(crate) struct Geometry {
     /// Bytes of an object, as asked for.
-    pub item_size: u32,
+    pub(crate) item_size: u32,
     /// Objects at a time, as asked for, at least 1.
-    pub num_items: u32,
+    pub(crate) num_items: u32,
     /// Bytes from one object to the next.
-    pub stride: u32,
+    pub(crate) stride: u32,
     /// Objects of a slab, 1 to [`MAX_OBJECTS`].
-    pub capacity: u16,
+    pub(crate) capacity: u16,
     /// log2 of the pages of a slab; of no meaning if the objects are large.
-    pub order: u8,
+    pub(crate) order: u8,
 }
 
 /// The order of a slab that has a reservation of its own, with one large object in it.
-pub const LARGE: u8 = MAX_ORDER + 1;
+pub(crate) const LARGE: u8 = MAX_ORDER + 1;
 
 impl Geometry {
     /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
-    pub fn new(item_size: u32, num_items: u32) -> Geometry {
+    pub(crate) fn new(item_size: u32, num_items: u32) -> Geometry {
         Geometry::with_stride(item_size, num_items, stride(item_size))
     }
 
     /// The same with so many bytes from one object to the next.
-    pub fn with_stride(item_size: u32, num_items: u32, stride: u32) -> Geometry {
+    pub(crate) fn with_stride(item_size: u32, num_items: u32, stride: u32) -> Geometry {
         let (order, capacity) = slab(stride as usize, num_items as usize);
         Geometry { item_size, num_items: num_items.max(1), stride, capacity, order }
     }
 
     /// The layout of slabs of magazine blocks.
-    pub const fn magazines(class: u8) -> Geometry {
+    pub(crate) const fn magazines(class: u8) -> Geometry {
         let bytes = magazine_bytes(class);
         Geometry {
             item_size: bytes as u32,
@@ -88,40 +92,40 @@ impl Geometry {
     }
 
     /// Bytes of a slab.
-    pub fn slab_bytes(&self) -> usize {
+    pub(crate) fn slab_bytes(&self) -> usize {
         if self.is_large() { page_multiple(self.stride as usize) } else { PAGE << self.order }
     }
 
     /// Whether each object has a reservation of its own.
-    pub fn is_large(&self) -> bool {
+    pub(crate) fn is_large(&self) -> bool {
         self.order == LARGE
     }
 }
 
 /// Bytes of the pages that so many bytes take, all in all no more than there are addresses for.
-pub fn page_multiple(bytes: usize) -> usize {
+pub(crate) fn page_multiple(bytes: usize) -> usize {
     bytes.saturating_add(PAGE - 1) & !(PAGE - 1)
 }
 
 /// Bytes of a magazine block.
-pub const fn magazine_bytes(class: u8) -> usize {
+pub(crate) const fn magazine_bytes(class: u8) -> usize {
     MAGAZINE_WORDS[class as usize] * size_of::<usize>()
 }
 
 /// Objects that a magazine holds: its words but one; 0 for a mask of 0.
-pub const fn rounds(mask: usize) -> usize {
+pub(crate) const fn rounds(mask: usize) -> usize {
     mask / size_of::<usize>()
 }
 
 /// The class of magazines of a size.
-pub const fn class_of(mask: usize) -> u8 {
+pub(crate) const fn class_of(mask: usize) -> u8 {
     let words = (mask + 1) / size_of::<usize>();
     (MAGAZINE_WORDS[0].trailing_zeros() - words.trailing_zeros()) as u8
 }
 
-/// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16. Powers
-/// of two stay as they are and so are aligned to their size, as slabs start on a page.
-pub fn stride(item_size: u32) -> u32 {
+/// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16.
+/// Powers of two stay as they are and so are aligned to their size, as slabs start on a page.
+pub(crate) fn stride(item_size: u32) -> u32 {
     match item_size {
         0..=8 => 8,
         // The last multiple of 16 in 32 bits; a larger object is alone in its slab.
@@ -155,17 +159,17 @@ fn slab(stride: usize, wanted: usize) -> (u8, u16) {
 }
 
 /// A number to multiply with instead of dividing by `stride`; see [`divide`].
-pub const fn reciprocal(stride: u32) -> u32 {
+pub(crate) const fn reciprocal(stride: u32) -> u32 {
     (1u64 << 32).div_ceil(stride as u64) as u32
 }
 
-/// `offset / stride` for every multiple of the stride in a slab, by its [`reciprocal`]; any number for
-/// other offsets.
+/// `offset / stride` for every multiple of the stride in a slab, by its [`reciprocal`]; any number
+/// for other offsets.
 ///
-/// For `offset = n * stride` the product is `n * 2^32 + n * e` with `e < stride`, and `n * e` is less
-/// than the bytes of a slab, so that the shift drops it. (The same as jemalloc's div.c.)
+/// For `offset = n * stride` the product is `n * 2^32 + n * e` with `e < stride`, and `n * e` is
+/// less than the bytes of a slab, so that the shift drops it. (The same as jemalloc's div.c.)
 #[inline]
-pub const fn divide(offset: u32, reciprocal: u32) -> u32 {
+pub(crate) const fn divide(offset: u32, reciprocal: u32) -> u32 {
     ((offset as u64 * reciprocal as u64) >> 32) as u32
 }
 

@@ -1,47 +1,48 @@
+// SPDX-License-Identifier: MIT
 //! Text in a buffer of fixed size on the stack, for whoever may neither allocate nor lock.
 
 use core::mem::MaybeUninit;
 
 /// Some text; what does not fit is cut. The first `length` bytes are written.
-pub struct Line<const BYTES: usize> {
+pub(crate) struct Line<const BYTES: usize> {
     text: [MaybeUninit<u8>; BYTES],
     length: usize,
 }
 
 /// As long as any that the library writes.
-pub type Text = Line<1024>;
+pub(crate) type Text = Line<1024>;
 
 impl<const BYTES: usize> Line<BYTES> {
     /// No text.
-    pub fn empty() -> Self {
+    pub(crate) fn empty() -> Self {
         Line { text: [const { MaybeUninit::uninit() }; BYTES], length: 0 }
     }
 
     /// The text.
-    pub fn as_bytes(&self) -> &[u8] {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
         // SAFETY: so many bytes are written, see the struct.
         unsafe { core::slice::from_raw_parts(self.text.as_ptr().cast(), self.length) }
     }
 
     /// Forgets the text.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.length = 0;
     }
 
     /// The text with a 0 behind it, in place of its last byte if it fills the buffer.
-    pub fn as_c_string(&mut self) -> &[u8] {
+    pub(crate) fn as_c_string(&mut self) -> &[u8] {
         self.length = self.length.min(BYTES - 1);
         self.bytes(&[0]).as_bytes()
     }
 
     /// Adds text.
-    pub fn text(&mut self, text: &str) -> &mut Self {
+    pub(crate) fn text(&mut self, text: &str) -> &mut Self {
         self.bytes(text.as_bytes())
     }
 
     /// Adds bytes.
     #[inline(never)]
-    pub fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
         for &byte in bytes {
             if let Some(place) = self.text.get_mut(self.length) {
                 place.write(byte);
@@ -51,10 +52,10 @@ impl<const BYTES: usize> Line<BYTES> {
         self
     }
 
-    /// Adds text in which each `%` is replaced by the next of the numbers, in decimal, and each `@` by one as an
-    /// address.
+    /// Adds text in which each `%` is replaced by the next of the numbers, in decimal, and each `@`
+    /// by one as an address.
     #[inline(never)]
-    pub fn format(&mut self, text: &str, numbers: &[usize]) -> &mut Self {
+    pub(crate) fn format(&mut self, text: &str, numbers: &[usize]) -> &mut Self {
         let mut numbers = numbers.iter();
         for byte in text.as_bytes() {
             match byte {
@@ -67,22 +68,22 @@ impl<const BYTES: usize> Line<BYTES> {
     }
 
     /// Adds a decimal number.
-    pub fn decimal(&mut self, number: usize) -> &mut Self {
+    pub(crate) fn decimal(&mut self, number: usize) -> &mut Self {
         self.right(number, 0)
     }
 
     /// Adds a decimal number, with spaces before it if it has fewer digits than `width`.
-    pub fn right(&mut self, number: usize, width: usize) -> &mut Self {
+    pub(crate) fn right(&mut self, number: usize, width: usize) -> &mut Self {
         self.number(number, 10, width)
     }
 
     /// Adds an address.
-    pub fn address(&mut self, address: usize) -> &mut Self {
+    pub(crate) fn address(&mut self, address: usize) -> &mut Self {
         self.text("0x").hexadecimal(address)
     }
 
     /// Adds a hexadecimal number.
-    pub fn hexadecimal(&mut self, number: usize) -> &mut Self {
+    pub(crate) fn hexadecimal(&mut self, number: usize) -> &mut Self {
         self.number(number, 16, 0)
     }
 
@@ -103,7 +104,7 @@ impl<const BYTES: usize> Line<BYTES> {
     }
 
     /// Adds spaces up to a column.
-    pub fn column(&mut self, column: usize) -> &mut Self {
+    pub(crate) fn column(&mut self, column: usize) -> &mut Self {
         while self.length < column.min(BYTES) {
             self.bytes(b" ");
         }
@@ -111,7 +112,7 @@ impl<const BYTES: usize> Line<BYTES> {
     }
 
     /// Adds a JSON string.
-    pub fn json(&mut self, text: &[u8]) -> &mut Self {
+    pub(crate) fn json(&mut self, text: &[u8]) -> &mut Self {
         self.text("\"");
         for &byte in text {
             match byte {

@@ -1,12 +1,13 @@
+// SPDX-License-Identifier: MIT
 //! Values and arithmetic, without state.
 
-pub mod address;
-pub mod config;
-pub mod geometry;
-pub mod line;
-pub mod misuse;
-pub mod modes;
-pub mod pool_id;
-pub mod redzone;
-pub mod seal;
-pub mod zero;
+pub(crate) mod address;
+pub(crate) mod config;
+pub(crate) mod geometry;
+pub(crate) mod line;
+pub(crate) mod misuse;
+pub(crate) mod modes;
+pub(crate) mod pool_id;
+pub(crate) mod redzone;
+pub(crate) mod seal;
+pub(crate) mod zero;

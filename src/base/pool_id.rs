@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! Which pool something is said of: its address, what it was created with, and its name.
 //!
-//! It is a copy. Whoever makes one with a name holds the lock of the pool or of the heap, under which names are
-//! written; whoever has one needs no lock, nor the pool.
+//! It is a copy. Whoever makes one with a name holds the lock of the pool or of the heap, under
+//! which names are written; whoever has one needs no lock, nor the pool.
 
 use core::cmp::Ordering;
 use core::mem::MaybeUninit;
@@ -12,13 +13,13 @@ use super::line::Text;
 
 /// See the head of this file.
 #[derive(Clone, Copy)]
-pub struct PoolId {
+pub(crate) struct PoolId {
     /// The address of the pool.
-    pub address: usize,
+    pub(crate) address: usize,
     /// Bytes of an object, as given to slab_create_parent().
-    pub item_size: u32,
+    pub(crate) item_size: u32,
     /// The hint given to slab_create_parent().
-    pub num_items: u32,
+    pub(crate) num_items: u32,
     /// The first `name_length` bytes are written.
     name: [MaybeUninit<u8>; NAME_BYTES],
     name_length: u8,
@@ -26,14 +27,14 @@ pub struct PoolId {
 
 impl PoolId {
     /// A pool without a name, or one whose name is not known.
-    pub fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
+    pub(crate) fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
         let name = [const { MaybeUninit::uninit() }; NAME_BYTES];
         PoolId { address, item_size, num_items, name, name_length: 0 }
     }
 
     /// Notes the name, which is cut to [`NAME_BYTES`].
     #[inline(never)]
-    pub fn set_name(&mut self, name: &[u8]) {
+    pub(crate) fn set_name(&mut self, name: &[u8]) {
         let length = name.len().min(NAME_BYTES);
         for (place, byte) in self.name.iter_mut().zip(name) {
             place.write(*byte);
@@ -42,19 +43,19 @@ impl PoolId {
     }
 
     /// The name; empty if there is none.
-    pub fn name(&self) -> &[u8] {
+    pub(crate) fn name(&self) -> &[u8] {
         // SAFETY: so many bytes are written, see the struct.
         unsafe { slice::from_raw_parts(self.name.as_ptr().cast(), self.name_length as usize) }
     }
 
     /// What tells pools apart: several may have been at one address.
-    pub fn key(&self) -> (usize, u32, u32) {
+    pub(crate) fn key(&self) -> (usize, u32, u32) {
         (self.address, self.item_size, self.num_items)
     }
 
     /// Adds name, size and hint, and where it is, to the line of a report.
     #[inline(never)]
-    pub fn write(&self, line: &mut Text) {
+    pub(crate) fn write(&self, line: &mut Text) {
         let name = self.name();
         line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
         line.format("%x%", &[self.item_size as usize, self.num_items as usize]);

@@ -1,17 +1,19 @@
+// SPDX-License-Identifier: MIT
 //! Where an object lies in its slot when it has redzones.
 //!
-//! A slot of a slab is `lead` bytes of redzone, the object, and a tail of redzone that reaches to the next
-//! slot. Slabs know of slots only: `lead` is added to what they hand out and subtracted from what they are
-//! given. Objects are aligned as in ordinary pools, so that the lead is as long as that alignment and the
-//! bytes from one slot to the next are a multiple of it.
+//! A slot of a slab is `lead` bytes of redzone, the object, and a tail of redzone that reaches to
+//! the next slot. Slabs know of slots only: `lead` is added to what they hand out and subtracted
+//! from what they are given. Objects are aligned as in ordinary pools, so that the lead is as long
+//! as that alignment and the bytes from one slot to the next are a multiple of it.
 
 use super::geometry::{PAGE, stride};
 
 /// Bytes of redzone on each side at least.
 const LEAST: u32 = 16;
 
-/// Bytes from a slot to its object, and to the next slot. None if an object with redzones would be too large.
-pub fn with_redzones(item_size: u32) -> Option<(u32, u32)> {
+/// Bytes from a slot to its object, and to the next slot. None if an object with redzones would be
+/// too large.
+pub(crate) fn with_redzones(item_size: u32) -> Option<(u32, u32)> {
     let ordinary = stride(item_size);
     let align = alignment(item_size);
     let lead = align.max(LEAST);
@@ -29,7 +31,7 @@ fn alignment(item_size: u32) -> u32 {
 }
 
 /// Bytes from a slot to its object, in a slab with so many bytes from one slot to the next.
-pub fn lead(item_size: u32, slot_bytes: u32) -> usize {
+pub(crate) fn lead(item_size: u32, slot_bytes: u32) -> usize {
     if !cfg!(feature = "debug") || slot_bytes == stride(item_size) {
         return 0;
     }

@@ -1,9 +1,12 @@
+// SPDX-License-Identifier: MIT
 //! The hardened build: what makes the library's own memory hard to use against the program.
 //!
 //! Without the feature `hardened` every function here is compiled away. With it
-//! - words of magazines, the links between them included, are sealed: combined with a secret of the process and the
-//!   address of the word, so that what overwrites one cannot choose what it is read as;
-//! - what is read is looked up in the registry of chunks before it is followed, also on the fast path of a free;
+//! - words of magazines, the links between them included, are sealed: combined with a secret of the
+//!   process and the address of the word, so that what overwrites one cannot choose what it is read
+//!   as;
+//! - what is read is looked up in the registry of chunks before it is followed, also on the fast
+//!   path of a free;
 //! - a slab is taken off its list only if its neighbours lead to it;
 //! - objects are taken from a slab in random order;
 //! - a page that cannot be accessed lies behind the header of each chunk and behind the chunk.
@@ -22,7 +25,7 @@ static DRAWS: AtomicU32 = AtomicU32::new(0);
 
 /// Chooses the secret, once. Called when a pool is created.
 #[inline]
-pub fn prepare() {
+pub(crate) fn prepare() {
     if HARDENED && SECRET.load(Relaxed) == 0 {
         // Of two threads that create the first pools, one chooses.
         let _ = SECRET.compare_exchange(0, os::secret() | 1, Relaxed, Relaxed);
@@ -31,7 +34,7 @@ pub fn prepare() {
 
 /// What a word holds for `value`, or the value for what it holds.
 #[inline(always)]
-pub fn seal<T>(value: *mut T, word: *const *mut T) -> *mut T {
+pub(crate) fn seal<T>(value: *mut T, word: *const *mut T) -> *mut T {
     if HARDENED {
         value.map_addr(|address| address ^ SECRET.load(Relaxed) ^ word.addr())
     } else {
@@ -41,14 +44,14 @@ pub fn seal<T>(value: *mut T, word: *const *mut T) -> *mut T {
 
 /// Ends the process if something that always holds does not.
 #[inline(always)]
-pub fn check(holds: impl FnOnce() -> bool) {
+pub(crate) fn check(holds: impl FnOnce() -> bool) {
     if HARDENED && !holds() {
         os::broken_invariant();
     }
 }
 
 /// A number below `limit`, which is not 0.
-pub fn random(limit: usize) -> usize {
+pub(crate) fn random(limit: usize) -> usize {
     // A Weyl sequence that begins at the secret, mixed.
     let state = DRAWS.fetch_add(0x9e37_79b9, Relaxed) ^ SECRET.load(Relaxed) as u32;
     let mixed = (state ^ (state >> 16)).wrapping_mul(0x85eb_ca6b);

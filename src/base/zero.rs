@@ -1,14 +1,16 @@
+// SPDX-License-Identifier: MIT
 //! Zeroing an object that was just allocated.
 //!
-//! Most objects that drivers want zeroed have about a hundred bytes. For those a call of `memset` takes longer
-//! than the stores do: it has to find out how many bytes there are, in another library.
+//! Most objects that drivers want zeroed have about a hundred bytes. For those a call of `memset`
+//! takes longer than the stores do: it has to find out how many bytes there are, in another
+//! library.
 
 /// Zeroes `bytes` bytes.
 ///
 /// # Safety
 /// The bytes are the caller's.
 #[inline(always)]
-pub unsafe fn zero(object: *mut u8, bytes: usize) {
+pub(crate) unsafe fn zero(object: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise; the two halves overlap, and lie within the object.
     unsafe {
         match bytes {

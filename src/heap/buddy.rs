@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The free page runs of one chunk, as a binary buddy system (Knuth, TAOCP vol. 1, 2.5).
 //!
 //! A run of order `k` is `2^k` pages, at a page number divisible by `2^k`. Runs never merge across
@@ -10,9 +11,10 @@
 //! - the header's pages are in no run, so that page 0 can stand for "none", and zeroed memory is a
 //!   valid chunk without free runs.
 //!
-//! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or purged.
-//! A free run with a dirty page is a dirty run; it is handed out before the others, which are *clean*.
-//! Dirty runs are taken out to be purged once they have been free for long enough, and put back as clean.
+//! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or
+//! purged. A free run with a dirty page is a dirty run; it is handed out before the others, which
+//! are *clean*. Dirty runs are taken out to be purged once they have been free for long enough, and
+//! put back as clean.
 
 use crate::base::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
 
@@ -34,16 +36,16 @@ struct Node {
 
 /// A page run: its first page, and log2 of its pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Run {
+pub(crate) struct Run {
     /// The number of its first page in the chunk.
-    pub page: usize,
+    pub(crate) page: usize,
     /// log2 of its pages.
-    pub order: u8,
+    pub(crate) order: u8,
 }
 
 /// The free lists and the notes on pages. All zeroes is the state without free runs.
 #[repr(C)]
-pub struct Buddy {
+pub(crate) struct Buddy {
     /// First run of each order: clean, dirty.
     heads: [[u16; ORDERS]; 2],
     /// Bit `k` is set if there is a run of order `k`: clean, dirty.
@@ -58,7 +60,7 @@ pub struct Buddy {
 
 impl Buddy {
     /// Frees everything behind the header of a new chunk, as clean runs.
-    pub fn seed(&mut self) {
+    pub(crate) fn seed(&mut self) {
         let mut page = HEADER_PAGES;
         while page < PAGES {
             let order = page.trailing_zeros() as u8;
@@ -68,9 +70,9 @@ impl Buddy {
         }
     }
 
-    /// Takes a run out: the smallest that is large enough, dirty before clean; its lower end if it is
-    /// larger than needed. Returns the run's first page.
-    pub fn alloc(&mut self, order: u8) -> Option<usize> {
+    /// Takes a run out: the smallest that is large enough, dirty before clean; its lower end if it
+    /// is larger than needed. Returns the run's first page.
+    pub(crate) fn alloc(&mut self, order: u8) -> Option<usize> {
         let dirty = self.orders[1] >> order != 0;
         let found = self.orders[usize::from(dirty)] >> order;
         if found == 0 {
@@ -91,15 +93,15 @@ impl Buddy {
     }
 
     /// Puts a run back as dirty since `now`, and merges it with its free buddies.
-    pub fn free(&mut self, page: usize, order: u8, now: u32) {
+    pub(crate) fn free(&mut self, page: usize, order: u8, now: u32) {
         let run = Run { page, order };
         self.each_word(run, |word, mask| *word |= mask);
         self.join(run, now);
     }
 
-    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, to be purged
-    /// and then put back with [`Buddy::free_clean`]. Runs below order `least` are left.
-    pub fn take_dirty(&mut self, until: u32, least: u8) -> Option<Run> {
+    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, to be
+    /// purged and then put back with [`Buddy::free_clean`]. Runs below order `least` are left.
+    pub(crate) fn take_dirty(&mut self, until: u32, least: u8) -> Option<Run> {
         if self.dirty_pages == 0 {
             return None;
         }
@@ -120,33 +122,33 @@ impl Buddy {
     }
 
     /// Puts a run back that has no memory behind it, and merges it with its free buddies.
-    pub fn free_clean(&mut self, run: Run) {
+    pub(crate) fn free_clean(&mut self, run: Run) {
         self.each_word(run, |word, mask| *word &= !mask);
         self.join(run, 0);
     }
 
     /// The order of the largest free run.
-    pub fn largest(&self) -> Option<u8> {
+    pub(crate) fn largest(&self) -> Option<u8> {
         (self.orders[0] | self.orders[1]).checked_ilog2().map(|order| order as u8)
     }
 
     /// Whether nothing is handed out.
-    pub fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.free_pages as usize == PAGES - HEADER_PAGES
     }
 
     /// How many pages are free.
-    pub fn free_pages(&self) -> usize {
+    pub(crate) fn free_pages(&self) -> usize {
         self.free_pages as usize
     }
 
     /// How many of the free pages are dirty.
-    pub fn dirty_pages(&self) -> usize {
+    pub(crate) fn dirty_pages(&self) -> usize {
         self.dirty_pages as usize
     }
 
     /// When a dirty run was last added.
-    pub fn dirty_until(&self) -> u32 {
+    pub(crate) fn dirty_until(&self) -> u32 {
         let mut latest = 0;
         for mut page in self.heads[1] {
             while page != NONE {
@@ -158,7 +160,7 @@ impl Buddy {
     }
 
     /// Calls `each` with the order of every free run.
-    pub fn for_each_free_run(&self, mut each: impl FnMut(u8)) {
+    pub(crate) fn for_each_free_run(&self, mut each: impl FnMut(u8)) {
         for (order, heads) in self.heads[0].iter().zip(self.heads[1]).enumerate() {
             for mut page in [*heads.0, heads.1] {
                 while page != NONE {
@@ -175,8 +177,8 @@ impl Buddy {
         self.dirty_pages -= self.dirty_in(run);
     }
 
-    /// Counts a run that comes back, merges it, and lists it. It is dirty since `since`, or since its buddies
-    /// are if that is later.
+    /// Counts a run that comes back, merges it, and lists it. It is dirty since `since`, or since
+    /// its buddies are if that is later.
     fn join(&mut self, mut run: Run, mut since: u32) {
         debug_assert!(run.page >= HEADER_PAGES && run.page & ((1 << run.order) - 1) == 0);
         self.free_pages += 1 << run.order;
@@ -243,9 +245,9 @@ impl Buddy {
         self.nodes[page].order_plus_1 = 0;
     }
 
-    /// Checks every invariant of the file's head, and calls `problem` with the address of the chunk and what does
-    /// not hold.
-    pub fn validate(&self, chunk: usize, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// Checks every invariant of the file's head, and calls `problem` with the address of the chunk
+    /// and what does not hold.
+    pub(crate) fn validate(&self, chunk: usize, problem: &mut dyn FnMut(usize, &'static str)) {
         let mut problem = |words| problem(chunk, words);
         let mut free = [0u64; PAGES / 64];
         let (mut free_pages, mut dirty_pages) = (0, 0);
@@ -427,7 +429,8 @@ mod tests {
         validate(&buddy);
     }
 
-    /// What is found in a chunk of which one page is handed out, with more of it changed by `damage`.
+    /// What is found in a chunk of which one page is handed out, with more of it changed by
+    /// `damage`.
     fn problems(damage: impl FnOnce(&mut Buddy)) -> Vec<&'static str> {
         let mut buddy = seeded();
         assert_eq!(buddy.alloc(0), Some(HEADER_PAGES));

@@ -1,14 +1,17 @@
+// SPDX-License-Identifier: MIT
 //! Chunks: aligned reservations of address space, with all metadata in their first pages.
 //!
 //! From the address of any object, masking finds the chunk, and the page number finds in it
 //! - the *owner word*: the address of the parent pool, or one of the constants below;
 //! - the slot: which slab descriptor describes the page.
 //!
-//! Both are written for the pages that are looked up. If the objects are of several pages, those are the one that an
-//! object starts on and the one behind it; all others are as if they were in no slab.
+//! Both are written for the pages that are looked up. If the objects are of several pages, those
+//! are the one that an object starts on and the one behind it; all others are as if they were in no
+//! slab.
 //!
-//! A large object has a reservation of its own, whose header has the same form; the object starts right
-//! behind the header, in the first [`CHUNK`] bytes, so that masking its address works as well.
+//! A large object has a reservation of its own, whose header has the same form; the object starts
+//! right behind the header, in the first [`CHUNK`] bytes, so that masking its address works as
+//! well.
 //!
 //! Ownership:
 //!
@@ -22,8 +25,8 @@
 //!
 //! So there is never a reference to a whole chunk, only to its parts.
 //!
-//! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that the
-//! header takes up memory in proportion to what the chunk holds.
+//! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that
+//! the header takes up memory in proportion to what the chunk holds.
 
 use core::mem::{offset_of, size_of};
 use core::ptr;
@@ -41,15 +44,17 @@ use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::sys::sync::{reads, renew, writes};
 
 /// The owner word of a page that is in no slab.
-pub const FREE: usize = 0;
+pub(crate) const FREE: usize = 0;
 /// The owner word of a slab whose parent is gone.
-pub const LIMBO: usize = 1;
+pub(crate) const LIMBO: usize = 1;
 /// The owner word of a slab of magazine blocks.
-pub const MAGAZINES: usize = 2;
-/// The owner word of the slab of a kit that the heap keeps for the next child of a pool of such objects.
-pub const PARKED: usize = 3;
-/// The owner word of the pages of guarded objects, whose chunks are not the heap's ([`crate::watch::guard`]).
-pub const GUARDED: usize = 4;
+pub(crate) const MAGAZINES: usize = 2;
+/// The owner word of the slab of a kit that the heap keeps for the next child of a pool of such
+/// objects.
+pub(crate) const PARKED: usize = 3;
+/// The owner word of the pages of guarded objects, whose chunks are not the heap's
+/// ([`crate::watch::guard`]).
+pub(crate) const GUARDED: usize = 4;
 
 /// The least distance of objects at which not every page of their slab is looked up.
 const SPARSE: usize = 4 * PAGE;
@@ -59,32 +64,32 @@ const SLOTS: usize = PAGES - HEADER_PAGES;
 
 /// The header of a chunk. All zeroes is a chunk without slabs and without free runs.
 #[repr(C)]
-pub struct Chunk {
+pub(crate) struct Chunk {
     owners: [AtomicUsize; PAGES],
     slots: [u16; PAGES],
     /// The next chunk of the heap's list.
-    pub next: *mut Chunk,
+    pub(crate) next: *mut Chunk,
     /// The previous chunk of the heap's list.
-    pub previous: *mut Chunk,
+    pub(crate) previous: *mut Chunk,
     /// Which of the heap's lists the chunk is on.
-    pub list: u8,
+    pub(crate) list: u8,
     /// Whether it was reserved for one large object.
-    pub large: bool,
+    pub(crate) large: bool,
     /// Pages that are taken out to be purged.
-    pub purging: u16,
+    pub(crate) purging: u16,
     /// How many slab descriptors have been in use at some time.
     slots_written: u16,
     /// Bytes of the reservation.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// Bit `n` is set if slab descriptor `n` is in use.
     slots_used: [u64; SLOTS.div_ceil(64)],
     /// The free page runs.
-    pub buddy: Buddy,
+    pub(crate) buddy: Buddy,
     slabs: [Slab; SLOTS],
 }
 
 /// Where in every kind of chunk the owner words are.
-pub const OWNERS_AT: usize = offset_of!(Chunk, owners);
+pub(crate) const OWNERS_AT: usize = offset_of!(Chunk, owners);
 
 const HEADER: usize = HEADER_PAGES * PAGE;
 const _: () = assert!(size_of::<Chunk>() <= HEADER - if HARDENED { HEADER / 2 } else { 0 });
@@ -94,9 +99,9 @@ const _: () = assert!(size_of::<Chunk>() <= HEADER - if HARDENED { HEADER / 2 } 
 /// # Safety
 /// The address is in a chunk.
 #[inline(always)]
-pub unsafe fn owner_of(object: *mut u8) -> usize {
-    // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only when
-    // the parent is destroyed, which the caller orders with the use of its objects.
+pub(crate) unsafe fn owner_of(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise. Relaxed: while its holder has an object, the word changes only
+    // when the parent is destroyed, which the caller orders with the use of its objects.
     unsafe { (&(*chunk_of::<Chunk>(object)).owners)[page_of(object)].load(Relaxed) }
 }
 
@@ -105,7 +110,7 @@ pub unsafe fn owner_of(object: *mut u8) -> usize {
 /// # Safety
 /// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
 #[inline(never)]
-pub unsafe fn owner_if_any(address: *mut u8) -> usize {
+pub(crate) unsafe fn owner_if_any(address: *mut u8) -> usize {
     // SAFETY: the caller's promise.
     if registry::has(address.addr()) { unsafe { owner_of(address) } } else { FREE }
 }
@@ -115,7 +120,7 @@ pub unsafe fn owner_if_any(address: *mut u8) -> usize {
 /// # Safety
 /// The address is in a page whose owner word is not [`FREE`].
 #[inline(never)]
-pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
+pub(crate) unsafe fn slab_of(object: *mut u8) -> *mut Slab {
     let chunk = chunk_of::<Chunk>(object);
     // SAFETY: the caller's promise: the slot was written when the slab was made.
     unsafe {
@@ -128,7 +133,7 @@ pub unsafe fn slab_of(object: *mut u8) -> *mut Slab {
 
 impl Chunk {
     /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
-    pub fn reserve(huge_pages: bool) -> *mut Chunk {
+    pub(crate) fn reserve(huge_pages: bool) -> *mut Chunk {
         let chunk = Chunk::map(CHUNK, false, huge_pages);
         if !chunk.is_null() {
             // SAFETY: a new reservation is zeroed, and nobody else knows it.
@@ -138,7 +143,7 @@ impl Chunk {
     }
 
     /// Reserves a chunk with room for one large object. Null if there is no memory.
-    pub fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
+    pub(crate) fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
         // The system's pages may be larger than the header.
         match object_bytes
             .checked_add(HEADER)
@@ -176,7 +181,7 @@ impl Chunk {
     ///
     /// # Safety
     /// It has no slabs and is on no list.
-    pub unsafe fn release(chunk: *mut Chunk) {
+    pub(crate) unsafe fn release(chunk: *mut Chunk) {
         registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe {
@@ -188,16 +193,17 @@ impl Chunk {
     /// Makes a slab of the run that starts at `page`.
     ///
     /// # Safety
-    /// The run is one of the chunk's, handed out and not in use (or, if the geometry is large, the chunk was reserved for
-    /// it and `page` is the first behind the header).
-    pub unsafe fn open(
+    /// The run is one of the chunk's, handed out and not in use (or, if the geometry is large, the
+    /// chunk was reserved for it and `page` is the first behind the header).
+    pub(crate) unsafe fn open(
         chunk: *mut Chunk,
         page: usize,
         geometry: &Geometry,
         owner: usize,
         lock: HeapLocked<'_>,
     ) -> *mut Slab {
-        // SAFETY: the caller's promise; a free descriptor exists because there are as many as pages.
+        // SAFETY: the caller's promise; a free descriptor exists because there are as many as
+        // pages.
         unsafe {
             writes(chunk);
             let slots = &mut (*chunk).slots_used;
@@ -223,7 +229,7 @@ impl Chunk {
     ///
     /// # Safety
     /// The slab is in use, and on no list.
-    pub unsafe fn close(slab: *mut Slab, lock: HeapLocked<'_>) {
+    pub(crate) unsafe fn close(slab: *mut Slab, lock: HeapLocked<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
             Chunk::set_owner(slab, FREE, lock);
@@ -239,9 +245,9 @@ impl Chunk {
     ///
     /// # Safety
     /// The slab is in use, or about to be.
-    pub unsafe fn set_owner(slab: *mut Slab, owner: usize, _lock: HeapLocked<'_>) {
-        // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object of
-        // the slab, and got it through a lock or from someone who did.
+    pub(crate) unsafe fn set_owner(slab: *mut Slab, owner: usize, _lock: HeapLocked<'_>) {
+        // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object
+        // of the slab, and got it through a lock or from someone who did.
         unsafe {
             let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
@@ -259,7 +265,8 @@ impl Chunk {
             let slab = &*slab;
             (slab.first_page(), slab.stride() as usize, slab.capacity() as usize, slab.order())
         };
-        // So many ranges of so many pages: two for each object if they are sparse, else all of the slab's.
+        // So many ranges of so many pages: two for each object if they are sparse, else all of the
+        // slab's.
         let (ranges, pages) = if order == LARGE {
             (1, 2)
         } else if stride < SPARSE {
@@ -275,11 +282,12 @@ impl Chunk {
         }
     }
 
-    /// The slab behind another one of the chunk, or the first one behind null; null behind the last one.
+    /// The slab behind another one of the chunk, or the first one behind null; null behind the last
+    /// one.
     ///
     /// # Safety
     /// The chunk exists, and the slab is one of its.
-    pub unsafe fn slab_behind(
+    pub(crate) unsafe fn slab_behind(
         chunk: *mut Chunk,
         slab: *mut Slab,
         _lock: HeapLocked<'_>,
@@ -303,7 +311,7 @@ impl Chunk {
 
 /// A chunk that is on a list of the heap's, and stays there, as the heap's lock is held for `'a`.
 #[derive(Clone, Copy)]
-pub struct Listed<'a> {
+pub(crate) struct Listed<'a> {
     chunk: *mut Chunk,
     lock: HeapLocked<'a>,
 }
@@ -311,38 +319,38 @@ pub struct Listed<'a> {
 impl<'a> Listed<'a> {
     /// # Safety
     /// It is on one of the lists that belong to the lock, which stay as they are for `'a`.
-    pub unsafe fn new(chunk: *mut Chunk, lock: HeapLocked<'a>) -> Listed<'a> {
+    pub(crate) unsafe fn new(chunk: *mut Chunk, lock: HeapLocked<'a>) -> Listed<'a> {
         Listed { chunk, lock }
     }
 
     /// Bytes of the reservation.
-    pub fn bytes(self) -> usize {
+    pub(crate) fn bytes(self) -> usize {
         // SAFETY: the chunk is there.
         unsafe { (*self.chunk).bytes }
     }
 
     /// Whether the chunk was reserved for one large object.
-    pub fn is_large(self) -> bool {
+    pub(crate) fn is_large(self) -> bool {
         // SAFETY: the chunk is there.
         unsafe { (*self.chunk).large }
     }
 
     /// The free page runs.
-    pub fn buddy(self) -> &'a Buddy {
+    pub(crate) fn buddy(self) -> &'a Buddy {
         // SAFETY: the chunk is there, and nobody changes the runs meanwhile.
         unsafe { &(*self.chunk).buddy }
     }
 
     /// Bytes of the header that have been written, in whole pages.
-    pub fn metadata_bytes(self) -> usize {
+    pub(crate) fn metadata_bytes(self) -> usize {
         // SAFETY: the chunk is there.
         let slots = unsafe { (*self.chunk).slots_written } as usize;
         (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
     }
 
-    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each page is in one
-    /// slab, whose owner word and slot it has, or free.
-    pub fn validate(self, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// Checks the metadata, and calls `problem` with an address and what does not hold there: each
+    /// page is in one slab, whose owner word and slot it has, or free.
+    pub(crate) fn validate(self, problem: &mut dyn FnMut(usize, &'static str)) {
         let (chunk, lock) = (self.chunk, self.lock);
         // SAFETY: the chunk is there; of slabs, only that is read which their owners do not write.
         unsafe {
@@ -389,7 +397,8 @@ fn guard_bytes() -> usize {
     os::page_size()
 }
 
-/// Reserves a chunk. In the hardened build, a page behind its header and one behind the chunk cannot be accessed.
+/// Reserves a chunk. In the hardened build, a page behind its header and one behind the chunk
+/// cannot be accessed.
 fn reserve_guarded(bytes: usize) -> *mut u8 {
     #[cfg(not(feature = "hardened"))]
     return os::reserve(bytes, CHUNK);
@@ -405,7 +414,8 @@ fn reserve_guarded(bytes: usize) -> *mut u8 {
         if start.is_null() {
             return start;
         }
-        // SAFETY: both are pages of the new reservation. If they cannot be protected there is no memory.
+        // SAFETY: both are pages of the new reservation. If they cannot be protected there is no
+        // memory.
         unsafe {
             let protect = |at| os::protect(start.add(at), guard, os::Access::None);
             if !protect(HEADER - guard) || !protect(whole - guard) {
@@ -441,9 +451,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::heap::State;
 
-    /// The memory of a chunk, from Rust's own allocator and not from the system, so that whoever has Miri can run tests
-    /// that use it. Nothing in it is free.
-    pub struct Memory(*mut Chunk);
+    /// The memory of a chunk, from Rust's own allocator and not from the system, so that whoever
+    /// has Miri can run tests that use it. Nothing in it is free.
+    pub(crate) struct Memory(*mut Chunk);
 
     impl Memory {
         const LAYOUT: Layout = match Layout::from_size_align(CHUNK, CHUNK) {
@@ -451,7 +461,7 @@ pub(crate) mod tests {
             Err(_) => panic!("no layout"),
         };
 
-        pub fn new() -> Memory {
+        pub(crate) fn new() -> Memory {
             // SAFETY: the layout has bytes.
             let chunk: *mut Chunk = unsafe { alloc_zeroed(Memory::LAYOUT) }.cast();
             assert!(!chunk.is_null() && registry::add(chunk.addr()));

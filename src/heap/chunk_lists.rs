@@ -1,11 +1,12 @@
+// SPDX-License-Identifier: MIT
 //! The chunks of the heap, by the largest run they have free.
 //!
 //! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
 //! - [`WHOLE`]: everything is free;
 //! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
 //!
-//! A request is served from the first list that can, so that chunks in use fill up before others are
-//! begun. Everything here belongs to the heap's lock.
+//! A request is served from the first list that can, so that chunks in use fill up before others
+//! are begun. Everything here belongs to the heap's lock.
 
 use core::ptr;
 
@@ -19,10 +20,10 @@ const WHOLE: usize = MAX_ORDER as usize + 2;
 const LARGE_OBJECTS: usize = WHOLE + 1;
 const LISTS: usize = LARGE_OBJECTS + 1;
 /// The list number of a chunk that is on its way to the system.
-pub const RELEASED: u8 = LISTS as u8;
+pub(crate) const RELEASED: u8 = LISTS as u8;
 
 /// See the head of this file.
-pub struct ChunkLists {
+pub(crate) struct ChunkLists {
     first: [*mut Chunk; LISTS],
     /// Bit `n` is set if list `n` has chunks.
     occupied: u32,
@@ -30,21 +31,22 @@ pub struct ChunkLists {
 
 impl ChunkLists {
     /// No chunks.
-    pub const EMPTY: ChunkLists = ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0 };
+    pub(crate) const EMPTY: ChunkLists =
+        ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0 };
 
     /// A chunk with a free run of this order or a larger one, or null.
-    pub fn with_run(&self, order: u8) -> *mut Chunk {
+    pub(crate) fn with_run(&self, order: u8) -> *mut Chunk {
         let fit = self.occupied & ((2 << WHOLE) - 1) & (!0 << (order + 1));
         if fit == 0 { ptr::null_mut() } else { self.first[fit.trailing_zeros() as usize] }
     }
 
     /// A chunk of which everything is free, or null.
-    pub fn whole(&self) -> *mut Chunk {
+    pub(crate) fn whole(&self) -> *mut Chunk {
         self.first[WHOLE]
     }
 
     /// How many chunks are wholly free, counted up to `most`.
-    pub fn count_whole(&self, most: usize) -> usize {
+    pub(crate) fn count_whole(&self, most: usize) -> usize {
         let (mut chunk, mut count) = (self.first[WHOLE], 0);
         while !chunk.is_null() && count < most {
             count += 1;
@@ -54,8 +56,9 @@ impl ChunkLists {
         count
     }
 
-    /// The first chunk of every list from which runs are handed out, or null; those with most free first.
-    pub fn emptiest_first(&self) -> impl Iterator<Item = *mut Chunk> + use<> {
+    /// The first chunk of every list from which runs are handed out, or null; those with most free
+    /// first.
+    pub(crate) fn emptiest_first(&self) -> impl Iterator<Item = *mut Chunk> + use<> {
         let first = self.first;
         (0..=WHOLE).rev().map(move |list| first[list])
     }
@@ -64,7 +67,7 @@ impl ChunkLists {
     ///
     /// # Safety
     /// It is on none.
-    pub unsafe fn insert(&mut self, chunk: *mut Chunk) {
+    pub(crate) unsafe fn insert(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
         unsafe {
             writes(chunk);
@@ -85,7 +88,7 @@ impl ChunkLists {
     ///
     /// # Safety
     /// It was put there by `insert`.
-    pub unsafe fn remove(&mut self, chunk: *mut Chunk) {
+    pub(crate) unsafe fn remove(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
         unsafe {
             writes(chunk);
@@ -108,7 +111,7 @@ impl ChunkLists {
     ///
     /// # Safety
     /// It was put on a list by `insert`.
-    pub unsafe fn update(&mut self, chunk: *mut Chunk) {
+    pub(crate) unsafe fn update(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
         unsafe {
             if (*chunk).list as usize != list_of(chunk) {
@@ -118,8 +121,9 @@ impl ChunkLists {
         }
     }
 
-    /// Checks that chunks are linked and on the right lists, and calls `problem` with those that are not.
-    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// Checks that chunks are linked and on the right lists, and calls `problem` with those that
+    /// are not.
+    pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         for (list, &first) in self.first.iter().enumerate() {
             if first.is_null() == (self.occupied & (1 << list) != 0) {
                 problem(list, "a list of chunks is not noted as it is");
@@ -141,7 +145,7 @@ impl ChunkLists {
     }
 
     /// Every chunk. The lists stay as they are meanwhile.
-    pub fn iter<'a>(&'a self, lock: HeapLocked<'a>) -> impl Iterator<Item = Listed<'a>> {
+    pub(crate) fn iter<'a>(&'a self, lock: HeapLocked<'a>) -> impl Iterator<Item = Listed<'a>> {
         let mut chunk = ptr::null_mut();
         core::iter::from_fn(move || {
             // SAFETY: the last one is on a list still, and so is the next.
@@ -156,7 +160,7 @@ impl ChunkLists {
     ///
     /// # Safety
     /// It is on a list, or null.
-    pub unsafe fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
+    pub(crate) unsafe fn behind(&self, chunk: *mut Chunk) -> *mut Chunk {
         let (mut next, mut list) = (ptr::null_mut(), 0);
         if !chunk.is_null() {
             // SAFETY: the caller's promise; the chunks here belong to the lock that is held.

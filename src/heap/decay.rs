@@ -1,53 +1,57 @@
-//! Decay: when free memory goes back to the system, and how it is had. Policy only; [`crate::heap`] does it.
+// SPDX-License-Identifier: MIT
+//! Decay: when free memory goes back to the system, and how much stays. Policy only;
+//! [`crate::heap`] does it.
 //!
-//! - A dirty run is purged once it has been free for the decay time (jemalloc's default, 10 s), so that
-//!   memory that is about to be used again is not faulted in again.
+//! - A dirty run is purged once it has been free for the decay time (jemalloc's default, 10 s), so
+//!   that memory that is about to be used again is not faulted in again.
 //! - No more is kept dirty than a limit that grows with what is in use. What is above goes at once.
 //! - There is no background thread: the clock is read on slow paths.
 
 use crate::base::geometry::{PAGE, PAGES};
 
 /// For how long free memory is kept for reuse, in seconds, unless set otherwise.
-pub const DECAY_SECONDS: u32 = 10;
+pub(crate) const DECAY_SECONDS: u32 = 10;
 
 /// This may be dirty however little is in use, ...
 const DIRTY_PAGES: usize = (6 << 20) / PAGE;
 /// ... and beyond it one part in `1 << DIRTY_SHARE` of what is in use.
 const DIRTY_SHARE: u32 = 4;
 
-/// Below so many bytes of address space, chunks have no huge pages. A system that puts huge pages behind
-/// everything would give a program with a few objects 2 MiB for them (measured: 2164 KiB in place of 144);
-/// beyond, the same costs little of what is in use, and saves faults.
-pub const SMALL_HEAP: usize = 64 << 20;
+/// Below so many bytes of address space, chunks have no huge pages. A system that puts huge pages
+/// behind everything would give a program with a few objects 2 MiB for them (measured: 2164 KiB in
+/// place of 144); beyond, the same costs little of what is in use, and saves faults.
+pub(crate) const SMALL_HEAP: usize = 64 << 20;
 
 /// The decay time, and when to look for what is due.
-pub struct Decay {
-    /// The decay time, exclusive or the default one: so the heap is all zeroes at first, and no part of the file.
+pub(crate) struct Decay {
+    /// The decay time, exclusive or the default one: so the heap is all zeroes at first, and no
+    /// part of the file.
     difference: u32,
     next: u32,
 }
 
 impl Decay {
     /// The default decay time.
-    pub const DEFAULT: Decay = Decay { difference: 0, next: 0 };
+    pub(crate) const DEFAULT: Decay = Decay { difference: 0, next: 0 };
 
     fn seconds(&self) -> u32 {
         self.difference ^ DECAY_SECONDS
     }
 
     /// Sets the decay time, and returns what it was.
-    pub fn set_seconds(&mut self, seconds: u32) -> u32 {
+    pub(crate) fn set_seconds(&mut self, seconds: u32) -> u32 {
         self.hasten();
         core::mem::replace(&mut self.difference, seconds ^ DECAY_SECONDS) ^ DECAY_SECONDS
     }
 
     /// Makes the next look come at once.
-    pub fn hasten(&mut self) {
+    pub(crate) fn hasten(&mut self) {
         self.next = 0;
     }
 
-    /// Whether it is time to look for what is due: once a second, or always if nothing is to be kept.
-    pub fn is_due(&mut self, now: u32) -> bool {
+    /// Whether it is time to look for what is due: once a second, or always if nothing is to be
+    /// kept.
+    pub(crate) fn is_due(&mut self, now: u32) -> bool {
         let due = now >= self.next || self.seconds() == 0;
         if due {
             self.next = now.saturating_add(1);
@@ -56,20 +60,21 @@ impl Decay {
     }
 
     /// Runs that are dirty since this time or longer are due.
-    pub fn until(&self, now: u32) -> Option<u32> {
+    pub(crate) fn until(&self, now: u32) -> Option<u32> {
         now.checked_sub(self.seconds())
     }
 }
 
-/// How many pages are to be purged at once, whatever their age. A quarter of the limit more than what is
-/// above it, so that the next slab that is freed does not call for it again.
-pub fn excess(dirty: usize, in_use: usize) -> usize {
+/// How many pages are to be purged at once, whatever their age. A quarter of the limit more than
+/// what is above it, so that the next slab that is freed does not call for it again.
+pub(crate) fn excess(dirty: usize, in_use: usize) -> usize {
     let limit = DIRTY_PAGES + (in_use >> DIRTY_SHARE);
     if dirty > limit { dirty - limit + limit / 4 } else { 0 }
 }
 
-/// How many wholly free chunks are kept before their time is up: as many as may be dirty, and so one at least.
-pub fn whole_chunks(in_use: usize) -> usize {
+/// How many wholly free chunks are kept before their time is up: as many as may be dirty, and so
+/// one at least.
+pub(crate) fn whole_chunks(in_use: usize) -> usize {
     (DIRTY_PAGES + (in_use >> DIRTY_SHARE)).div_ceil(PAGES)
 }
 

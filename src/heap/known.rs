@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: MIT
 //! Whether the heap knows anything of a parent pool: a slab, or a name.
 //!
-//! A pool that is created looks for what one at the same address has left behind, and one that is destroyed for what is
-//! still out. Mostly there is nothing, and this says so without the lock and without a walk over all slabs.
+//! A pool that is created looks for what one at the same address has left behind, and one that is
+//! destroyed for what is still out. Mostly there is nothing, and this says so without the lock and
+//! without a walk over all slabs.
 //!
-//! A table of counts, by a hash of the pool's address: a count of 0 says that there is nothing, another one that there
-//! may be. The counts change under the heap's lock. Whoever asks was told of the pool's memory by whoever used it
-//! last, and so sees what that one counted.
+//! A table of counts, by a hash of the pool's address: a count of 0 says that there is nothing,
+//! another one that there may be. The counts change under the heap's lock. Whoever asks was told of
+//! the pool's memory by whoever used it last, and so sees what that one counted.
 
 use super::locked::HeapLocked;
 use crate::heap::chunk::PARKED;
@@ -18,16 +20,16 @@ const COUNTS: usize = 64;
 const COUNTS: usize = 1;
 
 /// See the head of this file.
-pub struct Known {
+pub(crate) struct Known {
     counts: [AtomicU32; COUNTS],
 }
 
 /// What the heap knows.
-pub static KNOWN: Known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
+pub(crate) static KNOWN: Known = Known { counts: [const { AtomicU32::new(0) }; COUNTS] };
 
 /// Where the counts are: address and bytes.
 #[cfg(feature = "debug")]
-pub fn atomics() -> (usize, usize) {
+pub(crate) fn atomics() -> (usize, usize) {
     ((&raw const KNOWN).addr(), size_of_val(&KNOWN))
 }
 
@@ -39,25 +41,25 @@ impl Known {
     }
 
     /// Whether there is nothing of a pool.
-    pub fn nothing_of(&self, parent: usize) -> bool {
+    pub(crate) fn nothing_of(&self, parent: usize) -> bool {
         // Relaxed: see the head of this file.
         self.count(parent).load(Relaxed) == 0
     }
 
     /// Counts nothing. For the model checker.
     #[cfg(loom)]
-    pub fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.counts.iter().for_each(|count| count.store(0, Relaxed));
     }
 
     /// Counts a slab or a name of a pool.
-    pub fn add(&self, parent: usize, _lock: HeapLocked<'_>) {
+    pub(crate) fn add(&self, parent: usize, _lock: HeapLocked<'_>) {
         // Relaxed, and not one operation, as only the holder of the lock writes.
         self.count(parent).store(self.count(parent).load(Relaxed) + 1, Relaxed);
     }
 
     /// Counts one less, if this is a pool's owner word at all.
-    pub fn remove(&self, owner: usize, _lock: HeapLocked<'_>) {
+    pub(crate) fn remove(&self, owner: usize, _lock: HeapLocked<'_>) {
         if owner > PARKED {
             // Relaxed: as in `add`.
             self.count(owner).store(self.count(owner).load(Relaxed) - 1, Relaxed);

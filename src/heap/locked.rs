@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The proof that a thread holds the heap's lock.
 
 use core::marker::PhantomData;
@@ -7,16 +8,16 @@ pub(super) struct Protected(());
 
 impl Protected {
     /// For the state that a lock protects.
-    pub const fn by_the_lock() -> Protected {
+    pub(crate) const fn by_the_lock() -> Protected {
         Protected(())
     }
 
     /// The proof, for as long as the state is borrowed.
-    pub fn proof(&self) -> HeapLocked<'_> {
+    pub(crate) fn proof(&self) -> HeapLocked<'_> {
         HeapLocked(PhantomData)
     }
 }
 
 /// Taken by what needs the heap's lock held. There is no code behind it.
 #[derive(Clone, Copy)]
-pub struct HeapLocked<'a>(PhantomData<&'a Protected>);
+pub(crate) struct HeapLocked<'a>(PhantomData<&'a Protected>);

@@ -1,16 +1,18 @@
+// SPDX-License-Identifier: MIT
 //! Magazines: small stacks of free objects (Bonwick and Adams, "Magazines and Vmem", USENIX 2001).
 //!
 //! A magazine is a block of `2^k` words, aligned to its size. Word 0 is its own; the others hold
-//! *rounds*, addresses of free objects, filled from word 1 upwards. One pointer describes all of it:
-//! it points at the last filled word, so that the magazine is empty when the pointer is aligned to
-//! the block and full when the next word is. `mask`, the size of the block in bytes less 1, is the
-//! same for all magazines of a parent pool, and kept beside them rather than in them.
+//! *rounds*, addresses of free objects, filled from word 1 upwards. One pointer describes all of
+//! it: it points at the last filled word, so that the magazine is empty when the pointer is aligned
+//! to the block and full when the next word is. `mask`, the size of the block in bytes less 1, is
+//! the same for all magazines of a parent pool, and kept beside them rather than in them.
 //!
 //! Word 0 has one meaning at a time:
-//! - in a depot's list, or in a list of blocks on their way to the heap: the next magazine of the list;
-//! - in a child, or waiting as the depot's half-filled one: the quota, how many rounds the next fill
-//!   from slabs takes at most. It grows each time that the child goes to the parent, beyond what the magazine
-//!   holds: a child with a high quota is busy ([`crate::pool::parent`]).
+//! - in a depot's list, or in a list of blocks on their way to the heap: the next magazine of the
+//!   list;
+//! - in a child, or waiting as the depot's half-filled one: the quota, how many rounds the next
+//!   fill from slabs takes at most. It grows each time that the child goes to the parent, beyond
+//!   what the magazine holds: a child with a high quota is busy ([`crate::pool::parent`]).
 //!
 //! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
 
@@ -28,44 +30,44 @@ const WORD: usize = size_of::<usize>();
 /// A magazine, as a pointer to its last filled word; or none.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub struct Magazine(*mut *mut u8);
+pub(crate) struct Magazine(*mut *mut u8);
 
 impl Magazine {
     /// No magazine.
-    pub const NONE: Magazine = Magazine(ptr::null_mut());
+    pub(crate) const NONE: Magazine = Magazine(ptr::null_mut());
 
     /// An empty magazine in a block.
     ///
     /// # Safety
     /// `block` is a block of some `mask + 1` bytes that nothing else uses, aligned to its size.
-    pub unsafe fn new(block: *mut u8) -> Magazine {
+    pub(crate) unsafe fn new(block: *mut u8) -> Magazine {
         Magazine(block.cast())
     }
 
     /// Whether this is no magazine.
-    pub fn is_none(self) -> bool {
+    pub(crate) fn is_none(self) -> bool {
         self.0.is_null()
     }
 
     /// Whether there is no round in it. True of no magazine, whatever the mask.
     #[inline(always)]
-    pub fn is_empty(self, mask: usize) -> bool {
+    pub(crate) fn is_empty(self, mask: usize) -> bool {
         self.0.addr() & mask == 0
     }
 
     /// Whether there is no room in it. True of no magazine with a mask of 0.
     #[inline(always)]
-    pub fn is_full(self, mask: usize) -> bool {
+    pub(crate) fn is_full(self, mask: usize) -> bool {
         (self.0.addr() + WORD) & mask == 0
     }
 
     /// How many rounds it holds.
-    pub fn rounds(self, mask: usize) -> usize {
+    pub(crate) fn rounds(self, mask: usize) -> usize {
         (self.0.addr() & mask) / WORD
     }
 
     /// The block it lies in.
-    pub fn block(self, mask: usize) -> *mut u8 {
+    pub(crate) fn block(self, mask: usize) -> *mut u8 {
         self.0.map_addr(|top| top & !mask).cast()
     }
 
@@ -74,7 +76,7 @@ impl Magazine {
     /// # Safety
     /// It is not empty, and nobody else uses it.
     #[inline(always)]
-    pub unsafe fn pop(&mut self) -> *mut u8 {
+    pub(crate) unsafe fn pop(&mut self) -> *mut u8 {
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe {
             reads(self.0);
@@ -88,7 +90,7 @@ impl Magazine {
     ///
     /// # Safety
     /// It is not empty, and nobody else uses it.
-    pub unsafe fn last(self) -> *mut u8 {
+    pub(crate) unsafe fn last(self) -> *mut u8 {
         reads(self.0);
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe { seal(*self.0, self.0) }
@@ -99,7 +101,7 @@ impl Magazine {
     /// # Safety
     /// It is not full, and nobody else uses it.
     #[inline(always)]
-    pub unsafe fn push(&mut self, round: *mut u8) {
+    pub(crate) unsafe fn push(&mut self, round: *mut u8) {
         // SAFETY: a magazine that is not full has a word behind the last filled one.
         unsafe {
             self.0 = self.0.add(1);
@@ -112,19 +114,19 @@ impl Magazine {
     ///
     /// # Safety
     /// The magazines have these masks, and nobody else uses them.
-    pub unsafe fn pour(&mut self, mask: usize, other: &mut Magazine, other_mask: usize) {
+    pub(crate) unsafe fn pour(&mut self, mask: usize, other: &mut Magazine, other_mask: usize) {
         while !self.is_full(mask) && !other.is_empty(other_mask) {
             // SAFETY: the loop's condition.
             unsafe { self.push(other.pop()) }
         }
     }
 
-    /// Fills an empty magazine: `fill` is given room for `most` rounds, writes the first of them and
-    /// returns how many.
+    /// Fills an empty magazine: `fill` is given room for `most` rounds, writes the first of them
+    /// and returns how many.
     ///
     /// # Safety
     /// It is empty and not none, `most` is at most what it can hold, and nobody else uses it.
-    pub unsafe fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [*mut u8]) -> usize) {
+    pub(crate) unsafe fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [*mut u8]) -> usize) {
         // SAFETY: words 1 to `most` are in the block; whatever they hold is a value of their type.
         unsafe {
             let filled = fill(core::slice::from_raw_parts_mut(self.0.add(1), most));
@@ -135,12 +137,12 @@ impl Magazine {
         }
     }
 
-    /// Takes rounds away until it is empty: `drain` is given those that are left, and returns how many of
-    /// the first are left then.
+    /// Takes rounds away until it is empty: `drain` is given those that are left, and returns how
+    /// many of the first are left then.
     ///
     /// # Safety
     /// It is of this mask, and nobody else uses it.
-    pub unsafe fn drain(&mut self, mask: usize, mut drain: impl FnMut(&[*mut u8]) -> usize) {
+    pub(crate) unsafe fn drain(&mut self, mask: usize, mut drain: impl FnMut(&[*mut u8]) -> usize) {
         // SAFETY: words 1 to the last filled one are rounds.
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
@@ -158,7 +160,7 @@ impl Magazine {
     ///
     /// # Safety
     /// It is of this mask and not none, and nobody changes it meanwhile.
-    pub unsafe fn contents<'a>(self, mask: usize) -> Contents<'a> {
+    pub(crate) unsafe fn contents<'a>(self, mask: usize) -> Contents<'a> {
         // SAFETY: words 1 to the last filled one are rounds.
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
@@ -167,7 +169,8 @@ impl Magazine {
         }
     }
 
-    /// Seals words, or makes sealed ones readable, from the one that is so many behind the last filled one.
+    /// Seals words, or makes sealed ones readable, from the one that is so many behind the last
+    /// filled one.
     ///
     /// # Safety
     /// They are in the block, and nobody else uses it.
@@ -187,7 +190,7 @@ impl Magazine {
     ///
     /// # Safety
     /// It is not none, its word 0 is a quota (see the head of this file), and nobody else uses it.
-    pub unsafe fn quota(self, mask: usize) -> usize {
+    pub(crate) unsafe fn quota(self, mask: usize) -> usize {
         reads(self.word_0(mask));
         // SAFETY: word 0 is in the block.
         unsafe { seal(*self.word_0(mask), self.word_0(mask)).addr() }
@@ -197,7 +200,7 @@ impl Magazine {
     ///
     /// # Safety
     /// It is not none and on no list, and nobody else uses it.
-    pub unsafe fn set_quota(self, mask: usize, quota: usize) {
+    pub(crate) unsafe fn set_quota(self, mask: usize, quota: usize) {
         writes(self.word_0(mask));
         // SAFETY: word 0 is in the block.
         unsafe {
@@ -232,7 +235,7 @@ impl Magazine {
 }
 
 /// The rounds of a magazine: as they lie there, or a copy if they are sealed.
-pub struct Contents<'a> {
+pub(crate) struct Contents<'a> {
     words: &'a [*mut u8],
     copy: [*mut u8; COPIED],
 }
@@ -259,30 +262,30 @@ impl Deref for Contents<'_> {
 
 /// A stack of magazines of one size, linked through their words 0.
 ///
-/// A block that is on it twice makes the links a circle; the count ends every walk all the same. Packed because a
-/// parent pool, whose size is part of the ABI, has four of them.
+/// A block that is on it twice makes the links a circle; the count ends every walk all the same.
+/// Packed because a parent pool, whose size is part of the ABI, has four of them.
 #[repr(C, packed(4))]
-pub struct MagazineList {
+pub(crate) struct MagazineList {
     first: Magazine,
     count: u32,
 }
 
 impl MagazineList {
     /// The empty list.
-    pub const EMPTY: MagazineList = MagazineList { first: Magazine::NONE, count: 0 };
+    pub(crate) const EMPTY: MagazineList = MagazineList { first: Magazine::NONE, count: 0 };
 
     /// How many magazines are in it.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.count
     }
 
     /// The magazine that was added last, or none.
-    pub fn first(&self) -> Magazine {
+    pub(crate) fn first(&self) -> Magazine {
         self.first
     }
 
     /// The magazines, last added first.
-    pub fn iter(&self, mask: usize) -> impl Iterator<Item = Magazine> + use<> {
+    pub(crate) fn iter(&self, mask: usize) -> impl Iterator<Item = Magazine> + use<> {
         let mut next = self.first;
         let mut left = self.count;
         core::iter::from_fn(move || {
@@ -301,16 +304,16 @@ impl MagazineList {
     ///
     /// # Safety
     /// It is not none, of this mask, and nobody else uses it.
-    pub unsafe fn push(&mut self, magazine: Magazine, mask: usize) {
+    pub(crate) unsafe fn push(&mut self, magazine: Magazine, mask: usize) {
         // SAFETY: word 0 is in the block.
         unsafe { magazine.set_link(mask, self.first) }
         self.first = magazine;
         self.count += 1;
     }
 
-    /// If the link of the last added magazine leads to none that `sound` takes for one, cuts the list behind it and
-    /// returns it.
-    pub fn cut_unsound(
+    /// If the link of the last added magazine leads to none that `sound` takes for one, cuts the
+    /// list behind it and returns it.
+    pub(crate) fn cut_unsound(
         &mut self,
         mask: usize,
         sound: impl Fn(Magazine) -> bool,
@@ -331,7 +334,7 @@ impl MagazineList {
     }
 
     /// Takes the last added magazine, if there is one. Its quota is not set.
-    pub fn pop(&mut self, mask: usize) -> Option<Magazine> {
+    pub(crate) fn pop(&mut self, mask: usize) -> Option<Magazine> {
         if self.first.is_none() {
             return None;
         }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The heap: slabs, magazine blocks and limbo, process-wide.
 //!
 //! | file | what it is |
@@ -12,29 +13,29 @@
 //! | `known`, [`names`] | whether the heap knows anything of a pool; what it is called |
 //! | `numbers` | what the heap holds |
 
-pub mod buddy;
-pub mod chunk;
-pub mod chunk_lists;
-pub mod decay;
+pub(crate) mod buddy;
+pub(crate) mod chunk;
+pub(crate) mod chunk_lists;
+pub(crate) mod decay;
 mod kit;
 mod known;
 mod locked;
-pub mod magazine;
+pub(crate) mod magazine;
 #[cfg(loom)]
-pub mod model;
-pub mod names;
+pub(crate) mod model;
+pub(crate) mod names;
 mod numbers;
 mod page_heap;
 mod parking;
 mod purge;
-pub mod registry;
-pub mod slab;
+pub(crate) mod registry;
+pub(crate) mod slab;
 mod state;
-pub mod surplus;
+pub(crate) mod surplus;
 
-pub use kit::Kit;
+pub(crate) use kit::Kit;
 #[cfg(feature = "debug")]
-pub use known::atomics as known_atomics;
-pub use numbers::HeapNumbers;
-pub use page_heap::{HEAP, Owner, owner};
-pub use state::State;
+pub(crate) use known::atomics as known_atomics;
+pub(crate) use numbers::HeapNumbers;
+pub(crate) use page_heap::{HEAP, Owner, owner};
+pub(crate) use state::State;

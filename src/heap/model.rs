@@ -1,4 +1,6 @@
-//! The heap at the beginning and the end of an execution of the model checker, and its handlers of fork().
+// SPDX-License-Identifier: MIT
+//! The heap at the beginning and the end of an execution of the model checker, and its handlers of
+//! fork().
 
 use super::known::KNOWN;
 use super::page_heap::HEAP;
@@ -21,7 +23,7 @@ fn reset() {
 }
 
 /// To be called by the first thread before all else.
-pub fn begin() {
+pub(crate) fn begin() {
     reset();
     model::begin();
     // The first use of what has no lock before it.
@@ -32,7 +34,7 @@ pub fn begin() {
 }
 
 /// To be called when all other threads are joined, and no pool has an object or a child.
-pub fn end() {
+pub(crate) fn end() {
     validate();
     model::quietly(|| {
         HEAP.trim();
@@ -48,7 +50,7 @@ pub fn end() {
 }
 
 /// Checks the heap, under its lock, but in one step.
-pub fn validate() {
+pub(crate) fn validate() {
     HEAP.with_state(check);
 }
 
@@ -59,7 +61,7 @@ fn check(state: &State) {
 }
 
 /// Whether the heap keeps what some pool's last child left.
-pub fn has_kit() -> bool {
+pub(crate) fn has_kit() -> bool {
     // SAFETY: the heap's lock is held, so that its slabs are there.
     let is_parked = |slab: *mut Slab| unsafe { owner_of((*slab).base()) == PARKED };
     HEAP.with_state(|state| at_once(|| state.slabs().any(is_parked)))
@@ -69,7 +71,7 @@ pub fn has_kit() -> bool {
 ///
 /// # Safety
 /// The heap is locked for fork().
-pub unsafe fn while_forking(forked: impl FnOnce(&State)) {
+pub(crate) unsafe fn while_forking(forked: impl FnOnce(&State)) {
     // SAFETY: the caller's promise.
     unsafe {
         writes(HEAP.state.get());

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The names of parent pools.
 //!
 //! A name lies in a block of the heap's and is found by the address of its pool, so that it can be
@@ -13,7 +14,7 @@ use crate::sys::sync::{reads, writes};
 
 /// A name, in its list.
 #[repr(C)]
-pub struct Name {
+pub(crate) struct Name {
     next: *mut Name,
     parent: usize,
     length: usize,
@@ -23,11 +24,12 @@ pub struct Name {
 const _: () = assert!(size_of::<Name>() == magazine_bytes(NAME_CLASS));
 
 impl Name {
-    /// The bytes of the name. No reference to all of it: others write `next` under the heap's lock meanwhile.
+    /// The bytes of the name. No reference to all of it: others write `next` under the heap's lock
+    /// meanwhile.
     ///
     /// # Safety
     /// `this` is in the list for `'a`, and for as long its pool's lock is held, or the heap's.
-    pub unsafe fn text<'a>(this: *const Name) -> &'a [u8] {
+    pub(crate) unsafe fn text<'a>(this: *const Name) -> &'a [u8] {
         reads(this);
         // SAFETY: the caller's promise; the first bytes of the text are written.
         unsafe { slice::from_raw_parts((&raw const (*this).text).cast(), (*this).length) }
@@ -41,16 +43,16 @@ impl Name {
 /// | `next` | the heap's lock | the same |
 /// | `parent` | the heap's lock, before the name is in the list | the same |
 /// | `length`, `text` | the heap's lock and the pool's | either |
-pub struct Names {
+pub(crate) struct Names {
     first: *mut Name,
 }
 
 impl Names {
     /// No names.
-    pub const EMPTY: Names = Names { first: ptr::null_mut() };
+    pub(crate) const EMPTY: Names = Names { first: ptr::null_mut() };
 
     /// The name of a pool, or null.
-    pub fn find(&self, parent: usize) -> *mut Name {
+    pub(crate) fn find(&self, parent: usize) -> *mut Name {
         let mut name = self.first;
         // SAFETY: the names in the list belong to the lock that is held.
         unsafe {
@@ -65,7 +67,7 @@ impl Names {
     ///
     /// # Safety
     /// `block` is a block of the class for names that nothing else uses.
-    pub unsafe fn add(&mut self, block: *mut u8, parent: usize) -> *mut Name {
+    pub(crate) unsafe fn add(&mut self, block: *mut u8, parent: usize) -> *mut Name {
         let name = block.cast::<Name>();
         // SAFETY: the caller's promise.
         unsafe {
@@ -79,7 +81,7 @@ impl Names {
     }
 
     /// Takes the name of a pool out, and returns its block, if it has one.
-    pub fn remove(&mut self, parent: usize) -> Option<*mut u8> {
+    pub(crate) fn remove(&mut self, parent: usize) -> Option<*mut u8> {
         let mut link = &raw mut self.first;
         // SAFETY: the names in the list belong to the lock that is held.
         unsafe {
@@ -100,7 +102,7 @@ impl Names {
 ///
 /// # Safety
 /// `name` is in the list, and its pool's lock is held.
-pub unsafe fn set(name: *mut Name, text: &[u8], _lock: HeapLocked<'_>) {
+pub(crate) unsafe fn set(name: *mut Name, text: &[u8], _lock: HeapLocked<'_>) {
     let length = text.len().min(NAME_BYTES);
     // SAFETY: the caller's promise.
     unsafe {

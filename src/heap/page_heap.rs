@@ -1,16 +1,18 @@
+// SPDX-License-Identifier: MIT
 //! The page heap: one per copy of the library, under one lock, shared by all parent pools.
 //!
 //! It hands out slabs (page runs of chunks) and magazine blocks, takes them back, and looks after
 //! slabs in limbo.
 //!
-//! Free memory stays for a while ([`crate::heap::decay`]). Then chunks that are wholly free are released but for
-//! one, and the dirty runs of the others are purged. The system is never called with the lock held: runs
-//! to be purged are taken out as if they were in use, and put back as clean.
+//! Free memory stays for a while ([`crate::heap::decay`]). Then chunks that are wholly free are
+//! released but for one, and the dirty runs of the others are purged. The system is never called
+//! with the lock held: runs to be purged are taken out as if they were in use, and put back as
+//! clean.
 //!
-//! **Limbo.** A parent may be destroyed, or created anew, while objects of it are out. Its slabs then
-//! change their owner word to LIMBO: no parent pool, old or new, at this or another address, is their
-//! owner, and their objects are freed here, under the heap's lock. The last object that goes takes the
-//! slab with it.
+//! **Limbo.** A parent may be destroyed, or created anew, while objects of it are out. Its slabs
+//! then change their owner word to LIMBO: no parent pool, old or new, at this or another address,
+//! is their owner, and their objects are freed here, under the heap's lock. The last object that
+//! goes takes the slab with it.
 //!
 //! **Fork.** See `life::fork`.
 
@@ -39,10 +41,10 @@ use crate::sys::sync::atomic::AtomicU32;
 use crate::sys::sync::{Mutex, rank, writes};
 
 /// The heap of this copy of the library.
-pub static HEAP: Heap = Heap::new();
+pub(crate) static HEAP: Heap = Heap::new();
 
 /// A lock and what it protects.
-pub struct Heap {
+pub(crate) struct Heap {
     mutex: Mutex,
     pub(super) state: UnsafeCell<State>,
     /// The second in which it was last looked for what is due.
@@ -63,7 +65,7 @@ impl Heap {
 
     /// The words that are not under the lock: address and bytes.
     #[cfg(feature = "debug")]
-    pub fn atomics(&self) -> (usize, usize) {
+    pub(crate) fn atomics(&self) -> (usize, usize) {
         ((&raw const self.last_tick).addr(), size_of::<AtomicU32>())
     }
 
@@ -94,7 +96,7 @@ impl Heap {
     /// # Safety
     /// This thread does not hold the lock.
     #[cfg(unix)]
-    pub unsafe fn before_fork(&self) {
+    pub(crate) unsafe fn before_fork(&self) {
         // SAFETY: the caller's promise.
         unsafe { self.mutex.lock() }
         rank::heap_locked();
@@ -105,7 +107,7 @@ impl Heap {
     /// # Safety
     /// `before_fork` was called, in this thread or in the one that this process was forked from.
     #[cfg(unix)]
-    pub unsafe fn after_fork(&self, in_new_process: bool) {
+    pub(crate) unsafe fn after_fork(&self, in_new_process: bool) {
         rank::heap_unlocking();
         // SAFETY: the caller's promise.
         unsafe { self.mutex.unlock_behind_fork(in_new_process) }
@@ -122,12 +124,12 @@ impl Heap {
     }
 
     /// Whether a thread, which may be this one, is just at it.
-    pub fn is_locked(&self) -> bool {
+    pub(crate) fn is_locked(&self) -> bool {
         self.try_lock().is_none()
     }
 
     /// Makes an empty slab, on no list. Null if there is no memory.
-    pub fn make_slab(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+    pub(crate) fn make_slab(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
         if geometry.is_large() {
             return self.make_large(owner, geometry);
         }
@@ -139,9 +141,9 @@ impl Heap {
         .unwrap_or(ptr::null_mut())
     }
 
-    /// What a child of a pool without slabs starts with: the kit that another one left, or an empty magazine
-    /// of this size whose quota is not set, or nothing if there is no memory.
-    pub fn equipment(&self, parent: usize, geometry: &Geometry, mask: usize) -> Kit {
+    /// What a child of a pool without slabs starts with: the kit that another one left, or an empty
+    /// magazine of this size whose quota is not set, or nothing if there is no memory.
+    pub(crate) fn equipment(&self, parent: usize, geometry: &Geometry, mask: usize) -> Kit {
         let kit = self.with_memory(|state| {
             if let Some(kit) = state.claim(parent, geometry) {
                 return Some(kit);
@@ -155,7 +157,7 @@ impl Heap {
     }
 
     /// Makes an empty magazine whose quota is not set. None if there is no memory.
-    pub fn make_magazine(&self, class: u8) -> Magazine {
+    pub(crate) fn make_magazine(&self, class: u8) -> Magazine {
         let block = self.with_memory(|state| state.take_block(class));
         // SAFETY: the block is new, of the class's size and naturally aligned.
         block.map_or(Magazine::NONE, |block| unsafe { Magazine::new(block) })
@@ -163,7 +165,7 @@ impl Heap {
 
     /// Takes back what a parent has no use for, and looks for what is due if time has passed.
     #[inline(never)]
-    pub fn take_back(&self, surplus: &mut Surplus) {
+    pub(crate) fn take_back(&self, surplus: &mut Surplus) {
         if surplus.is_empty() {
             if let Some(now) = surplus.known_now() {
                 self.tick(now);
@@ -177,14 +179,14 @@ impl Heap {
         self.decay(state, now, unused);
     }
 
-    /// Forgets the name of a parent pool that goes, or went without a word, and leaves its slabs in limbo. The
-    /// empty ones are freed.
+    /// Forgets the name of a parent pool that goes, or whose memory went unannounced, and leaves
+    /// its slabs in limbo. The empty ones are freed.
     ///
     /// Takes no time if there is nothing of it, else time in proportion to all slabs of the heap.
     ///
     /// # Safety
     /// No other call uses this parent or its objects.
-    pub unsafe fn disown(&self, parent: usize) {
+    pub(crate) unsafe fn disown(&self, parent: usize) {
         if KNOWN.nothing_of(parent) {
             return;
         }
@@ -216,7 +218,7 @@ impl Heap {
     ///
     /// # Safety
     /// The address is in a chunk.
-    pub unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
+    pub(crate) unsafe fn free_in_limbo(&self, object: *mut u8) -> Result<(), Misuse> {
         // SAFETY: the caller's promise.
         unsafe { self.put_in_limbo(object, true) }
     }
@@ -226,7 +228,7 @@ impl Heap {
     /// # Safety
     /// The address is in a chunk.
     #[cfg(feature = "debug")]
-    pub unsafe fn free_slot_in_limbo(&self, slot: *mut u8) -> Result<(), Misuse> {
+    pub(crate) unsafe fn free_slot_in_limbo(&self, slot: *mut u8) -> Result<(), Misuse> {
         // SAFETY: the caller's promise.
         unsafe { self.put_in_limbo(slot, false) }
     }
@@ -260,9 +262,9 @@ impl Heap {
         result
     }
 
-    /// Gives back to the system whatever is free, unless a thread is just at it. Called when the library
-    /// is unloaded, which may be the end of a process that was interrupted anywhere.
-    pub fn release_free_memory(&self) {
+    /// Gives back to the system whatever is free, unless a thread is just at it. Called when the
+    /// library is unloaded, which may be the end of a process that was interrupted anywhere.
+    pub(crate) fn release_free_memory(&self) {
         let mut unused = Unused::NONE;
         let Some(mut guard) = self.try_lock() else { return };
         let state = &mut *guard;
@@ -273,11 +275,12 @@ impl Heap {
         unused.release();
     }
 
-    /// Gives a parent pool a name, cut to [`crate::base::geometry::NAME_BYTES`]. Null if there is no memory.
+    /// Gives a parent pool a name, cut to [`crate::base::geometry::NAME_BYTES`]. Null if there is
+    /// no memory.
     ///
     /// # Safety
     /// Nobody reads the pool's name at the same time: its lock is held.
-    pub unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *mut Name {
+    pub(crate) unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *mut Name {
         let name = self.with_memory(|state| {
             let name = state.names.find(parent);
             if !name.is_null() {
@@ -295,21 +298,22 @@ impl Heap {
         name
     }
 
-    /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the heap.
+    /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the
+    /// heap.
     #[cfg(feature = "debug")]
-    pub fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
+    pub(crate) fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
         if let Some(state) = self.try_lock() {
             look(state.name(parent));
         }
     }
 
     /// Calls `look` with the heap locked.
-    pub fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+    pub(crate) fn with_state<T>(&self, look: impl FnOnce(&State) -> T) -> T {
         look(&self.lock())
     }
 
     /// The numbers of the heap. Takes time in proportion to all slabs.
-    pub fn numbers(&self) -> HeapNumbers {
+    pub(crate) fn numbers(&self) -> HeapNumbers {
         self.with_state(State::numbers)
     }
 
@@ -324,7 +328,8 @@ impl Heap {
         }
     }
 
-    /// Frees the kit, or adds a chunk, for which the lock is dropped and taken again. None if there is no memory.
+    /// Frees the kit, or adds a chunk, for which the lock is dropped and taken again. None if there
+    /// is no memory.
     #[inline(never)]
     fn grow<'a>(&'a self, mut state: HeapGuard<'a>) -> Option<HeapGuard<'a>> {
         let mut unused = Unused::NONE;
@@ -386,7 +391,7 @@ impl Drop for HeapGuard<'_> {
 }
 
 /// What an owner word means.
-pub enum Owner {
+pub(crate) enum Owner {
     /// A parent pool, at this address.
     Parent(usize),
     /// None any more.
@@ -401,7 +406,7 @@ pub enum Owner {
 ///
 /// # Safety
 /// If it is in a chunk, that is not released meanwhile, as while an object of it is out.
-pub unsafe fn owner(object: *mut u8) -> Owner {
+pub(crate) unsafe fn owner(object: *mut u8) -> Owner {
     // SAFETY: the caller's promise.
     match unsafe { owner_if_any(object) } {
         chunk::FREE | MAGAZINES | PARKED => Owner::None,

@@ -1,4 +1,6 @@
-//! What the heap does with the kit that it keeps: takes it, hands it out, and takes it apart ([`super::kit`]).
+// SPDX-License-Identifier: MIT
+//! What the heap does with the kit that it keeps: takes it, hands it out, and takes it apart
+//! ([`super::kit`]).
 
 use super::chunk::{Chunk, PARKED, owner_of};
 use super::kit::{Kit, Parking};
@@ -42,7 +44,8 @@ impl State {
         if kit.is_none() {
             return false;
         }
-        // SAFETY: nobody else uses what is in the kit: the objects that are out of the slab are its own.
+        // SAFETY: nobody else uses what is in the kit: the objects that are out of the slab are its
+        // own.
         unsafe {
             self.free_slab(kit.slab, now, unused);
             self.put_block(kit.magazine.block(kit.mask), now, unused);

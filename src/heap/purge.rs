@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! Giving memory back to the system: chunks that are wholly free are released, dirty runs purged.
 //!
-//! Runs to be purged are taken out in batches, as if they were in use, and put back as clean. The system is
-//! called without the lock.
+//! Runs to be purged are taken out in batches, as if they were in use, and put back as clean. The
+//! system is called without the lock.
 
 use core::ptr;
 
@@ -41,7 +42,8 @@ impl Batch {
 
 /// What is to be given back to the system.
 struct Demand {
-    /// Memory that is dirty since then or longer; all of it, whatever its age, if this is `u32::MAX`.
+    /// Memory that is dirty since then or longer; all of it, whatever its age, if this is
+    /// `u32::MAX`.
     until: Option<u32>,
     /// So many pages, whatever their age.
     excess: usize,
@@ -83,8 +85,8 @@ impl Heap {
         unused.release();
     }
 
-    /// Purges one batch, for which the lock is dropped and taken again, and adds chunks that are to be
-    /// released to `unused`. Returns whether there may be more to do.
+    /// Purges one batch, for which the lock is dropped and taken again, and adds chunks that are to
+    /// be released to `unused`. Returns whether there may be more to do.
     fn give_back<'a>(
         &'a self,
         mut state: HeapGuard<'a>,
@@ -113,9 +115,9 @@ impl Heap {
         (state, batch.is_full())
     }
 
-    /// Gives back to the system everything that is free, and returns how many bytes of it may have had memory
-    /// behind them.
-    pub fn trim(&self) -> usize {
+    /// Gives back to the system everything that is free, and returns how many bytes of it may have
+    /// had memory behind them.
+    pub(crate) fn trim(&self) -> usize {
         let demand = Demand { until: Some(u32::MAX), excess: 0, whole: 0 };
         let mut state = self.lock();
         let mut unused = Unused::NONE;
@@ -137,7 +139,7 @@ impl Heap {
     }
 
     /// Sets for how many seconds free memory is kept for reuse, and returns what it was.
-    pub fn set_decay(&self, seconds: u32) -> u32 {
+    pub(crate) fn set_decay(&self, seconds: u32) -> u32 {
         self.last_tick.store(0, Relaxed);
         self.lock().decay.set_seconds(seconds)
     }
@@ -171,7 +173,8 @@ impl State {
         let least = os::page_size().trailing_zeros().saturating_sub(PAGE_SHIFT) as u8;
         for mut chunk in self.chunks.emptiest_first() {
             while !chunk.is_null() && !batch.is_full() {
-                // SAFETY: chunks on the lists exist. The next one is noted before this one moves to another list.
+                // SAFETY: chunks on the lists exist. The next one is noted before this one moves to
+                // another list.
                 unsafe {
                     let next = (*chunk).next;
                     let dirty = (*chunk).buddy.dirty_pages();

@@ -1,12 +1,13 @@
+// SPDX-License-Identifier: MIT
 //! Which chunks there are: a bit for each place in the address space where one may lie.
 //!
-//! An address that is freed says by itself where its chunk's header would be. Before the slow paths look there
-//! they ask here, so that an address which is no object's is reported and not followed. The fast path of
-//! slab_free() does not ask: there a wild address may fault.
+//! An address that is freed says by itself where its chunk's header would be. Before the slow paths
+//! look there they ask here, so that an address which is no object's is reported and not followed.
+//! The fast path of slab_free() does not ask: there a wild address may fault.
 //!
-//! The bits lie in leaves of 4 KiB, each for 128 GiB of address space (on 32-bit machines for all of it). The first
-//! few are the library's own memory, which is all that most programs need; further ones are reserved, and never
-//! given back. Setting and testing a bit takes no lock.
+//! The bits lie in leaves of 4 KiB, each for 128 GiB of address space (on 32-bit machines for all
+//! of it). The first few are the library's own memory, which is all that most programs need;
+//! further ones are reserved, and never given back. Setting and testing a bit takes no lock.
 //!
 //! | what | written | read |
 //! |---|---|---|
@@ -40,12 +41,13 @@ static OWN: [Leaf; OWN_LEAVES] =
     [const { [const { AtomicUsize::new(0) }; LEAF_WORDS] }; OWN_LEAVES];
 static OWN_TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Whether there is a chunk above what the bits are for. Then every address there is taken for one in a chunk.
+/// Whether there is a chunk above what the bits are for. Then every address there is taken for one
+/// in a chunk.
 static BEYOND: AtomicBool = AtomicBool::new(false);
 
 /// Where the bits of most programs are: address and bytes.
 #[cfg(feature = "debug")]
-pub fn atomics() -> (usize, usize) {
+pub(crate) fn atomics() -> (usize, usize) {
     ((&raw const OWN).addr(), size_of_val(&OWN))
 }
 
@@ -89,8 +91,8 @@ pub fn add(address: usize) -> bool {
             }
         }
     }
-    // SAFETY: a leaf is never given back. Relaxed: whoever has an object of the chunk got it through a lock, or
-    // from someone who did.
+    // SAFETY: a leaf is never given back. Relaxed: whoever has an object of the chunk got it
+    // through a lock, or from someone who did.
     unsafe { (&*bits)[word].fetch_or(bit, Ordering::Relaxed) };
     true
 }
@@ -98,17 +100,20 @@ pub fn add(address: usize) -> bool {
 /// Forgets a chunk that is about to be released.
 pub fn remove(address: usize) {
     if let Some((leaf, word, bit)) = place(address) {
-        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as above.
+        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as
+        // above.
         if let Some(bits) = unsafe { leaf.load(Ordering::Acquire).as_ref() } {
             bits[word].fetch_and(!bit, Ordering::Relaxed);
         }
     }
 }
 
-/// Whether an address lies in the first [`crate::base::geometry::CHUNK`] bytes of a chunk, where objects start.
+/// Whether an address lies in the first [`crate::base::geometry::CHUNK`] bytes of a chunk, where
+/// objects start.
 pub fn has(address: usize) -> bool {
     match place(address) {
-        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as above.
+        // SAFETY: a leaf is never given back. Acquire: what it points at is used. Relaxed: as
+        // above.
         Some((leaf, word, bit)) => unsafe {
             let bits = leaf.load(Ordering::Acquire);
             !bits.is_null() && (&*bits)[word].load(Ordering::Relaxed) & bit != 0
@@ -120,12 +125,12 @@ pub fn has(address: usize) -> bool {
 
 /// For the model checker, which has to know an atomic before two threads can meet at it.
 #[cfg(loom)]
-pub mod model {
+pub(crate) mod model {
     use super::*;
     use crate::base::geometry::CHUNK;
 
-    /// The words of a new leaf where the chunks of a model will be, which is at most two words away: their zeroes are
-    /// written before the leaf is published.
+    /// The words of a new leaf where the chunks of a model will be, which is at most two words
+    /// away: their zeroes are written before the leaf is published.
     pub(super) fn first_use(leaf: *const Leaf, word: usize) {
         for word in word.saturating_sub(2)..(word + 3).min(LEAF_WORDS) {
             // SAFETY: the leaf is new, and has this word.
@@ -134,7 +139,7 @@ pub mod model {
     }
 
     /// Forgets everything; no thread of an execution runs.
-    pub fn reset() {
+    pub(crate) fn reset() {
         for leaf in &ROOT {
             let bits = leaf.load(Ordering::Relaxed);
             leaf.store(ptr::null_mut(), Ordering::Relaxed);
@@ -148,7 +153,7 @@ pub mod model {
     }
 
     /// The first use of what has no lock before it.
-    pub fn begin() {
+    pub(crate) fn begin() {
         let near = os::reserve(CHUNK, CHUNK);
         // SAFETY: nothing refers to it.
         unsafe { os::release(near, CHUNK) };
@@ -160,7 +165,7 @@ pub mod model {
     }
 
     /// Whether no chunk is noted any more.
-    pub fn is_empty() -> bool {
+    pub(crate) fn is_empty() -> bool {
         ROOT.iter().all(|leaf| {
             // SAFETY: a leaf is given back in `reset` only.
             let bits = unsafe { leaf.load(Ordering::Relaxed).as_ref() };

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! Slabs: a page run cut into objects of one size, described by a bitmap that lies elsewhere.
 //!
-//! Nothing is written into the run itself, neither when the slab is made nor later: an untouched page
-//! stays untouched, and objects have no header.
+//! Nothing is written into the run itself, neither when the slab is made nor later: an untouched
+//! page stays untouched, and objects have no header.
 //!
 //! A bit that is set says that its object is *out*: the caller has it, or it lies in a magazine.
 //! Bits behind the last object are set for good.
@@ -16,11 +17,11 @@
 //! | limbo | 1 to capacity | nowhere | [`crate::heap::chunk::LIMBO`] |
 //! | parked | 1 to capacity | nowhere ([`crate::heap::Kit`]) | [`crate::heap::chunk::PARKED`] |
 //!
-//! `take` makes empty and partial slabs fuller, `put` emptier; a parent that goes while objects are out
-//! leaves its slabs in limbo ([`crate::heap`]).
+//! `take` makes empty and partial slabs fuller, `put` emptier; a parent that goes while objects are
+//! out leaves its slabs in limbo ([`crate::heap`]).
 //!
-//! Ownership: what changes in a slab belongs to the lock of whoever owns it, which is the parent's mutex,
-//! or the heap's for slabs in limbo, parked ones, and slabs of magazine blocks.
+//! Ownership: what changes in a slab belongs to the lock of whoever owns it, which is the parent's
+//! mutex, or the heap's for slabs in limbo, parked ones, and slabs of magazine blocks.
 //!
 //! | field of [`Slab`] | written | read |
 //! |---|---|---|
@@ -28,8 +29,8 @@
 //! | `used` | the owner's lock | the same, and statistics without |
 //! | all others | by [`Slab::init`], before the slab is shared | by all |
 //!
-//! What changes lies in cells, so that a `&Slab` says nothing of it: one may exist anywhere while the slab does, under
-//! whatever lock, and there is never a `&mut Slab` to a slab of a chunk.
+//! What changes lies in cells, so that a `&Slab` says nothing of it: one may exist anywhere while
+//! the slab does, under whatever lock, and there is never a `&mut Slab` to a slab of a chunk.
 
 use core::array;
 use core::cell::Cell;
@@ -51,18 +52,18 @@ const WORDS: usize = MAX_OBJECTS / 64;
 /// Bytes of a line of the cache.
 const LINE: u32 = 64;
 
-/// In place of a list: the parent has given the slab up under its lock, and the heap has yet to take it, so that its
-/// owner word still names the parent.
-pub const LEAVING: u8 = u8::MAX;
+/// In place of a list: the parent has given the slab up under its lock, and the heap has yet to
+/// take it, so that its owner word still names the parent.
+pub(crate) const LEAVING: u8 = u8::MAX;
 
 /// The descriptor of a slab.
 #[repr(C)]
-pub struct Slab {
+pub(crate) struct Slab {
     bitmap: [Cell<u64>; WORDS],
     /// The next slab of the list it is on.
-    pub next: Cell<*mut Slab>,
+    pub(crate) next: Cell<*mut Slab>,
     /// The previous slab of the list it is on; not kept in singly linked lists.
-    pub previous: Cell<*mut Slab>,
+    pub(crate) previous: Cell<*mut Slab>,
     item_size: u32,
     num_items: u32,
     stride: u32,
@@ -73,7 +74,7 @@ pub struct Slab {
     /// Where in its chunk the run starts.
     page: u16,
     /// Which of its owner's lists it is on; of meaning if it is on one.
-    pub list: Cell<u8>,
+    pub(crate) list: Cell<u8>,
     order: u8,
 }
 
@@ -82,9 +83,10 @@ impl Slab {
     ///
     /// # Safety
     /// `this` is a descriptor that is not in use: nobody else knows it.
-    pub unsafe fn init(this: *mut Slab, page: usize, geometry: &Geometry) {
+    pub(crate) unsafe fn init(this: *mut Slab, page: usize, geometry: &Geometry) {
         writes(this);
-        // SAFETY: the caller's promise. A descriptor has a value of each field's type from the beginning, zero.
+        // SAFETY: the caller's promise. A descriptor has a value of each field's type from the
+        // beginning, zero.
         unsafe {
             (*this).bitmap = without_objects(geometry.capacity);
             (*this).next = Cell::new(ptr::null_mut());
@@ -101,46 +103,46 @@ impl Slab {
         }
     }
 
-    /// The first object, which is where the run starts. The descriptor lies in the same chunk, but its provenance, which
-    /// is that of a reference, does not reach there.
-    pub fn base(&self) -> *mut u8 {
+    /// The first object, which is where the run starts. The descriptor lies in the same chunk, but
+    /// its provenance, which is that of a reference, does not reach there.
+    pub(crate) fn base(&self) -> *mut u8 {
         let chunk = (&raw const *self).addr() & !(CHUNK - 1);
         address::at(chunk + self.page as usize * PAGE)
     }
 
     /// The page of the chunk where the run starts.
-    pub fn first_page(&self) -> usize {
+    pub(crate) fn first_page(&self) -> usize {
         self.page as usize
     }
 
     /// Bytes of an object and objects at a time, as the pool was created with.
-    pub fn item(&self) -> (u32, u32) {
+    pub(crate) fn item(&self) -> (u32, u32) {
         (self.item_size, self.num_items)
     }
 
     /// Bytes from one object to the next.
-    pub fn stride(&self) -> u32 {
+    pub(crate) fn stride(&self) -> u32 {
         self.stride
     }
 
     /// log2 of the pages of the run, or [`crate::base::geometry::LARGE`].
-    pub fn order(&self) -> u8 {
+    pub(crate) fn order(&self) -> u8 {
         self.order
     }
 
     /// Bytes of the run.
     #[inline(never)]
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         if self.order == LARGE { page_multiple(self.stride as usize) } else { PAGE << self.order }
     }
 
     /// How many objects there are.
-    pub fn capacity(&self) -> u16 {
+    pub(crate) fn capacity(&self) -> u16 {
         self.capacity
     }
 
     /// How many objects are out.
-    pub fn used(&self) -> u16 {
+    pub(crate) fn used(&self) -> u16 {
         // Relaxed: whoever acts on it holds the owner's lock; statistics take any recent value.
         self.used.load(Relaxed)
     }
@@ -151,17 +153,17 @@ impl Slab {
     }
 
     /// Whether no object is out.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.used() == 0
     }
 
     /// Whether all objects are out.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.used() == self.capacity
     }
 
     /// Whether the objects that are out are exactly these, each once.
-    pub fn out_are(&self, rounds: &[*mut u8]) -> bool {
+    pub(crate) fn out_are(&self, rounds: &[*mut u8]) -> bool {
         reads(self);
         let out = array::from_fn(|word| self.bitmap[word].clone());
         self.shape().clear(&out, rounds) == (0, Ok(())) && rounds.len() == self.used() as usize
@@ -180,15 +182,16 @@ impl Slab {
     }
 
     /// Whether an object is out; none if it is not one of this slab.
-    pub fn is_out(&self, object: *mut u8) -> Option<bool> {
+    pub(crate) fn is_out(&self, object: *mut u8) -> Option<bool> {
         self.bit_of(object).map(|(word, bit)| self.bitmap[word].get() & bit != 0)
     }
 
-    /// Takes as many objects as there are and fit: those of the lowest addresses. They are written to the end of
-    /// `rounds`, the lowest last, so that a magazine hands them out from the lowest up; but those that share lines of
-    /// the cache so that one of each line is handed out before the next ones: whoever allocates objects one after the
-    /// other for several threads then gives each of them other lines. Returns how many.
-    pub fn take(&self, rounds: &mut [*mut u8]) -> usize {
+    /// Takes as many objects as there are and fit: those of the lowest addresses. They are written
+    /// to the end of `rounds`, the lowest last, so that a magazine hands them out from the lowest
+    /// up; but those that share lines of the cache so that one of each line is handed out before
+    /// the next ones: whoever allocates objects one after the other for several threads then gives
+    /// each of them other lines. Returns how many.
+    pub(crate) fn take(&self, rounds: &mut [*mut u8]) -> usize {
         writes(self);
         if HARDENED {
             return self.take_any(rounds);
@@ -246,10 +249,10 @@ impl Slab {
         taken
     }
 
-    /// Takes objects back from the end of `rounds`, for as long as they lie in this slab and are out.
-    /// Returns how many of `rounds` are left, and what is wrong with the last of these if it is in this
-    /// slab. The last of `rounds` is.
-    pub fn put(&self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+    /// Takes objects back from the end of `rounds`, for as long as they lie in this slab and are
+    /// out. Returns how many of `rounds` are left, and what is wrong with the last of these if it
+    /// is in this slab. The last of `rounds` is.
+    pub(crate) fn put(&self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         writes(self);
         if let &[object] = rounds {
             return self.put_one(object);
@@ -294,8 +297,8 @@ struct Shape {
 impl Shape {
     /// Clears the bits of `rounds` from the last on, as [`Slab::put`] says.
     ///
-    /// Objects that were handed out together often come back together. Those one behind the other, in either direction, are
-    /// found by adding, and their bits cleared at once.
+    /// Objects that were handed out together often come back together. Those one behind the other,
+    /// in either direction, are found by adding, and their bits cleared at once.
     fn clear(self, out: &[Cell<u64>; WORDS], rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         let Shape { base, stride, capacity, reciprocal } = self;
         let mut left = rounds;
@@ -306,7 +309,8 @@ impl Shape {
                 break;
             }
             let index = divide(offset as u32, reciprocal) as usize % MAX_OBJECTS;
-            // The caller found this slab by the last one, so that it is behind the last object if it is elsewhere.
+            // The caller found this slab by the last one, so that it is behind the last object if
+            // it is elsewhere.
             if index * stride != offset || index >= capacity {
                 return (left.len(), Err(Misuse::NotAnObject));
             }
@@ -347,12 +351,12 @@ impl Shape {
 /// For [`crate::inspect::validate`].
 impl Slab {
     /// How many bits are set, those behind the last object included.
-    pub fn bits_set(&self) -> usize {
+    pub(crate) fn bits_set(&self) -> usize {
         self.bitmap.iter().map(|word| word.get().count_ones() as usize).sum()
     }
 
     /// Clears the bit of an object, and returns whether it was set.
-    pub fn clear_out(&self, object: *mut u8) -> bool {
+    pub(crate) fn clear_out(&self, object: *mut u8) -> bool {
         let Some((word, bit)) = self.bit_of(object) else { return false };
         let before = self.bitmap[word].get();
         self.bitmap[word].set(before & !bit);
@@ -360,7 +364,7 @@ impl Slab {
     }
 
     /// Sets the bit of an object.
-    pub fn set_out(&self, object: *mut u8) {
+    pub(crate) fn set_out(&self, object: *mut u8) {
         if let Some((word, bit)) = self.bit_of(object) {
             self.bitmap[word].set(self.bitmap[word].get() | bit);
         }
@@ -387,7 +391,8 @@ fn lowest(bits: u64, mut most: usize) -> u64 {
     bits ^ others
 }
 
-/// The bitmap of a slab with so many objects of which none is out: bits behind the last one are set.
+/// The bitmap of a slab with so many objects of which none is out: bits behind the last one are
+/// set.
 fn without_objects(capacity: u16) -> [Cell<u64>; WORDS] {
     let mut bitmap = [0; WORDS];
     let (word, bit) = (capacity as usize / 64, capacity % 64);
@@ -407,28 +412,28 @@ fn is_slab(slab: *const Slab) -> bool {
 
 /// A doubly linked list of slabs.
 #[repr(transparent)]
-pub struct SlabList {
+pub(crate) struct SlabList {
     first: *mut Slab,
 }
 
 impl SlabList {
     /// The empty list.
-    pub const EMPTY: SlabList = SlabList { first: ptr::null_mut() };
+    pub(crate) const EMPTY: SlabList = SlabList { first: ptr::null_mut() };
 
     /// The slab that was added last, or null.
-    pub fn first(&self) -> *mut Slab {
+    pub(crate) fn first(&self) -> *mut Slab {
         self.first
     }
 
     /// How many slabs there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         let mut count = 0;
         self.for_each(|_, _| count += 1);
         count
     }
 
     /// Calls `each` with every slab, and whether it is linked to the one before.
-    pub fn for_each(&self, mut each: impl FnMut(&Slab, bool)) {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Slab, bool)) {
         let (mut slab, mut previous) = (self.first, ptr::null_mut());
         while !slab.is_null() {
             // SAFETY: a listed slab belongs to the lock that whoever has the list holds.
@@ -442,8 +447,9 @@ impl SlabList {
     /// Adds a slab.
     ///
     /// # Safety
-    /// `slab` is on no list, and of the same owner as the list, whose lock whoever has `self` holds.
-    pub unsafe fn insert(&mut self, slab: *mut Slab) {
+    /// `slab` is on no list, and of the same owner as the list, whose lock whoever has `self`
+    /// holds.
+    pub(crate) unsafe fn insert(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise; slabs of one list have one owner.
         unsafe {
             writes(slab);
@@ -461,7 +467,7 @@ impl SlabList {
     ///
     /// # Safety
     /// `slab` is on this list.
-    pub unsafe fn remove(&mut self, slab: *mut Slab) {
+    pub(crate) unsafe fn remove(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise; slabs of one list have one owner.
         unsafe {
             writes(slab);
@@ -492,9 +498,9 @@ pub(crate) mod tests {
     use super::*;
     use crate::heap::chunk::tests::Memory;
 
-    /// A slab over addresses that are never used as memory. It moves with its descriptor, but not within
-    /// the stack of a test.
-    pub fn slab(item_size: u32, num_items: u32) -> Slab {
+    /// A slab over addresses that are never used as memory. It moves with its descriptor, but not
+    /// within the stack of a test.
+    pub(crate) fn slab(item_size: u32, num_items: u32) -> Slab {
         // SAFETY: all zeroes is a valid value of each field.
         let mut slab: Slab = unsafe { core::mem::zeroed() };
         // SAFETY: the slab is this function's alone.
@@ -642,7 +648,8 @@ pub(crate) mod tests {
                 for _ in 0..random(3) {
                     let _ = slab.put(&[rounds[random(capacity)]]);
                 }
-                // Rows up and down, of which some go beyond the last object or meet, or are of no objects.
+                // Rows up and down, of which some go beyond the last object or meet, or are of no
+                // objects.
                 rounds.clear();
                 for _ in 0..=random(5) {
                     let (first, length) = (random(capacity), 1 + random(capacity));

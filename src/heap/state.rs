@@ -1,7 +1,9 @@
-//! What the heap's lock protects: the lists of chunks, the slabs of magazine blocks, and the counts.
+// SPDX-License-Identifier: MIT
+//! What the heap's lock protects: the lists of chunks, the slabs of magazine blocks, and the
+//! counts.
 //!
-//! Every function here runs with the lock held: whoever has a reference to [`State`] does, and proves it to others by
-//! [`State::locked`].
+//! Every function here runs with the lock held: whoever has a reference to [`State`] does, and
+//! proves it to others by [`State::locked`].
 
 use core::ptr;
 
@@ -24,7 +26,7 @@ use crate::sys::os;
 use crate::sys::sync::writes;
 
 /// What the heap's lock protects, besides the metadata in chunks.
-pub struct State {
+pub(crate) struct State {
     lock: Protected,
     pub(super) chunks: ChunkLists,
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
@@ -41,7 +43,7 @@ pub struct State {
 
 impl State {
     /// The proof that the lock is held which this belongs to.
-    pub fn locked(&self) -> HeapLocked<'_> {
+    pub(crate) fn locked(&self) -> HeapLocked<'_> {
         self.lock.proof()
     }
 
@@ -218,8 +220,8 @@ impl State {
         Some(block[0])
     }
 
-    /// Takes a magazine block back, unless it is here already: two threads that used a child at once may have left
-    /// its magazine in two places.
+    /// Takes a magazine block back, unless it is here already: two threads that used a child at
+    /// once may have left its magazine in two places.
     ///
     /// # Safety
     /// `block` came from `take_block`, and nobody else uses it.
@@ -247,7 +249,7 @@ impl State {
     }
 
     /// Every slab of objects, limbo included. The lists of chunks must stay as they are meanwhile.
-    pub fn object_slabs(&self) -> impl Iterator<Item = *mut Slab> {
+    pub(crate) fn object_slabs(&self) -> impl Iterator<Item = *mut Slab> {
         self.slabs().filter(|slab| {
             // SAFETY: a slab in use is in a chunk.
             let owner = unsafe { owner_of((**slab).base()) };
@@ -256,7 +258,7 @@ impl State {
     }
 
     /// Every slab, likewise.
-    pub fn slabs(&self) -> impl Iterator<Item = *mut Slab> {
+    pub(crate) fn slabs(&self) -> impl Iterator<Item = *mut Slab> {
         let mut slab = ptr::null_mut();
         core::iter::from_fn(move || {
             slab = self.slab_behind(slab);
@@ -284,14 +286,15 @@ impl State {
     }
 
     /// The name of a pool; empty if it has none.
-    pub fn name(&self, parent: usize) -> &[u8] {
+    pub(crate) fn name(&self, parent: usize) -> &[u8] {
         let name = self.names.find(parent);
         // SAFETY: a name in the list belongs to the lock that is held.
         if name.is_null() { &[] } else { unsafe { Name::text(name) } }
     }
 
-    /// Checks all invariants of the heap, and calls `problem` with an address and what does not hold there.
-    pub fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// Checks all invariants of the heap, and calls `problem` with an address and what does not
+    /// hold there.
+    pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         let (mut mapped, mut free_pages, mut dirty_pages) = (0, 0, 0);
         self.chunks.validate(problem);
         for chunk in self.chunks.iter(self.locked()) {
@@ -315,7 +318,7 @@ impl State {
     }
 
     /// Counts everything.
-    pub fn numbers(&self) -> HeapNumbers {
+    pub(crate) fn numbers(&self) -> HeapNumbers {
         let mut numbers = HeapNumbers {
             mapped: self.mapped,
             dirty: self.dirty_pages * PAGE,

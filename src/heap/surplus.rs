@@ -1,6 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! What a parent pool has no use for any more, on its way to the heap.
 //!
-//! It is gathered under the parent's lock, and taken back by [`crate::heap::Heap::take_back`] without it.
+//! It is gathered under the parent's lock, and taken back by [`crate::heap::Heap::take_back`]
+//! without it.
 
 use core::ptr;
 
@@ -13,7 +15,7 @@ use crate::sys::os;
 const BLOCK: usize = 0;
 
 /// Empty slabs, magazine blocks, and at most one kit.
-pub struct Surplus {
+pub(crate) struct Surplus {
     /// Linked by `next`.
     slabs: *mut Slab,
     /// Of any size: as empty ones, which point at their block.
@@ -27,7 +29,7 @@ pub struct Surplus {
 
 impl Surplus {
     /// Nothing.
-    pub const EMPTY: Surplus = Surplus {
+    pub(crate) const EMPTY: Surplus = Surplus {
         slabs: ptr::null_mut(),
         blocks: MagazineList::EMPTY,
         block_bytes: 0,
@@ -36,22 +38,22 @@ impl Surplus {
     };
 
     /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.slabs.is_null() && self.blocks.count() == 0 && self.kit.is_none()
     }
 
     /// The time, from the clock once at most.
-    pub fn now(&mut self) -> u32 {
+    pub(crate) fn now(&mut self) -> u32 {
         *self.now.get_or_insert_with(os::coarse_seconds)
     }
 
     /// The time, if it is known.
-    pub fn known_now(&self) -> Option<u32> {
+    pub(crate) fn known_now(&self) -> Option<u32> {
         self.now
     }
 
     /// Bytes of the slabs and magazines in it.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let mut bytes = self.block_bytes;
         let mut slab = self.slabs;
         while !slab.is_null() {
@@ -68,7 +70,7 @@ impl Surplus {
     ///
     /// # Safety
     /// It is on no list, its owner's lock is held, and nobody uses it from now on.
-    pub unsafe fn add_slab(&mut self, slab: *mut Slab) {
+    pub(crate) unsafe fn add_slab(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
             (*slab).next.set(self.slabs);
@@ -82,7 +84,7 @@ impl Surplus {
     /// # Safety
     /// It is not none, of this mask, and nobody else uses it.
     #[inline(never)]
-    pub unsafe fn add_magazine(&mut self, magazine: Magazine, mask: usize) {
+    pub(crate) unsafe fn add_magazine(&mut self, magazine: Magazine, mask: usize) {
         self.block_bytes += mask + 1;
         // SAFETY: the caller's promise.
         unsafe { self.blocks.push(Magazine::new(magazine.block(mask)), BLOCK) }
@@ -92,18 +94,18 @@ impl Surplus {
     ///
     /// # Safety
     /// Nobody else uses what is in it.
-    pub unsafe fn set_kit(&mut self, kit: Kit) {
+    pub(crate) unsafe fn set_kit(&mut self, kit: Kit) {
         self.kit = kit;
     }
 
     /// Takes the kit out.
-    pub fn take_kit(&mut self) -> Option<Kit> {
+    pub(crate) fn take_kit(&mut self) -> Option<Kit> {
         let kit = core::mem::replace(&mut self.kit, Kit::NONE);
         if kit.is_none() { None } else { Some(kit) }
     }
 
     /// Takes a slab out.
-    pub fn take_slab(&mut self) -> Option<*mut Slab> {
+    pub(crate) fn take_slab(&mut self) -> Option<*mut Slab> {
         let slab = self.slabs;
         if slab.is_null() {
             return None;
@@ -114,7 +116,7 @@ impl Surplus {
     }
 
     /// Takes a magazine block out.
-    pub fn take_block(&mut self) -> Option<*mut u8> {
+    pub(crate) fn take_block(&mut self) -> Option<*mut u8> {
         Some(self.blocks.pop(BLOCK)?.block(BLOCK))
     }
 }

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: MIT
 //! What reads every structure and changes none.
 
-pub mod print;
-pub mod stats;
-pub mod validate;
+pub(crate) mod print;
+pub(crate) mod stats;
+pub(crate) mod validate;

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! Printing statistics: as a table in the manner of `/proc/slabinfo`, or as JSON.
 //!
-//! Pools are found by walking the chunks, never through a list of pools: the memory of one that was not
-//! destroyed may be gone. The heap's lock is taken once for each line and never held while it is written.
+//! Pools are found by walking the chunks, never through a list of pools: the memory of one that was
+//! not destroyed may be gone. The heap's lock is taken once for each line and never held while it
+//! is written.
 
 use core::ffi::{c_char, c_int, c_void};
 
@@ -12,7 +14,7 @@ use crate::sys::os;
 
 /// How to print.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Table,
     /// For programs.
@@ -20,7 +22,7 @@ pub enum Format {
 }
 
 /// What is called with some text.
-pub type Write = unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize);
+pub(crate) type Write = unsafe extern "C" fn(data: *mut c_void, text: *const c_char, length: usize);
 
 /// Writes text to the file descriptor that `data` points to, which becomes -1 if that fails.
 unsafe extern "C" fn write_to(data: *mut c_void, text: *const c_char, length: usize) {
@@ -34,7 +36,7 @@ unsafe extern "C" fn write_to(data: *mut c_void, text: *const c_char, length: us
 }
 
 /// Prints to a file descriptor, and returns whether all of it could be written.
-pub fn print_to(mut fd: c_int, format: Format) -> bool {
+pub(crate) fn print_to(mut fd: c_int, format: Format) -> bool {
     // SAFETY: `write_to` takes the address of a descriptor.
     unsafe { print(format, write_to, (&raw mut fd).cast()) }
     fd >= 0
@@ -44,7 +46,7 @@ pub fn print_to(mut fd: c_int, format: Format) -> bool {
 ///
 /// # Safety
 /// `write` may be called with `data`.
-pub unsafe fn print(format: Format, write: Write, data: *mut c_void) {
+pub(crate) unsafe fn print(format: Format, write: Write, data: *mut c_void) {
     // SAFETY: the caller's promise.
     let write = |text: &[u8]| unsafe { write(data, text.as_ptr().cast(), text.len()) };
     let mut line = Text::empty();

@@ -1,8 +1,9 @@
-//! Numbers of pools as the chunks show them, whether the pools' memory is still there or not. They are exact, taken
-//! under the heap's lock.
+// SPDX-License-Identifier: MIT
+//! Numbers of pools as the chunks show them, whether the pools' memory is still there or not. They
+//! are exact, taken under the heap's lock.
 //!
-//! An object in a magazine cannot be told from one that a caller has: children's magazines are read by
-//! nobody but their child. So objects are counted as *out* of the slabs, whoever has them.
+//! An object in a magazine cannot be told from one that a caller has: children's magazines are read
+//! by nobody but their child. So objects are counted as *out* of the slabs, whoever has them.
 
 use crate::base::pool_id::PoolId;
 use crate::heap::HEAP;
@@ -14,19 +15,19 @@ use crate::pool::numbers::PoolNumbers;
 #[derive(Clone, Copy)]
 pub(crate) struct Found {
     /// Which pool; at address 0 if it is gone.
-    pub pool: PoolId,
+    pub(crate) pool: PoolId,
     /// The same numbers as the pool itself gives, but for what only it knows.
-    pub numbers: PoolNumbers,
+    pub(crate) numbers: PoolNumbers,
 }
 
-/// The first pool behind `after`, in the order of their addresses. Takes time in proportion to all slabs and all
-/// guarded objects, which are counted one after the other.
+/// The first pool behind `after`, in the order of their addresses. Takes time in proportion to all
+/// slabs and all guarded objects, which are counted one after the other.
 pub(crate) fn next_pool(after: Option<PoolId>) -> Option<Found> {
     let mut first = First { after, found: None };
     HEAP.with_state(|state| {
         for slab in state.object_slabs() {
-            // SAFETY: the heap's lock is held; of the slab only that is read which its owner does not write, and
-            // `used`, which is atomic.
+            // SAFETY: the heap's lock is held; of the slab only that is read which its owner does
+            // not write, and `used`, which is atomic.
             let (slab, owner) = unsafe { (&*slab, owner_of((*slab).base())) };
             let (item_size, num_items) = slab.item();
             let address = if owner == LIMBO { 0 } else { owner };

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! A walk over every structure of a pool and of the heap that checks all invariants.
 //!
-//! Each problem is reported in a line and counted. The structures are not changed, but for the bits of
-//! objects in the depot, which are cleared and set again to see an object that is there twice; so the walk
-//! takes the pool's lock, and then the heap's.
+//! Each problem is reported in a line and counted. The structures are not changed, but for the bits
+//! of objects in the depot, which are cleared and set again to see an object that is there twice;
+//! so the walk takes the pool's lock, and then the heap's.
 
 use crate::base::geometry::MAX_OBJECTS;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
@@ -44,14 +45,14 @@ impl Problems {
 
 /// With the feature `validate`: ends the process unless the pool and the heap are in order.
 #[inline]
-pub fn after_slow_path(parent: &ParentPool) {
+pub(crate) fn after_slow_path(parent: &ParentPool) {
     if cfg!(feature = "validate") && self::parent(parent) != 0 {
         os::broken_invariant();
     }
 }
 
 /// Checks the heap, and returns the number of problems.
-pub fn heap() -> u32 {
+pub(crate) fn heap() -> u32 {
     let mut problems = Problems::none();
     HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
     problems.notes.say(FUNCTION, None);
@@ -59,7 +60,7 @@ pub fn heap() -> u32 {
 }
 
 /// Checks a pool and the heap, and returns the number of problems.
-pub fn parent(parent: &ParentPool) -> u32 {
+pub(crate) fn parent(parent: &ParentPool) -> u32 {
     let mut problems = Problems::none();
     let body = parent.lock();
     let listed = at_once(|| {
@@ -83,7 +84,8 @@ pub fn parent(parent: &ParentPool) -> u32 {
     problems.count
 }
 
-/// Magazines are as full as their place says, and each object in them is out of a slab, and there once.
+/// Magazines are as full as their place says, and each object in them is out of a slab, and there
+/// once.
 fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
     let address = parent.address();
     let policy = body.policy();
@@ -103,8 +105,9 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
                 }
                 problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
             }
-            // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool, belong to the lock
-            // that is held. An object is in a chunk, as its slab is not free while it is out.
+            // SAFETY: the depot's magazines, and the slabs of objects whose owner is this pool,
+            // belong to the lock that is held. An object is in a chunk, as its slab is not free
+            // while it is out.
             unsafe {
                 for &object in magazine.contents(mask).iter() {
                     let own = owner_if_any(object) == address;
@@ -127,7 +130,8 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
     problems.check(cleared <= body.slabs().out(), address, "more in the depot than is out");
 }
 
-/// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there are.
+/// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there
+/// are.
 fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems) -> usize {
     let address = parent.address();
     let mut listed = 0;
@@ -153,8 +157,8 @@ fn check_slabs(
     let address = parent.address();
     let (mut slabs, mut not_full, mut out) = (0, 0, 0);
     for slab in state.slabs() {
-        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap has it; of others
-        // only that is read which is constant.
+        // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap
+        // has it; of others only that is read which is constant.
         if unsafe { owner_of((*slab).base()) != address || (*slab).list.get() == LEAVING } {
             continue;
         }
@@ -183,7 +187,8 @@ fn check_bitmap(slab: &Slab, problems: &mut Problems) {
     problems.check(right, slab.base().addr(), "bitmap and number of objects out differ");
 }
 
-/// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts are right.
+/// Chunks are on the right lists, their pages are in one slab or one free run each, and the counts
+/// are right.
 fn check_heap(state: &State, problems: &mut Problems) {
     for slab in state.slabs() {
         // SAFETY: slabs of magazine blocks belong to the heap's lock.
@@ -207,9 +212,9 @@ mod tests {
     use crate::pool::child::ChildPool;
     use crate::pool::visit::Visit;
 
-    /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk must see
-    /// it, and nothing once `repair` has mended it. Both are given an object of the caller's and one of the
-    /// depot's.
+    /// A pool with a few objects out, some of them in its depot, is broken by `damage`; the walk
+    /// must see it, and nothing once `repair` has mended it. Both are given an object of the
+    /// caller's and one of the depot's.
     fn must_be_seen(
         damage: impl Fn(&ParentPool, *mut u8, *mut u8),
         repair: impl Fn(&ParentPool, *mut u8, *mut u8),
@@ -270,7 +275,8 @@ mod tests {
 
     #[test]
     fn an_object_that_is_in_the_depot_twice_is_seen() {
-        /// Puts the round below the last one, or another, in the place of the last one, and returns that.
+        /// Puts the round below the last one, or another, in the place of the last one, and returns
+        /// that.
         fn replace_last(parent: &ParentPool, round: Option<*mut u8>) -> *mut u8 {
             let (mut half, _) = parent.lock().depot().half();
             // SAFETY: the depot is the test's alone, and has two rounds at least.

@@ -1,9 +1,10 @@
-//! The locks of the heap, of the guards and of the recording are held across fork(), so that the child process finds what
-//! they protect in order.
+// SPDX-License-Identifier: MIT
+//! The locks of the heap, of the guards and of the recording are held across fork(), so that the
+//! child process finds what they protect in order.
 //!
-//! The hooks are set when the library is loaded: at its first use it would be too late for a thread that
-//! forks just then. Should there be no memory for them, a few words when the program starts, forking is
-//! as unsafe as without. When the library is unloaded the C library drops them.
+//! The hooks are set when the library is loaded: at its first use it would be too late for a thread
+//! that forks just then. Should there be no memory for them, a few words when the program starts,
+//! forking is as unsafe as without. When the library is unloaded the C library drops them.
 
 use crate::heap::HEAP;
 use crate::hooks;
@@ -48,7 +49,7 @@ unsafe fn unlock(in_new_process: bool) {
 
 /// What fork() does, for the model checker: runs `forked` between the handlers.
 #[cfg(loom)]
-pub fn around_fork(forked: impl FnOnce(&crate::heap::State)) {
+pub(crate) fn around_fork(forked: impl FnOnce(&crate::heap::State)) {
     // SAFETY: as the C library calls them.
     unsafe {
         before_fork();

@@ -1,5 +1,6 @@
+// SPDX-License-Identifier: MIT
 //! What happens to the whole library: it is loaded, its process forks, it is unloaded.
 
 #[cfg(unix)]
-pub mod fork;
+pub(crate) mod fork;
 mod unload;

@@ -1,11 +1,14 @@
-//! What happens when the object that carries the library is unloaded, or the process ends: objects that are out are
-//! listed if SLAB_DEBUG asks for it, statistics are written if SLAB_STATS does, and free memory goes to the system.
+// SPDX-License-Identifier: MIT
+//! What happens when the object that carries the library is unloaded, or the process ends: objects
+//! that are out are listed if SLAB_DEBUG asks for it, statistics are written if SLAB_STATS does,
+//! and free memory goes to the system.
 //!
-//! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds objects
-//! in stays mapped. At the end of the process, giving memory back is of no use and does no harm.
+//! Drivers are loaded and unloaded with dlopen() and dlclose(). Memory that a caller still holds
+//! objects in stays mapped. At the end of the process, giving memory back is of no use and does no
+//! harm.
 //!
-//! A process may end anywhere, even in a signal handler within the library: if the heap or the guards are locked,
-//! nothing happens.
+//! A process may end anywhere, even in a signal handler within the library: if the heap or the
+//! guards are locked, nothing happens.
 
 use crate::heap::HEAP;
 use crate::hooks;
@@ -19,8 +22,8 @@ use crate::watch::report;
 #[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
 static AT_UNLOAD: extern "C" fn() = at_unload;
 
-/// There is a list only of what runs at the start; what is registered then is called at the end, before the C
-/// library's own, or when the DLL is unloaded.
+/// There is a list only of what runs at the start; what is registered then is called at the end,
+/// before the C library's own, or when the DLL is unloaded.
 #[cfg(windows)]
 #[used]
 #[unsafe(link_section = ".CRT$XCU")]

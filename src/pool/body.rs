@@ -1,4 +1,6 @@
-//! The body of a parent pool: what its mutex protects. A call that has the lock is a visit ([`super::visit`]).
+// SPDX-License-Identifier: MIT
+//! The body of a parent pool: what its mutex protects. A call that has the lock is a visit
+//! ([`super::visit`]).
 //!
 //! | field | meaning |
 //! |---|---|
@@ -12,8 +14,9 @@
 //! | `kept` | what modes need |
 //!
 //! **When `holders` falls to 0 the pool keeps nothing**: the depot is drained and empty slabs go to
-//! the heap. What is left are slabs with objects that callers have. So a parent that is never destroyed
-//! holds no memory of its own. (The heap may keep a magazine and a slab for its next child: [`crate::heap::Kit`].)
+//! the heap. What is left are slabs with objects that callers have. So a parent that is never
+//! destroyed holds no memory of its own. (The heap may keep a magazine and a slab for its next
+//! child: [`crate::heap::Kit`].)
 
 use core::ptr;
 
@@ -40,7 +43,7 @@ pub(crate) struct Body {
 
 impl Body {
     /// Of a pool without objects.
-    pub fn new(geometry: Geometry, cached: bool, kept: hooks::Kept) -> Body {
+    pub(crate) fn new(geometry: Geometry, cached: bool, kept: hooks::Kept) -> Body {
         Body {
             policy: Policy::new(&geometry, cached),
             geometry,
@@ -54,32 +57,33 @@ impl Body {
     }
 
     /// How objects lie in slabs.
-    pub fn geometry(&self) -> &Geometry {
+    pub(crate) fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
     /// How much is kept.
-    pub fn policy(&self) -> &Policy {
+    pub(crate) fn policy(&self) -> &Policy {
         &self.policy
     }
 
     /// The magazines that no child has.
-    pub fn depot(&self) -> &Depot {
+    pub(crate) fn depot(&self) -> &Depot {
         &self.depot
     }
 
     /// The slabs.
-    pub fn slabs(&self) -> &Slabs {
+    pub(crate) fn slabs(&self) -> &Slabs {
         &self.slabs
     }
 
     /// Which pool it is of; that is at this address.
     #[inline(never)]
-    pub fn id(&self, address: usize) -> PoolId {
+    pub(crate) fn id(&self, address: usize) -> PoolId {
         let Geometry { item_size, num_items, .. } = self.geometry;
         let mut pool = PoolId::new(address, item_size, num_items);
         if !self.name.is_null() {
-            // SAFETY: a name lives as long as its pool, and is written with the pool's lock held, as `self` shows it is.
+            // SAFETY: a name lives as long as its pool, and is written with the pool's lock held,
+            // as `self` shows it is.
             pool.set_name(unsafe { Name::text(self.name) });
         }
         pool

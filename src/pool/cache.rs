@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! A child's cache: its two magazines.
 //!
 //! | field | meaning |
@@ -6,9 +7,9 @@
 //! | `previous` | swapped in when the loaded one is used up: none, empty or full |
 //! | `mask` | size of a magazine less 1; 0: it has none yet, or the pool is uncached |
 //!
-//! With two, a child that allocates and frees in turns goes to the parent once in a magazine's worth of calls at most,
-//! wherever it stands. Everything here belongs to the child's user, one thread at a time. What the parent does to keep a
-//! cache in magazines is in [`super::exchange`].
+//! With two, a child that allocates and frees in turns goes to the parent once in a magazine's
+//! worth of calls at most, wherever it stands. Everything here belongs to the child's user, one
+//! thread at a time. What the parent does to keep a cache in magazines is in [`super::exchange`].
 
 use core::mem;
 
@@ -18,35 +19,36 @@ use crate::heap::magazine::Magazine;
 /// See the head of this file.
 #[repr(C)]
 pub(crate) struct Cache {
-    pub loaded: Magazine,
-    pub previous: Magazine,
-    pub mask: usize,
+    pub(crate) loaded: Magazine,
+    pub(crate) previous: Magazine,
+    pub(crate) mask: usize,
 }
 
 impl Cache {
     /// No magazines.
-    pub const NONE: Cache = Cache { loaded: Magazine::NONE, previous: Magazine::NONE, mask: 0 };
+    pub(crate) const NONE: Cache =
+        Cache { loaded: Magazine::NONE, previous: Magazine::NONE, mask: 0 };
 
     /// Whether there are no magazines.
     #[inline(always)]
-    pub fn is_none(&self) -> bool {
+    pub(crate) fn is_none(&self) -> bool {
         self.mask == 0
     }
 
     /// Whether the loaded magazine has no round, or there is none.
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.loaded.is_empty(self.mask)
     }
 
     /// Whether the loaded magazine has no room, or there is none.
     #[inline(always)]
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.loaded.is_full(self.mask)
     }
 
     /// How many rounds the loaded magazine has.
-    pub fn rounds(&self) -> usize {
+    pub(crate) fn rounds(&self) -> usize {
         self.loaded.rounds(self.mask)
     }
 
@@ -55,7 +57,7 @@ impl Cache {
     /// # Safety
     /// It is not empty.
     #[inline(always)]
-    pub unsafe fn pop(&mut self) -> *mut u8 {
+    pub(crate) unsafe fn pop(&mut self) -> *mut u8 {
         // SAFETY: the caller's promise; a child's magazines are its own.
         unsafe { self.loaded.pop() }
     }
@@ -65,20 +67,21 @@ impl Cache {
     /// # Safety
     /// It is not full.
     #[inline(always)]
-    pub unsafe fn push(&mut self, object: *mut u8) {
+    pub(crate) unsafe fn push(&mut self, object: *mut u8) {
         // SAFETY: the caller's promise; a child's magazines are its own.
         unsafe { self.loaded.push(object) }
     }
 
     /// Whether the previous magazine has rounds.
     #[inline(always)]
-    pub fn can_swap_to_alloc(&self) -> bool {
+    pub(crate) fn can_swap_to_alloc(&self) -> bool {
         !self.previous.is_empty(self.mask)
     }
 
-    /// Whether the loaded magazine is full and the previous one empty. (Without magazines the words may be anything.)
+    /// Whether the loaded magazine is full and the previous one empty. (Without magazines the words
+    /// may be anything.)
     #[inline(always)]
-    pub fn can_swap_to_free(&self) -> bool {
+    pub(crate) fn can_swap_to_free(&self) -> bool {
         self.mask != 0
             && !self.previous.is_none()
             && self.previous.is_empty(self.mask)
@@ -87,15 +90,15 @@ impl Cache {
 
     /// Swaps the magazines.
     #[inline(always)]
-    pub fn swap(&mut self) {
+    pub(crate) fn swap(&mut self) {
         mem::swap(&mut self.loaded, &mut self.previous);
     }
 
     /// Whether there are rounds that no pool at this address owns.
-    pub fn has_rounds_of_another(&self, parent: usize) -> bool {
+    pub(crate) fn has_rounds_of_another(&self, parent: usize) -> bool {
         let of_another = |magazine: Magazine| {
-            // SAFETY: a magazine that is not empty has a last round, which is in a chunk, as its slab is not free while
-            // it is out; it may have been overwritten.
+            // SAFETY: a magazine that is not empty has a last round, which is in a chunk, as its
+            // slab is not free while it is out; it may have been overwritten.
             !magazine.is_empty(self.mask) && unsafe { owner_if_any(magazine.last()) != parent }
         };
         of_another(self.loaded) || of_another(self.previous)

@@ -1,4 +1,6 @@
-//! What callers do to a parent pool: create and destroy it, name it, count what it holds, have it give memory back.
+// SPDX-License-Identifier: MIT
+//! What callers do to a parent pool: create and destroy it, name it, count what it holds, have it
+//! give memory back.
 
 use core::cell::UnsafeCell;
 use core::ptr;
@@ -17,12 +19,12 @@ use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use crate::sys::sync::{Mutex, renew};
 
 impl ParentPool {
-    /// Creates a pool in memory of any content. Slabs that still belong to a pool at this address (it
-    /// was never destroyed, or its memory was freed) are left in limbo.
+    /// Creates a pool in memory of any content. Slabs that still belong to a pool at this address
+    /// (it was never destroyed, or its memory was freed) are left in limbo.
     ///
     /// # Safety
     /// `this` is writable, and no other call uses it.
-    pub unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
+    pub(crate) unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
         let num_items = num_items.max(1);
         // Owner words lead back to the pool.
         let pool = PoolId::new(this.expose_provenance(), item_size, num_items);
@@ -50,7 +52,7 @@ impl ParentPool {
     ///
     /// # Safety
     /// `this` is a pool or zeroed, and no other call uses it, its children or its objects.
-    pub unsafe fn destroy(this: *mut ParentPool) {
+    pub(crate) unsafe fn destroy(this: *mut ParentPool) {
         const FUNCTION: &str = "slab_destroy_parent";
         // SAFETY: the caller's promise.
         unsafe {
@@ -92,9 +94,9 @@ impl ParentPool {
         }
     }
 
-    /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it gets the
-    /// modes that SLAB_DEBUG has for the name as well.
-    pub fn set_name(&self, name: &[u8]) -> bool {
+    /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it
+    /// gets the modes that SLAB_DEBUG has for the name as well.
+    pub(crate) fn set_name(&self, name: &[u8]) -> bool {
         let mut body = self.lock();
         // SAFETY: the pool's lock is held, without which its name is not read.
         let set = unsafe { HEAP.set_name(self.address(), name) };
@@ -118,7 +120,7 @@ impl ParentPool {
     /// Changes the modes of a pool, and its layout with them. Returns false if it has been used.
     ///
     /// Whoever reads the modes without the lock looks at them again once it has it.
-    pub fn set_modes(&self, modes: Modes) -> bool {
+    pub(crate) fn set_modes(&self, modes: Modes) -> bool {
         let pool = PoolId::new(self.address(), self.item_size, self.num_elements);
         let (geometry, modes) = hooks::layout_with(modes, &pool);
         let mut body = self.lock();
@@ -167,9 +169,9 @@ impl ParentPool {
         numbers
     }
 
-    /// Gives the heap everything that no child and no caller has. Returns how many bytes of slabs and
-    /// magazines that were.
-    pub fn trim(&self) -> usize {
+    /// Gives the heap everything that no child and no caller has. Returns how many bytes of slabs
+    /// and magazines that were.
+    pub(crate) fn trim(&self) -> usize {
         self.visit("slab_trim_parent", |visit| {
             // SAFETY: the visit is to this pool.
             unsafe { hooks::let_all_go(visit) };

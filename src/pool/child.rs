@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Child pools: one user's cache of free objects; the fast paths, and the slow paths behind them.
 //!
 //! | field | meaning | touched by |
@@ -5,10 +6,10 @@
 //! | `parent` | null: destroyed, or never created | its user, one thread at a time |
 //! | `cache` | its magazines ([`super::cache`]) | the same |
 //!
-//! An object belongs to its slab, and so to a parent, never to a child. Freeing through a child of the
-//! same parent is the fast path whichever child it is. Everything else that is legal (a destroyed child, a
-//! child of another parent, an object whose parent is gone) is the slow path, where the owner word of the
-//! object's page decides.
+//! An object belongs to its slab, and so to a parent, never to a child. Freeing through a child of
+//! the same parent is the fast path whichever child it is. Everything else that is legal (a
+//! destroyed child, a child of another parent, an object whose parent is gone) is the slow path,
+//! where the owner word of the object's page decides.
 
 use core::ffi::c_void;
 use core::ptr;
@@ -25,7 +26,7 @@ use crate::hooks;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
-pub struct ChildPool {
+pub(crate) struct ChildPool {
     pub(crate) parent: *const ParentPool,
     pub(crate) cache: Cache,
 }
@@ -35,7 +36,7 @@ impl ChildPool {
     ///
     /// # Safety
     /// `this` is writable, no other call uses it, and `parent` is a pool.
-    pub unsafe fn create(this: *mut ChildPool, parent: *const ParentPool) {
+    pub(crate) unsafe fn create(this: *mut ChildPool, parent: *const ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
             this.write(ChildPool { parent, cache: Cache::NONE });
@@ -48,7 +49,7 @@ impl ChildPool {
     /// # Safety
     /// `this` is a child, or destroyed or zeroed, and no other call uses it.
     #[inline(always)]
-    pub unsafe fn alloc(this: *mut ChildPool) -> *mut c_void {
+    pub(crate) unsafe fn alloc(this: *mut ChildPool) -> *mut c_void {
         // SAFETY: the caller's promise.
         unsafe {
             let child = &mut *this;
@@ -64,7 +65,7 @@ impl ChildPool {
     /// # Safety
     /// As for [`ChildPool::alloc`].
     #[inline(always)]
-    pub unsafe fn zalloc(this: *mut ChildPool) -> *mut c_void {
+    pub(crate) unsafe fn zalloc(this: *mut ChildPool) -> *mut c_void {
         // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
         unsafe {
             let child = &mut *this;
@@ -80,9 +81,10 @@ impl ChildPool {
     /// Frees an object.
     ///
     /// # Safety
-    /// `this` is a child, or destroyed or zeroed, and no other call uses it. `object` is null or an object.
+    /// `this` is a child, or destroyed or zeroed, and no other call uses it. `object` is null or an
+    /// object.
     #[inline(always)]
-    pub unsafe fn free(this: *mut ChildPool, object: *mut c_void) {
+    pub(crate) unsafe fn free(this: *mut ChildPool, object: *mut c_void) {
         // SAFETY: the caller's promise; an object lies in a chunk.
         unsafe {
             let child = &mut *this;
@@ -102,7 +104,7 @@ impl ChildPool {
     ///
     /// # Safety
     /// `this` is a child, or destroyed or zeroed, and no other call uses it.
-    pub unsafe fn destroy(this: *mut ChildPool) {
+    pub(crate) unsafe fn destroy(this: *mut ChildPool) {
         const FUNCTION: &str = "slab_destroy_child";
         // SAFETY: the caller's promise; the magazines are the child's own.
         unsafe {
@@ -139,12 +141,12 @@ impl ChildPool {
         }
     }
 
-    /// Gives the parent all free objects that the child has, and its magazines. Returns how many bytes of
-    /// objects that were.
+    /// Gives the parent all free objects that the child has, and its magazines. Returns how many
+    /// bytes of objects that were.
     ///
     /// # Safety
     /// `this` is a child, or destroyed or zeroed, and no other call uses it.
-    pub unsafe fn trim(this: *mut ChildPool) -> usize {
+    pub(crate) unsafe fn trim(this: *mut ChildPool) -> usize {
         const FUNCTION: &str = "slab_trim_child";
         // SAFETY: the caller's promise; the magazines are the child's own.
         unsafe {
@@ -174,7 +176,8 @@ impl ChildPool {
                 continue;
             }
             while !magazine.is_empty(mask) {
-                // SAFETY: it is not empty; a round is in a chunk, as its slab is not free while it is out.
+                // SAFETY: it is not empty; a round is in a chunk, as its slab is not free while it
+                // is out.
                 unsafe { free_to_owner(function, ptr::null_mut(), magazine.pop()) }
             }
             // SAFETY: the magazine is the child's own, and given up here.
@@ -193,8 +196,9 @@ impl ChildPool {
     }
 }
 
-/// Keeps several conditions for leaving a fast path one jump to the slow path. The compiler would make each of them a jump of
-/// its own to that function, which takes four bytes more; slab_free then did not fit into a line of the cache.
+/// Keeps several conditions for leaving a fast path one jump to the slow path. The compiler would
+/// make each of them a jump of its own to that function, which takes four bytes more; slab_free
+/// then did not fit into a line of the cache.
 #[inline(always)]
 fn one_exit() {
     #[cfg(target_arch = "x86_64")]
@@ -214,8 +218,9 @@ unsafe fn owner_on_free(object: *mut u8) -> usize {
     if HARDENED { unsafe { owner_if_any(object) } } else { unsafe { owner_of(object) } }
 }
 
-/// Allocation when the loaded magazine is empty, or there is none. A child that goes up and down by a magazine comes here
-/// often, and swaps its two: that takes no stack frame, as what takes one is called last.
+/// Allocation when the loaded magazine is empty, or there is none. A child that goes up and down by
+/// a magazine comes here often, and swaps its two: that takes no stack frame, as what takes one is
+/// called last.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
@@ -252,7 +257,8 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     }
 }
 
-/// Allocation that may take more than another magazine of the child's, for a caller that will zero the object or not.
+/// Allocation that may take more than another magazine of the child's, for a caller that will zero
+/// the object or not.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
@@ -301,8 +307,8 @@ unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     }
 }
 
-/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent. Swaps the magazines
-/// as [`alloc_slow`] does.
+/// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.
+/// Swaps the magazines as [`alloc_slow`] does.
 ///
 /// # Safety
 /// As for [`ChildPool::free`].
@@ -323,8 +329,8 @@ pub(crate) unsafe extern "C" fn free_slow(child: &mut ChildPool, object: *mut u8
     }
 }
 
-/// Freeing that may take more than another magazine of the child's. The address may be any: it is not followed unless it is
-/// in a chunk.
+/// Freeing that may take more than another magazine of the child's. The address may be any: it is
+/// not followed unless it is in a chunk.
 ///
 /// # Safety
 /// As for [`ChildPool::free`].
@@ -356,8 +362,8 @@ unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
     }
 }
 
-/// Freeing into the slab that the object came from, whoever owns it. `child` is the one it comes back through,
-/// or null, for what is reported of it.
+/// Freeing into the slab that the object came from, whoever owns it. `child` is the one it comes
+/// back through, or null, for what is reported of it.
 ///
 /// # Safety
 /// The owner of the address, if it is a parent, exists.

@@ -1,10 +1,11 @@
+// SPDX-License-Identifier: MIT
 //! The depot of a parent pool: the magazines that no child has.
 //!
 //! - *full* magazines, which children exchange for empty ones when they run out of objects;
 //! - *empty* ones, for the other way round; both in two sizes ([`Geometry`]);
-//! - at most one *half*-filled one, from a child that was destroyed, for the next child. It is neither
-//!   empty nor full, so that its finder can both allocate and free. With it, a child that lives for a
-//!   few objects costs two lock operations in all.
+//! - at most one *half*-filled one, from a child that was destroyed, for the next child. It is
+//!   neither empty nor full, so that its finder can both allocate and free. With it, a child that
+//!   lives for a few objects costs two lock operations in all.
 //!
 //! How much may lie here is for [`super::policy`] to say.
 //!
@@ -27,7 +28,7 @@ impl Shelf {
 
 /// Which magazines of a size.
 #[derive(Clone, Copy)]
-pub enum List {
+pub(crate) enum List {
     /// The full ones.
     Full,
     /// The empty ones.
@@ -35,7 +36,7 @@ pub enum List {
 }
 
 /// See the head of this file.
-pub struct Depot {
+pub(crate) struct Depot {
     /// Those that a child starts with, and those of busy children.
     shelves: [Shelf; 2],
     half: Magazine,
@@ -44,7 +45,7 @@ pub struct Depot {
 
 impl Depot {
     /// No magazines.
-    pub const EMPTY: Depot =
+    pub(crate) const EMPTY: Depot =
         Depot { shelves: [Shelf::EMPTY; 2], half: Magazine::NONE, half_mask: 0 };
 
     fn shelf(&mut self, mask: usize, policy: &Policy) -> &mut Shelf {
@@ -52,31 +53,31 @@ impl Depot {
     }
 
     /// Rounds in full magazines.
-    pub fn full_rounds(&self, policy: &Policy) -> usize {
+    pub(crate) fn full_rounds(&self, policy: &Policy) -> usize {
         let [first, busy] = &self.shelves;
         first.full.count() as usize * rounds(policy.first_mask())
             + busy.full.count() as usize * rounds(policy.busy_mask())
     }
 
     /// Whether there is a full magazine, of whatever size.
-    pub fn has_full(&self) -> bool {
+    pub(crate) fn has_full(&self) -> bool {
         self.shelves.iter().any(|shelf| shelf.full.count() != 0)
     }
 
     /// Takes a full magazine of a size. Its quota is not set.
-    pub fn take_full(&mut self, mask: usize, policy: &mut Policy) -> Option<Magazine> {
+    pub(crate) fn take_full(&mut self, mask: usize, policy: &mut Policy) -> Option<Magazine> {
         let magazine = self.shelf(mask, policy).full.pop(mask)?;
         policy.note_left(self.full_rounds(policy));
         Some(magazine)
     }
 
     /// Takes an empty magazine of a size. Its quota is not set.
-    pub fn take_empty(&mut self, mask: usize, policy: &Policy) -> Option<Magazine> {
+    pub(crate) fn take_empty(&mut self, mask: usize, policy: &Policy) -> Option<Magazine> {
         self.shelf(mask, policy).empty.pop(mask)
     }
 
     /// Takes the half-filled magazine, and says of what size it is.
-    pub fn take_half(&mut self) -> Option<(Magazine, usize)> {
+    pub(crate) fn take_half(&mut self) -> Option<(Magazine, usize)> {
         let half = core::mem::replace(&mut self.half, Magazine::NONE);
         if half.is_none() { None } else { Some((half, self.half_mask as usize)) }
     }
@@ -85,16 +86,17 @@ impl Depot {
     ///
     /// # Safety
     /// It is a full one of this parent, and nobody else uses it.
-    pub unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, policy: &Policy) {
+    pub(crate) unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, policy: &Policy) {
         // SAFETY: the caller's promise.
         unsafe { self.shelf(mask, policy).full.push(magazine, mask) }
     }
 
-    /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
+    /// Keeps an empty magazine, or gives its block up if there are more of them than could be
+    /// filled.
     ///
     /// # Safety
     /// It is an empty one of this parent, and nobody else uses it.
-    pub unsafe fn keep_empty(
+    pub(crate) unsafe fn keep_empty(
         &mut self,
         magazine: Magazine,
         mask: usize,
@@ -117,7 +119,7 @@ impl Depot {
     /// # Safety
     /// It is none or one of this parent, and nobody else uses it.
     #[inline(never)]
-    pub unsafe fn keep(
+    pub(crate) unsafe fn keep(
         &mut self,
         magazine: Magazine,
         mask: usize,
@@ -172,20 +174,20 @@ impl Depot {
     }
 
     /// Rounds for which empty magazines of a size have room.
-    pub fn empty_room(&self, mask: usize, policy: &Policy) -> usize {
+    pub(crate) fn empty_room(&self, mask: usize, policy: &Policy) -> usize {
         let empty = &self.shelves[usize::from(policy.is_busy_size(mask))].empty;
         empty.count() as usize * rounds(mask)
     }
 
     /// Whether there is no magazine.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         let none = |shelf: &Shelf| shelf.full.count() == 0 && shelf.empty.count() == 0;
         self.half.is_none() && self.shelves.iter().all(none)
     }
 
-    /// If the first magazine of a list has an unsound link, cuts the list there, and returns it; see
-    /// [`MagazineList::cut_unsound`].
-    pub fn cut_unsound(
+    /// If the first magazine of a list has an unsound link, cuts the list there, and returns it;
+    /// see [`MagazineList::cut_unsound`].
+    pub(crate) fn cut_unsound(
         &mut self,
         list: List,
         mask: usize,
@@ -203,19 +205,20 @@ impl Depot {
     }
 
     /// How many objects there are in all magazines.
-    pub fn objects(&self, policy: &Policy) -> usize {
+    pub(crate) fn objects(&self, policy: &Policy) -> usize {
         self.full_rounds(policy) + self.half.rounds(self.half_mask as usize)
     }
 
     /// How many full and empty magazines there are, by size, not counting the half-filled one.
-    pub fn counts(&self) -> [u32; 2] {
+    pub(crate) fn counts(&self) -> [u32; 2] {
         [0, 1].map(|size| {
             let shelf: &Shelf = &self.shelves[size];
             shelf.full.count() + shelf.empty.count()
         })
     }
 
-    /// Calls `each` with every magazine, its mask, and the list that it is on: none for the half-filled one.
+    /// Calls `each` with every magazine, its mask, and the list that it is on: none for the
+    /// half-filled one.
     pub(crate) fn for_each(
         &self,
         policy: &Policy,

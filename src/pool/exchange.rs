@@ -1,4 +1,6 @@
-//! What a parent does to keep a child's cache in magazines: gives the first one, exchanges, and takes them back.
+// SPDX-License-Identifier: MIT
+//! What a parent does to keep a child's cache in magazines: gives the first one, exchanges, and
+//! takes them back.
 //!
 //! | a cache | comes here | and gets |
 //! |---|---|---|
@@ -10,12 +12,13 @@
 //! | of a child that is trimmed | once ([`Visit::strip`]) | none; slabs have the rounds |
 //!
 //! Invariants, whenever the parent is not locked:
-//! - A cache has no magazine and mask 0, or a loaded magazine of the size of its mask, and a previous one that is none,
-//!   or empty or full and of the same size.
-//! - Word 0 of a cache's magazines is a *quota*, 1 at least: how many rounds the loaded one is filled with from slabs.
-//!   Each visit raises it; what it is above a whole magazine says how often the child has come since
-//!   ([`policy::next_quota`]).
-//! - `holders` counts the children that have magazines. When the last of them goes, the depot is empty.
+//! - A cache has no magazine and mask 0, or a loaded magazine of the size of its mask, and a
+//!   previous one that is none, or empty or full and of the same size.
+//! - Word 0 of a cache's magazines is a *quota*, 1 at least: how many rounds the loaded one is
+//!   filled with from slabs. Each visit raises it; what it is above a whole magazine says how often
+//!   the child has come since ([`policy::next_quota`]).
+//! - `holders` counts the children that have magazines. When the last of them goes, the depot is
+//!   empty.
 //! - Without memory nothing changes but that a magazine stays empty, or an object goes to its slab.
 
 use core::mem;
@@ -31,14 +34,14 @@ use crate::heap::{HEAP, Kit};
 use crate::hooks;
 
 impl Visit<'_> {
-    /// Whether the pool that the magazines were filled from was destroyed, or created anew, before the
-    /// child. Then their rounds are in limbo.
+    /// Whether the pool that the magazines were filled from was destroyed, or created anew, before
+    /// the child. Then their rounds are in limbo.
     pub(crate) fn is_stale(&self, cache: &Cache) -> bool {
         !self.body.policy.masks().contains(&cache.mask) || cache.has_rounds_of_another(self.owner())
     }
 
-    /// Gives a cache that has no magazine its first one, which may be empty or full. Returns false if the parent is
-    /// uncached or there is no memory.
+    /// Gives a cache that has no magazine its first one, which may be empty or full. Returns false
+    /// if the parent is uncached or there is no memory.
     pub(crate) fn equip(&mut self, cache: &mut Cache) -> bool {
         if self.body.policy.first_mask() == 0 {
             return false;
@@ -62,8 +65,8 @@ impl Visit<'_> {
         true
     }
 
-    /// A magazine for a cache when no half-filled one is there: what the last child left in the heap, or an
-    /// empty one, or none if there is no memory.
+    /// A magazine for a cache when no half-filled one is there: what the last child left in the
+    /// heap, or an empty one, or none if there is no memory.
     fn first_magazine(&mut self) -> (Magazine, usize) {
         let mask = self.body.policy.first_mask();
         let magazine = if self.body.slabs.count() == 0 {
@@ -85,8 +88,8 @@ impl Visit<'_> {
         (magazine, mask)
     }
 
-    /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap for the next
-    /// child.
+    /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap
+    /// for the next child.
     fn leave_kit(&mut self) {
         let body = &mut **self.body;
         let (only, mask) = body.depot.only_filled(&body.policy);
@@ -111,7 +114,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Takes the magazines of a child that goes. If no other child has any, the parent keeps nothing.
+    /// Takes the magazines of a child that goes. If no other child has any, the parent keeps
+    /// nothing.
     ///
     /// # Safety
     /// The cache's magazines are of this parent, and not used any more.
@@ -133,7 +137,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Drains the magazines of a cache and gives them up. Returns how many objects there were in them.
+    /// Drains the magazines of a cache and gives them up. Returns how many objects there were in
+    /// them.
     ///
     /// # Safety
     /// The cache's magazines are of this parent.
@@ -166,9 +171,10 @@ impl Visit<'_> {
         empty.unwrap_or_else(|| HEAP.make_magazine(class_of(mask)))
     }
 
-    /// Gives a busy child one magazine of the larger size for those it has, with all their rounds in it: it is not
-    /// full. Notes a quota that was overwritten, and starts again with the least one. Nothing changes if the child is
-    /// not busy, or has the larger size already, or objects are sampled, or there is no memory.
+    /// Gives a busy child one magazine of the larger size for those it has, with all their rounds
+    /// in it: it is not full. Notes a quota that was overwritten, and starts again with the least
+    /// one. Nothing changes if the child is not busy, or has the larger size already, or objects
+    /// are sampled, or there is no memory.
     fn promote(&mut self, cache: &mut Cache) {
         let (mask, busy_mask) = (cache.mask, self.body.policy.busy_mask());
         // SAFETY: the child's magazines are its own.
@@ -199,8 +205,8 @@ impl Visit<'_> {
         }
     }
 
-    /// Fills the loaded magazine of a cache, which is empty, as is its previous one. It stays empty if there
-    /// is no memory.
+    /// Fills the loaded magazine of a cache, which is empty, as is its previous one. It stays empty
+    /// if there is no memory.
     pub(crate) fn reload(&mut self, cache: &mut Cache) {
         self.reap();
         self.promote(cache);
@@ -227,8 +233,9 @@ impl Visit<'_> {
         }
     }
 
-    /// Gives a cache an empty loaded magazine in place of its full one, which becomes its previous one; or a
-    /// larger one in place of both. Returns false if there is no memory and nothing has changed.
+    /// Gives a cache an empty loaded magazine in place of its full one, which becomes its previous
+    /// one; or a larger one in place of both. Returns false if there is no memory and nothing has
+    /// changed.
     pub(crate) fn unload(&mut self, cache: &mut Cache) -> bool {
         self.check_link(List::Empty, cache.mask);
         self.promote(cache);

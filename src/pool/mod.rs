@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Pools: the owner of objects of one size, and its users' caches.
 //!
 //! | file | what it is |
@@ -14,15 +15,15 @@
 //! | `policy` | how much of it |
 //! | `numbers` | what a pool holds |
 
-pub mod body;
-pub mod cache;
+pub(crate) mod body;
+pub(crate) mod cache;
 mod calls;
-pub mod child;
-pub mod depot;
+pub(crate) mod child;
+pub(crate) mod depot;
 mod exchange;
-pub mod numbers;
-pub mod parent;
-pub mod partial;
-pub mod policy;
+pub(crate) mod numbers;
+pub(crate) mod parent;
+pub(crate) mod partial;
+pub(crate) mod policy;
 mod transfer;
-pub mod visit;
+pub(crate) mod visit;

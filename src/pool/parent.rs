@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Parent pools: the owner of all objects of one size.
 //!
 //! | field | meaning | touched by |
@@ -20,7 +21,7 @@ use crate::sys::sync::{Locked, Mutex};
 
 /// The owner of all objects of one size. Lies in memory of the caller's.
 #[repr(C)]
-pub struct ParentPool {
+pub(crate) struct ParentPool {
     pub(crate) mutex: Mutex,
     pub(crate) element_size: AtomicU32,
     pub(crate) num_elements: u32,
@@ -48,8 +49,9 @@ impl ParentPool {
     }
 
     pub(crate) fn lock(&self) -> Locked<'_, Body> {
-        // SAFETY: no thread holds a lock when it calls this (asserted in debug builds for the heap's;
-        // no function here locks two parents), and `body` is reached through this lock only.
+        // SAFETY: no thread holds a lock when it calls this (asserted in debug builds for the
+        // heap's; no function here locks two parents), and `body` is reached through this lock
+        // only.
         unsafe { Locked::lock(&self.mutex, self.body.get()) }
     }
 }

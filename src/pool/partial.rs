@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The slabs of one parent pool, by how full they are.
 //!
 //! Invariants:
@@ -19,7 +20,7 @@ use crate::heap::surplus::Surplus;
 const QUARTERS: usize = 4;
 
 /// See the head of this file.
-pub struct Slabs {
+pub(crate) struct Slabs {
     partial: [SlabList; QUARTERS],
     spare: *mut Slab,
     slabs: u32,
@@ -31,7 +32,7 @@ pub struct Slabs {
 
 impl Slabs {
     /// No slabs.
-    pub const EMPTY: Slabs = Slabs {
+    pub(crate) const EMPTY: Slabs = Slabs {
         partial: [SlabList::EMPTY; QUARTERS],
         spare: ptr::null_mut(),
         slabs: 0,
@@ -41,39 +42,40 @@ impl Slabs {
     };
 
     /// How many slabs there are.
-    pub fn count(&self) -> u32 {
+    pub(crate) fn count(&self) -> u32 {
         self.slabs
     }
 
     /// Counts an object that comes back through no child of the pool.
-    pub fn count_foreign_free(&mut self) {
+    pub(crate) fn count_foreign_free(&mut self) {
         self.foreign_frees = self.foreign_frees.wrapping_add(1);
     }
 
     /// How many there have been.
-    pub fn foreign_frees(&self) -> u32 {
+    pub(crate) fn foreign_frees(&self) -> u32 {
         self.foreign_frees
     }
 
     /// How many objects are out of the slabs.
-    pub fn out(&self) -> usize {
+    pub(crate) fn out(&self) -> usize {
         self.out
     }
 
     /// The most objects that were out at a time.
-    pub fn peak(&self) -> usize {
+    pub(crate) fn peak(&self) -> usize {
         self.peak
     }
 
     /// How many slabs are full, partial and empty. Takes time in proportion to the partial ones.
-    pub fn by_state(&self) -> [usize; 3] {
+    pub(crate) fn by_state(&self) -> [usize; 3] {
         let partial = self.partial.iter().map(SlabList::count).sum();
         let empty = usize::from(!self.spare.is_null());
         [self.slabs as usize - partial - empty, partial, empty]
     }
 
-    /// Calls `each` with every slab that is on a list, or is the spare one, and whether it is where it should be.
-    pub fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
+    /// Calls `each` with every slab that is on a list, or is the spare one, and whether it is where
+    /// it should be.
+    pub(crate) fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
         for (index, list) in self.partial.iter().enumerate() {
             list.for_each(|slab, linked| {
                 let partial = !slab.is_empty() && !slab.is_full();
@@ -87,10 +89,10 @@ impl Slabs {
         }
     }
 
-    /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those returned
-    /// are the first of `rounds`, those of each slab in the order of [`Slab::take`]. `make` gives a new slab, or null; it
-    /// is told whether something was found without one.
-    pub fn take(
+    /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those
+    /// returned are the first of `rounds`, those of each slab in the order of [`Slab::take`].
+    /// `make` gives a new slab, or null; it is told whether something was found without one.
+    pub(crate) fn take(
         &mut self,
         rounds: &mut [*mut u8],
         mut make: impl FnMut(bool) -> *mut Slab,
@@ -132,12 +134,13 @@ impl Slabs {
         taken
     }
 
-    /// Takes objects back into `slab`, from the end of `rounds`; see [`Slab::put`] for what is returned.
-    /// A slab that runs empty goes to the surplus, unless it is the only one and `keep_spare`.
+    /// Takes objects back into `slab`, from the end of `rounds`; see [`Slab::put`] for what is
+    /// returned. A slab that runs empty goes to the surplus, unless it is the only one and
+    /// `keep_spare`.
     ///
     /// # Safety
     /// The slab is one of these.
-    pub unsafe fn put(
+    pub(crate) unsafe fn put(
         &mut self,
         slab: *mut Slab,
         rounds: &[*mut u8],
@@ -171,7 +174,7 @@ impl Slabs {
     ///
     /// # Safety
     /// It is not empty, on no list, and nobody else's.
-    pub unsafe fn adopt(&mut self, slab: *mut Slab) {
+    pub(crate) unsafe fn adopt(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
             self.slabs = 1;
@@ -186,7 +189,7 @@ impl Slabs {
     ///
     /// # Safety
     /// It is one of these, and not empty.
-    pub unsafe fn abandon(&mut self, slab: *mut Slab) {
+    pub(crate) unsafe fn abandon(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
             if !(*slab).is_full() {
@@ -199,7 +202,7 @@ impl Slabs {
     }
 
     /// Gives the spare slab up.
-    pub fn drop_spare(&mut self, surplus: &mut Surplus) {
+    pub(crate) fn drop_spare(&mut self, surplus: &mut Surplus) {
         let spare = core::mem::replace(&mut self.spare, ptr::null_mut());
         if !spare.is_null() {
             self.slabs -= 1;

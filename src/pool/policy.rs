@@ -1,5 +1,6 @@
-//! How much is kept, and where: every number and every decision of the floor of pools. It holds no object and calls
-//! nothing; [`super::depot`] and [`super::exchange`] ask it and do what it says.
+// SPDX-License-Identifier: MIT
+//! How much is kept, and where: every number and every decision of the floor of pools. It holds no
+//! object and calls nothing; [`super::depot`] and [`super::exchange`] ask it and do what it says.
 //!
 //! | decision | asked by | constants |
 //! |---|---|---|
@@ -11,33 +12,38 @@
 //! | what the last child leaves in the heap | exchange | `KIT_MAX_ORDER` |
 //! | whether a slab is made for rounds that nobody asked for yet | body | `PAGE` |
 //!
-//! How much may lie in full magazines: a constant, and a part of what is out of the slabs, and what was
-//! *regretted*: rounds that were drained into the slabs as too many, and wanted again soon after. So a pool that
-//! is filled and emptied over and over comes to keep what it needs, and one that is emptied once does not.
+//! How much may lie in full magazines: a constant, and a part of what is out of the slabs, and what
+//! was *regretted*: rounds that were drained into the slabs as too many, and wanted again soon
+//! after. So a pool that is filled and emptied over and over comes to keep what it needs, and one
+//! that is emptied once does not.
 //!
-//! Full magazines that no child has wanted for an epoch are reaped: the least number of rounds that was there since
-//! the last look is what the children did without (Bonwick and Adams call the rest the working set). What is reaped
-//! is regretted no more.
+//! Full magazines that no child has wanted for an epoch are reaped: the least number of rounds that
+//! was there since the last look is what the children did without (Bonwick and Adams call the rest
+//! the working set). What is reaped is regretted no more.
 //!
 //! The curves behind the constants are in `docs/constants.md`.
 
 use crate::base::geometry::{Geometry, MAGAZINE_WORDS, PAGE, magazine_bytes, rounds};
 
-/// The class of the magazines that a child starts with, and the largest object for which it is that one: two
-/// magazines of a child hold at most about 64 KiB, or two objects if they are larger. Without a cache, allocating
-/// and freeing one object of 66,632 bytes takes 8304 instructions, as its slab is made anew each time.
+/// The class of the magazines that a child starts with, and the largest object for which it is that
+/// one: two magazines of a child hold at most about 64 KiB, or two objects if they are larger.
+/// Without a cache, allocating and freeing one object of 66,632 bytes takes 8304 instructions, as
+/// its slab is made anew each time.
 const FIRST_CLASS: usize = 2;
 #[cfg(not(loom))]
 const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
-/// For the model checker, which is to meet every state of a magazine in a few calls: three rounds, one, none.
+/// For the model checker, which is to meet every state of a magazine in a few calls: three rounds,
+/// one, none.
 #[cfg(loom)]
 const FIRST_OBJECT: [usize; 7] = [0, 0, 0, 0, 0, 2048, 8192];
 
-/// The magazines that a child gets once it has gone to the parent's mutex several times hold so many bytes of
-/// objects at most, or about as many objects as the pool was said to be used for at a time, if that is more.
+/// The magazines that a child gets once it has gone to the parent's mutex several times hold so
+/// many bytes of objects at most, or about as many objects as the pool was said to be used for at a
+/// time, if that is more.
 ///
-/// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and what it
-/// takes from the depot may lie in another core's cache. What it has in its magazines no other child can use.
+/// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and
+/// what it takes from the depot may lie in another core's cache. What it has in its magazines no
+/// other child can use.
 #[cfg(not(loom))]
 const BUSY_BYTES: usize = 1 << 20;
 /// For the model checker: seven rounds in place of three, three in place of one.
@@ -49,23 +55,26 @@ const BUSY_GROWTH: usize = 4;
 #[cfg(loom)]
 const BUSY_GROWTH: usize = 2;
 
-/// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a magazine, and
-/// then adds one. A child that allocates a few objects is not to pay for a whole magazine.
+/// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a
+/// magazine, and then adds one. A child that allocates a few objects is not to pay for a whole
+/// magazine.
 #[cfg(not(loom))]
 const FIRST_QUOTA: usize = 8;
 /// Less than a magazine of the model checker's.
 #[cfg(loom)]
 const FIRST_QUOTA: usize = 2;
-/// A child that has come so often since its quota is a whole magazine is busy, and gets a larger one.
+/// A child that has come so often since its quota is a whole magazine is busy, and gets a larger
+/// one.
 #[cfg(not(loom))]
 const BUSY_VISITS: usize = 128;
 #[cfg(loom)]
 const BUSY_VISITS: usize = 8;
 
-/// The depot may always hold so many bytes of objects in full magazines, and at most so many objects, ...
+/// The depot may always hold so many bytes of objects in full magazines, and at most so many
+/// objects, ...
 ///
-/// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and taken out
-/// again. What goes unused is reaped.
+/// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and
+/// taken out again. What goes unused is reaped.
 #[cfg(not(loom))]
 const FULL_BYTES: usize = 4 << 20;
 #[cfg(loom)]
@@ -79,12 +88,12 @@ const FULL_SHARE: u32 = 3;
 const EXCESS_SHARE: usize = 4;
 
 /// How many magazines above the limit are drained when a child goes: it brings two.
-pub const DRAINED_AS_A_CHILD_GOES: usize = 2;
+pub(crate) const DRAINED_AS_A_CHILD_GOES: usize = 2;
 /// The same when a child exchanges a full one.
-pub const DRAINED_AT_AN_EXCHANGE: usize = 1;
+pub(crate) const DRAINED_AT_AN_EXCHANGE: usize = 1;
 
-/// A larger slab is not left in the heap for the next child: log2 of its pages. Seven objects of 66,632 bytes, of
-/// which a driver uses one, are a slab of this size.
+/// A larger slab is not left in the heap for the next child: log2 of its pages. Seven objects of
+/// 66,632 bytes, of which a driver uses one, are a slab of this size.
 const KIT_MAX_ORDER: u8 = 7;
 
 /// What is decided for one pool, and what was learned of it. Belongs to the pool's lock.
@@ -112,7 +121,7 @@ pub(crate) struct Policy {
 
 impl Policy {
     /// For a pool of such objects, whose children have magazines or not.
-    pub fn new(geometry: &Geometry, cached: bool) -> Policy {
+    pub(crate) fn new(geometry: &Geometry, cached: bool) -> Policy {
         let (mut first_mask, mut busy_mask, mut full_rounds) = (0, 0, 0);
         let stride = geometry.stride as usize;
         let class = FIRST_OBJECT.iter().position(|&most| stride <= most);
@@ -127,73 +136,76 @@ impl Policy {
     }
 
     /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
-    pub fn first_mask(&self) -> usize {
+    pub(crate) fn first_mask(&self) -> usize {
         self.first_mask as usize
     }
 
     /// Size in bytes less 1 of the magazines of a busy child; 0 if it has none.
-    pub fn busy_mask(&self) -> usize {
+    pub(crate) fn busy_mask(&self) -> usize {
         self.busy_mask as usize
     }
 
-    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's, which may be the same.
-    pub fn masks(&self) -> [usize; 2] {
+    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's,
+    /// which may be the same.
+    pub(crate) fn masks(&self) -> [usize; 2] {
         [self.first_mask(), self.busy_mask()]
     }
 
     /// Whether a magazine is of the size that only busy children have.
-    pub fn is_busy_size(&self, mask: usize) -> bool {
+    pub(crate) fn is_busy_size(&self, mask: usize) -> bool {
         mask != self.first_mask()
     }
 
     /// Rounds that may lie in full magazines while `out` objects are out of the slabs.
-    pub fn limit(&self, out: usize) -> usize {
+    pub(crate) fn limit(&self, out: usize) -> usize {
         self.full_rounds as usize + (out >> FULL_SHARE) + self.regretted as usize
     }
 
-    /// Whether a further full magazine is to be kept beside so many rounds in full ones, while `out` objects are out.
-    pub fn wants_full(&self, full: usize, out: usize) -> bool {
+    /// Whether a further full magazine is to be kept beside so many rounds in full ones, while
+    /// `out` objects are out.
+    pub(crate) fn wants_full(&self, full: usize, out: usize) -> bool {
         full < self.limit(out)
     }
 
-    /// Whether so many more rounds are kept than should be that some are to be drained. The margin keeps a
-    /// pool whose use goes up and down by a little from draining what it fills again next.
-    pub fn has_excess(&self, full: usize, out: usize) -> bool {
+    /// Whether so many more rounds are kept than should be that some are to be drained. The margin
+    /// keeps a pool whose use goes up and down by a little from draining what it fills again next.
+    pub(crate) fn has_excess(&self, full: usize, out: usize) -> bool {
         let limit = self.limit(out);
         full > limit + limit / EXCESS_SHARE
     }
 
-    /// Whether a further empty magazine is to be kept beside those that have room for so many rounds.
-    pub fn wants_empty(&self, room: usize, out: usize) -> bool {
+    /// Whether a further empty magazine is to be kept beside those that have room for so many
+    /// rounds.
+    pub(crate) fn wants_empty(&self, room: usize, out: usize) -> bool {
         room < self.limit(out)
     }
 
     /// Whether there are more empty magazines than could be filled.
-    pub fn has_excess_empty(&self, room: usize, out: usize) -> bool {
+    pub(crate) fn has_excess_empty(&self, room: usize, out: usize) -> bool {
         room > self.limit(out)
     }
 
     /// Notes that so many rounds are left in full magazines.
-    pub fn note_left(&mut self, full: usize) {
+    pub(crate) fn note_left(&mut self, full: usize) {
         self.least = self.least.min(full as u32);
     }
 
     /// Notes that rounds are drained as too many.
-    pub fn note_drained(&mut self, rounds: usize) {
+    pub(crate) fn note_drained(&mut self, rounds: usize) {
         self.drained = self.drained.saturating_add(rounds as u32);
     }
 
     /// Notes that so many rounds were wanted, and taken from slabs as there was no full magazine.
-    pub fn note_wanted(&mut self, rounds: usize) {
+    pub(crate) fn note_wanted(&mut self, rounds: usize) {
         let regretted = self.drained.min(rounds as u32);
         self.drained -= regretted;
         self.regretted = self.regretted.saturating_add(regretted);
     }
 
-    /// If an epoch, a second, is over: how many of so many rounds in full magazines are to be reaped. That is half of
-    /// those that went unused, so that it never takes long; and for each further epoch, in which nobody came, half of
-    /// what there is.
-    pub fn end_epoch(&mut self, now: u32, full: usize) -> Option<usize> {
+    /// If an epoch, a second, is over: how many of so many rounds in full magazines are to be
+    /// reaped. That is half of those that went unused, so that it never takes long; and for each
+    /// further epoch, in which nobody came, half of what there is.
+    pub(crate) fn end_epoch(&mut self, now: u32, full: usize) -> Option<usize> {
         let epochs = now.wrapping_sub(self.epoch);
         if epochs == 0 {
             return None;
@@ -221,17 +233,17 @@ fn busy_class(first: u8, stride: usize, num_items: u32) -> u8 {
 }
 
 /// The quota of a new child's magazine: how many rounds its first fill takes.
-pub fn first_quota(mask: usize) -> usize {
+pub(crate) fn first_quota(mask: usize) -> usize {
     FIRST_QUOTA.min(rounds(mask))
 }
 
 /// The quota of a magazine that a new child takes over. It is not busy because another one was.
-pub fn inherited_quota(quota: usize, mask: usize) -> usize {
+pub(crate) fn inherited_quota(quota: usize, mask: usize) -> usize {
     quota.min(rounds(mask))
 }
 
 /// The quota after a further visit.
-pub fn next_quota(quota: usize, mask: usize) -> usize {
+pub(crate) fn next_quota(quota: usize, mask: usize) -> usize {
     if quota < rounds(mask) {
         (2 * quota).min(rounds(mask))
     } else {
@@ -240,33 +252,33 @@ pub fn next_quota(quota: usize, mask: usize) -> usize {
 }
 
 /// How many rounds a child with this quota takes from slabs.
-pub fn rounds_to_take(quota: usize, mask: usize) -> usize {
+pub(crate) fn rounds_to_take(quota: usize, mask: usize) -> usize {
     quota.min(rounds(mask))
 }
 
 /// Whether a child has come so often that it is to have the larger magazines.
-pub fn is_busy(quota: usize, mask: usize) -> bool {
+pub(crate) fn is_busy(quota: usize, mask: usize) -> bool {
     quota >= rounds(mask) + BUSY_VISITS
 }
 
 /// Whether a quota is one that [`next_quota`] can give.
-pub fn is_quota(quota: usize, mask: usize) -> bool {
+pub(crate) fn is_quota(quota: usize, mask: usize) -> bool {
     quota.wrapping_sub(1) < rounds(mask) + BUSY_VISITS
 }
 
 /// Whether the slab and the magazine of a pool's last child are left in the heap for the next one.
-pub fn leaves_kit(order: u8) -> bool {
+pub(crate) fn leaves_kit(order: u8) -> bool {
     order <= KIT_MAX_ORDER
 }
 
 /// Whether a slab is made for rounds that nobody asked for yet.
-pub fn fills_ahead(geometry: &Geometry) -> bool {
+pub(crate) fn fills_ahead(geometry: &Geometry) -> bool {
     geometry.stride as usize <= PAGE
 }
 
-/// Whether a pool with so many holders keeps one empty slab. (A slab of a large object is as large as that; without
-/// modes no pool of such has holders.)
-pub fn keeps_spare(holders: u32, geometry: &Geometry) -> bool {
+/// Whether a pool with so many holders keeps one empty slab. (A slab of a large object is as large
+/// as that; without modes no pool of such has holders.)
+pub(crate) fn keeps_spare(holders: u32, geometry: &Geometry) -> bool {
     holders != 0 && !geometry.is_large()
 }
 

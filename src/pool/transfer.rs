@@ -1,5 +1,6 @@
-//! How objects pass between magazines, slabs and the heap, in a visit to a pool. What children do with its magazines is in
-//! [`super::exchange`].
+// SPDX-License-Identifier: MIT
+//! How objects pass between magazines, slabs and the heap, in a visit to a pool. What children do
+//! with its magazines is in [`super::exchange`].
 //!
 //! | from | to | by |
 //! |---|---|---|
@@ -77,8 +78,8 @@ impl Visit<'_> {
         object[0]
     }
 
-    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how many are
-    /// left: not that one, in any case.
+    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how
+    /// many are left: not that one, in any case.
     pub(crate) fn put(&mut self, rounds: &[*mut u8]) -> usize {
         let left = rounds.len() - 1;
         let object = rounds[left];
@@ -97,8 +98,8 @@ impl Visit<'_> {
         left
     }
 
-    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how many are left, the
-    /// first of which is not an object that is out if there is an error.
+    /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how
+    /// many are left, the first of which is not an object that is out if there is an error.
     ///
     /// # Safety
     /// The last one lies in a slab of this parent's.
@@ -181,7 +182,8 @@ impl Visit<'_> {
         true
     }
 
-    /// Keeps an empty magazine, or gives its block up if there are more of them than could be filled.
+    /// Keeps an empty magazine, or gives its block up if there are more of them than could be
+    /// filled.
     ///
     /// # Safety
     /// It is none, or an empty one of this parent that nobody else uses.
@@ -235,8 +237,8 @@ impl Visit<'_> {
         self.body.depot.take_half().or_else(|| self.take_full(smallest))
     }
 
-    /// Before a magazine is taken from a list of the depot: notes one whose link was overwritten, and leaves those
-    /// behind it alone.
+    /// Before a magazine is taken from a list of the depot: notes one whose link was overwritten,
+    /// and leaves those behind it alone.
     #[inline(never)]
     pub(super) fn check_link(&mut self, list: List, mask: usize) {
         // SAFETY: a block that is on a list is not given back, so that its chunk stays.

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! A visit: a call that has a pool's lock, what it found wrong, and what it leaves over.
 //!
-//! Memory is called for with the pool's mutex held, and given back without it: what is not needed any more is
-//! gathered in a [`Surplus`]. What is found wrong is noted, and said once nothing is locked: so who takes reports may call
-//! any function of the library, and need not come back.
+//! Memory is called for with the pool's mutex held, and given back without it: what is not needed
+//! any more is gathered in a [`Surplus`]. What is found wrong is noted, and said once nothing is
+//! locked: so who takes reports may call any function of the library, and need not come back.
 //!
 //! | part | meaning |
 //! |---|---|
@@ -22,17 +23,17 @@ use crate::sys::sync::Locked;
 
 /// See the head of this file. It ends when it is dropped.
 pub(crate) struct Visit<'a> {
-    pub parent: &'a ParentPool,
-    pub function: &'static str,
-    pub body: ManuallyDrop<Locked<'a, Body>>,
-    pub surplus: Surplus,
-    pub notes: Notes,
+    pub(crate) parent: &'a ParentPool,
+    pub(crate) function: &'static str,
+    pub(crate) body: ManuallyDrop<Locked<'a, Body>>,
+    pub(crate) surplus: Surplus,
+    pub(crate) notes: Notes,
 }
 
 impl<'a> Visit<'a> {
     /// Locks a pool.
     #[inline(always)]
-    pub fn begin(parent: &'a ParentPool, function: &'static str) -> Visit<'a> {
+    pub(crate) fn begin(parent: &'a ParentPool, function: &'static str) -> Visit<'a> {
         Visit {
             parent,
             function,
@@ -43,7 +44,7 @@ impl<'a> Visit<'a> {
     }
 
     /// The address of the pool, which is its owner word.
-    pub fn owner(&self) -> usize {
+    pub(crate) fn owner(&self) -> usize {
         self.parent.address()
     }
 }

@@ -1,4 +1,5 @@
+// SPDX-License-Identifier: MIT
 //! The doors to the system and to locks.
 
-pub mod os;
-pub mod sync;
+pub(crate) mod os;
+pub(crate) mod sync;

@@ -1,5 +1,6 @@
-//! The instruments: what is looked at in pools, and what is said of it. The floors below know of them only
-//! [`crate::hooks`].
+// SPDX-License-Identifier: MIT
+//! The instruments: what is looked at in pools, and what is said of it. The floors below know of
+//! them only [`crate::hooks`].
 //!
 //! | folder or file | what it is |
 //! |---|---|
@@ -11,13 +12,13 @@
 //! | `report`, `notes` | what is said on misuse, and how it is kept until nothing is locked |
 
 #[cfg(feature = "debug")]
-pub mod debug;
+pub(crate) mod debug;
 #[cfg(all(feature = "debug", unix))]
-pub mod guard;
-pub mod notes;
-pub mod options;
-pub mod report;
+pub(crate) mod guard;
+pub(crate) mod notes;
+pub(crate) mod options;
+pub(crate) mod report;
 #[cfg(feature = "debug")]
-pub mod tools;
+pub(crate) mod tools;
 #[cfg(all(feature = "debug", unix))]
-pub mod trace;
+pub(crate) mod trace;

@@ -1,4 +1,6 @@
-//! What a call finds wrong while it has locks: noted without memory of its own, and said once it has none.
+// SPDX-License-Identifier: MIT
+//! What a call finds wrong while it has locks: noted without memory of its own, and said once it
+//! has none.
 
 use core::mem::MaybeUninit;
 use core::slice;
@@ -30,13 +32,13 @@ struct Note {
 /// What pools with modes know of it.
 #[cfg(feature = "debug")]
 #[derive(Clone, Copy)]
-pub struct Detail {
+pub(crate) struct Detail {
     /// Where from the start of the object another byte stands than should, and which.
-    pub byte: Option<(isize, u8)>,
+    pub(crate) byte: Option<(isize, u8)>,
     /// Who makes this call.
-    pub now: User,
+    pub(crate) now: User,
     /// What is known of the object.
-    pub record: Option<Record>,
+    pub(crate) record: Option<Record>,
 }
 
 #[cfg(feature = "debug")]
@@ -53,20 +55,20 @@ pub(crate) struct Notes {
 impl Notes {
     /// Nothing is wrong. (As a constant, all of it would be written for each visit to a pool.)
     #[inline(always)]
-    pub fn none() -> Notes {
+    pub(crate) fn none() -> Notes {
         Notes { notes: MaybeUninit::uninit(), count: 0 }
     }
 
     /// Whether nothing is.
     #[inline(always)]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// Notes what is wrong at an address.
     #[cold]
     #[inline(never)]
-    pub fn add(&mut self, address: usize, words: &'static str) {
+    pub(crate) fn add(&mut self, address: usize, words: &'static str) {
         self.keep(Note {
             address,
             words,
@@ -79,7 +81,7 @@ impl Notes {
     #[cfg(feature = "debug")]
     #[cold]
     #[inline(never)]
-    pub fn add_detailed(&mut self, address: usize, words: &'static str, detail: Detail) {
+    pub(crate) fn add_detailed(&mut self, address: usize, words: &'static str, detail: Detail) {
         self.keep(Note { address, words, detail });
     }
 
@@ -94,7 +96,7 @@ impl Notes {
     /// Says everything. No lock is held.
     #[cold]
     #[inline(never)]
-    pub fn say(&self, function: &str, pool: Option<&PoolId>) {
+    pub(crate) fn say(&self, function: &str, pool: Option<&PoolId>) {
         let kept = (self.count as usize).min(MOST);
         // SAFETY: so many are written, see the struct.
         let notes = unsafe { slice::from_raw_parts(self.notes.as_ptr().cast::<Note>(), kept) };

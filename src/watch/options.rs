@@ -1,11 +1,14 @@
+// SPDX-License-Identifier: MIT
 //! What the environment variable SLAB_DEBUG asks for.
 //!
-//! `words[:pattern][;words[:pattern]]...`, where words are separated by commas. The words of a group hold for
-//! the pools that its pattern matches, or for all if it has none. A pattern is matched against the name of a
-//! pool, its size and its size and hint (`96` and `96x64`); in it `*` stands for any characters and `?` for
-//! one. `abort` and `help` hold for the program, whatever the pattern.
+//! `words[:pattern][;words[:pattern]]...`, where words are separated by commas. The words of a
+//! group hold for the pools that its pattern matches, or for all if it has none. A pattern is
+//! matched against the name of a pool, its size and its size and hint (`96` and `96x64`); in it `*`
+//! stands for any characters and `?` for one. `abort` and `help` hold for the program, whatever the
+//! pattern.
 //!
-//! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches; without `ext` only `abort`.
+//! Without the feature `debug` only `leaks` and `abort` are known, and no pattern matches; without
+//! `ext` only `abort`.
 
 use crate::base::line::Text;
 use crate::base::modes::Modes;
@@ -13,33 +16,34 @@ use crate::base::pool_id::PoolId;
 
 /// What the words say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Options<'a> {
+pub(crate) struct Options<'a> {
     /// `abort`: a report ends the process.
-    pub abort: bool,
+    pub(crate) abort: bool,
     /// `help`: the words are to be listed.
-    pub help: bool,
+    pub(crate) help: bool,
     /// The modes of the pool in question.
-    pub modes: Modes,
+    pub(crate) modes: Modes,
     /// The first word that is not known.
-    pub unknown: Option<&'a [u8]>,
+    pub(crate) unknown: Option<&'a [u8]>,
 }
 
 /// All words; first those of modes, in the order of [`Modes::nth`].
 #[cfg(feature = "debug")]
-pub const WORDS: &str = " checks redzone poison users quarantine leaks guard trace abort help";
+pub(crate) const WORDS: &str =
+    " checks redzone poison users quarantine leaks guard trace abort help";
 /// The numbers of those that are no modes.
 #[cfg(feature = "debug")]
 const OTHERS: [u32; 2] = [8, 9];
 /// The same, as far as they are known without modes.
 #[cfg(not(feature = "debug"))]
-pub const WORDS: &str = " leaks abort";
+pub(crate) const WORDS: &str = " leaks abort";
 /// The same.
 #[cfg(not(feature = "debug"))]
 const OTHERS: [u32; 2] = [1, u32::MAX];
 
 /// What `help` says.
 #[cfg(feature = "debug")]
-pub const HELP: &str = "\
+pub(crate) const HELP: &str = "\
 mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or size
   checks      double free, wrong pool or address, two threads in a child
   redzone     writes before and behind an object
@@ -55,13 +59,13 @@ mesa-slab: SLAB_DEBUG=word,...[:pattern][;...]; a pattern is of a pool's name or
 
 impl<'a> Options<'a> {
     /// Reads whether there is the word `abort`, without spaces, and nothing else.
-    pub fn parse_abort(text: &[u8]) -> Options<'static> {
+    pub(crate) fn parse_abort(text: &[u8]) -> Options<'static> {
         let abort = text.split(|byte| *byte == b',').any(|word| word == b"abort");
         Options { abort, ..Options::default() }
     }
 
     /// Reads what is said of a pool, or of the program if there is none; then no pattern matches.
-    pub fn parse(text: &'a [u8], pool: Option<&PoolId>) -> Options<'a> {
+    pub(crate) fn parse(text: &'a [u8], pool: Option<&PoolId>) -> Options<'a> {
         const ABORT: u32 = OTHERS[0];
         const HELP: u32 = OTHERS[1];
         let mut options = Options::default();
@@ -134,8 +138,8 @@ fn is_meant(pool: &PoolId, pattern: &[u8]) -> bool {
     [pool.name(), size, &size[..hint]].iter().any(|text| matches(pattern, text))
 }
 
-/// Whether a pattern matches all of a text. Takes time in proportion to the product of their lengths at most:
-/// a later `*` never has to give back what an earlier one took.
+/// Whether a pattern matches all of a text. Takes time in proportion to the product of their
+/// lengths at most: a later `*` never has to give back what an earlier one took.
 fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star = None;

@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: MIT
 //! What is said on misuse, and when a walk over the structures finds one that is broken.
 //!
-//! One line, made in a buffer on the stack and written to stderr at once, or given to the program's own
-//! handler: no allocation, no lock and no stdio, so that it can be said from anywhere. The program goes on, and
-//! the object in question is left alone; with `abort` in SLAB_DEBUG the process ends. After the first
-//! [`MOST`] reports, further ones are only counted.
+//! One line, made in a buffer on the stack and written to stderr at once, or given to the program's
+//! own handler: no allocation, no lock and no stdio, so that it can be said from anywhere. The
+//! program goes on, and the object in question is left alone; with `abort` in SLAB_DEBUG the
+//! process ends. After the first [`MOST`] reports, further ones are only counted.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::ptr;
@@ -16,10 +17,10 @@ use crate::sys::os;
 use crate::watch::options::{Options, WORDS};
 
 /// So many reports are said.
-pub const MOST: u32 = 100;
+pub(crate) const MOST: u32 = 100;
 
-// Relaxed in all of this file: the count orders nothing, and a handler is set before there is something to
-// report, or in an order that the program sees to.
+// Relaxed in all of this file: the count orders nothing, and a handler is set before there is
+// something to report, or in an order that the program sees to.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
 static MOST_SAID: AtomicBool = AtomicBool::new(false);
@@ -27,13 +28,13 @@ static MOST_SAID: AtomicBool = AtomicBool::new(false);
 static UNSET: AtomicBool = AtomicBool::new(false);
 
 /// A function of the program's that is given reports.
-pub type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
+pub(crate) type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
 
 static HANDLER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 static HANDLER_DATA: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
 
 /// Gives reports to `handler` from now on, or says them on stderr if there is none.
-pub fn set_handler(handler: Option<Handler>, data: *mut c_void) {
+pub(crate) fn set_handler(handler: Option<Handler>, data: *mut c_void) {
     let handler = handler.map_or(ptr::null_mut(), |handler| handler as *mut c_void);
     HANDLER.store(ptr::null_mut(), Relaxed);
     HANDLER_DATA.store(data, Relaxed);
@@ -43,16 +44,17 @@ pub fn set_handler(handler: Option<Handler>, data: *mut c_void) {
 /// Says that `function` found something wrong at an address; of a pool, if it is known of which.
 #[cold]
 #[inline(never)]
-pub fn problem(function: &str, pool: Option<&PoolId>, address: usize, words: &str) {
+pub(crate) fn problem(function: &str, pool: Option<&PoolId>, address: usize, words: &str) {
     let mut line = Text::empty();
     begin(&mut line, function, pool);
     line.format("@: ", &[address]).text(words);
     Report::say(&mut line).end();
 }
 
-/// Counts further problems that a call has found, and says how many they are: one report, whose line tells of all.
+/// Counts further problems that a call has found, and says how many they are: one report, whose
+/// line tells of all.
 #[cold]
-pub fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
+pub(crate) fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
     if cfg!(feature = "ext") {
         COUNT.fetch_add(problems - 1, Relaxed);
         let mut line = Text::empty();
@@ -62,11 +64,12 @@ pub fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
     }
 }
 
-/// Says that a pool with these modes is destroyed while objects of it are out, if SLAB_DEBUG asks for it. Some may be in
-/// the magazines of children that are not destroyed. `more` adds to the report.
+/// Says that a pool with these modes is destroyed while objects of it are out, if SLAB_DEBUG asks
+/// for it. Some may be in the magazines of children that are not destroyed. `more` adds to the
+/// report.
 #[cold]
 #[inline(never)]
-pub fn leak(
+pub(crate) fn leak(
     pool: &PoolId,
     modes: Modes,
     objects: usize,
@@ -93,7 +96,7 @@ pub fn leak(
 }
 
 /// The beginning of the first line of each report.
-pub fn begin(line: &mut Text, function: &str, pool: Option<&PoolId>) {
+pub(crate) fn begin(line: &mut Text, function: &str, pool: Option<&PoolId>) {
     line.text("mesa-slab: ").text(function).text(": ");
     if let Some(pool) = pool {
         pool.write(line);
@@ -101,29 +104,29 @@ pub fn begin(line: &mut Text, function: &str, pool: Option<&PoolId>) {
 }
 
 /// Adds how many objects are out.
-pub fn objects_out(line: &mut Text, objects: usize) {
+pub(crate) fn objects_out(line: &mut Text, objects: usize) {
     let words = if objects == 1 { "% object is still out" } else { "% objects are still out" };
     line.format(words, &[objects]);
 }
 
-/// A report whose first line is said. Further lines belong to it, and with `abort` the process ends behind the
-/// last one.
+/// A report whose first line is said. Further lines belong to it, and with `abort` the process ends
+/// behind the last one.
 #[must_use]
-pub struct Report {
+pub(crate) struct Report {
     before: u32,
 }
 
 impl Report {
     /// Says the first line.
     #[inline(never)]
-    pub fn say(line: &mut Text) -> Report {
+    pub(crate) fn say(line: &mut Text) -> Report {
         let report = Report { before: COUNT.fetch_add(1, Relaxed) };
         report.line(line);
         report
     }
 
     /// Says a further line.
-    pub fn line(&self, line: &mut Text) {
+    pub(crate) fn line(&self, line: &mut Text) {
         let handler = HANDLER.load(Relaxed);
         if self.before >= MOST {
             // Said already, or too much.
@@ -139,7 +142,7 @@ impl Report {
     }
 
     /// Ends it.
-    pub fn end(self) {
+    pub(crate) fn end(self) {
         if self.before >= MOST && !MOST_SAID.swap(true, Relaxed) {
             os::say(b"mesa-slab: further reports are only counted\n");
         }
@@ -149,9 +152,9 @@ impl Report {
     }
 }
 
-/// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it is not set
-/// when it is first looked for, it is not looked for again, but in a forked child.
-pub fn options(pool: Option<&PoolId>) -> Options<'static> {
+/// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it
+/// is not set when it is first looked for, it is not looked for again, but in a forked child.
+pub(crate) fn options(pool: Option<&PoolId>) -> Options<'static> {
     if UNSET.load(Relaxed) {
         return Options::default();
     }
@@ -172,26 +175,26 @@ pub fn options(pool: Option<&PoolId>) -> Options<'static> {
 }
 
 /// Looks for SLAB_DEBUG again when it is next asked what it says.
-pub fn look_again() {
+pub(crate) fn look_again() {
     UNSET.store(false, Relaxed);
 }
 
 /// Says that a file of the library's cannot be created.
 #[cold]
 #[inline(never)]
-pub fn cannot_write(what: &str, path: &[u8]) {
+pub(crate) fn cannot_write(what: &str, path: &[u8]) {
     let mut line = Text::empty();
     line.text("mesa-slab: cannot write ").text(what).text(" to ").bytes(path).text("\n");
     os::say(line.as_bytes());
 }
 
 /// How many reports there were, said or not.
-pub fn count() -> u32 {
+pub(crate) fn count() -> u32 {
     COUNT.load(Relaxed)
 }
 
 /// Says how many reports there were if not all were said.
-pub fn say_count() {
+pub(crate) fn say_count() {
     let count = count();
     if count > MOST {
         let mut line = Text::empty();

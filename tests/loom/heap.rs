@@ -1,9 +1,10 @@
+// SPDX-License-Identifier: MIT
 //! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing,
 //! fork().
 
 use mesa_slab_core::abi::ext::{slab_set_decay, slab_trim_heap};
-use mesa_slab_core::internals::model::{START, set_seconds};
-use mesa_slab_core::internals::{CHUNK, HEAP, around_fork, heap_model, release, reserve};
+use mesa_slab_core::internals::CHUNK;
+use mesa_slab_core::internals::models::{self, START, release, reserve, set_seconds};
 
 use crate::world::*;
 
@@ -19,7 +20,7 @@ fn the_heap_purges_while_a_pool_refills() {
         let other = beside(|| {
             slab_trim_heap();
         });
-        let third = beside(heap_model::validate);
+        let third = beside(models::validate);
         // What is in the page must stay.
         let own: Vec<Object> = (0..3).map(|_| child.alloc()).collect();
         other.join().unwrap();
@@ -60,7 +61,7 @@ fn two_threads_release_what_is_free() {
         });
         slab_trim_heap();
         other.join().unwrap();
-        heap_model::validate();
+        models::validate();
         child.free(kept);
         child.destroy();
         pool.end();
@@ -106,7 +107,7 @@ fn the_library_is_unloaded_while_a_pool_refills() {
     check(ALL, || {
         let pool = Pool::new(ONE_ROUND, 1);
         short_life(pool, 1);
-        let other = beside(|| HEAP.release_free_memory());
+        let other = beside(models::release_free_memory);
         short_life(pool, 1);
         other.join().unwrap();
         pool.validate();
@@ -129,7 +130,7 @@ fn a_process_forks_while_a_pool_refills_and_gives_back() {
         let third = beside(|| {
             slab_trim_heap();
         });
-        around_fork(|_| ());
+        models::fork();
         other.join().unwrap();
         third.join().unwrap();
         pool.validate();
@@ -152,11 +153,11 @@ fn the_time_of_what_the_last_child_left_is_up_while_it_is_claimed() {
         short_life(pool, 2);
         other.join().unwrap();
         pool.validate();
-        assert!(heap_model::has_kit());
+        assert!(models::has_kit());
         set_seconds(START + 120);
         let other_pool = Pool::new(UNCACHED, 1);
         short_life(other_pool, 1);
-        assert!(!heap_model::has_kit());
+        assert!(!models::has_kit());
         other_pool.end();
         pool.end();
     });

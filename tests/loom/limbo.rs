@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Objects whose pool is gone, or that are freed through no child of their pool.
 
 use crate::world::*;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Models of what threads do to a pool and to the heap at the same time, for the model checker.
 //!
 //! Every function here is run once for each order of steps that its threads can take (up to a

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Children of one pool, at the same time.
 
 use loom::sync::mpsc::channel;

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What models are made of: pools, children and objects that check themselves.
 
 use core::ffi::c_void;
@@ -8,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use mesa_slab_core::abi::ext::*;
 use mesa_slab_core::abi::slab::*;
-use mesa_slab_core::internals::{heap_model, reports, writes};
+use mesa_slab_core::internals::models::{self, reports, writes};
 
 /// Objects of which a magazine holds one; a slab has one, of one page.
 pub const ONE_ROUND: u32 = 4096;
@@ -46,9 +47,9 @@ pub fn check_with_misuse(preemptions: Option<usize>, misuse: u32, model: fn()) {
     builder.check(move || {
         RUNS.fetch_add(1, Relaxed);
         let before = reports();
-        heap_model::begin();
+        models::begin();
         model();
-        heap_model::end();
+        models::end();
         assert_eq!(reports() - before, misuse, "reports");
     });
     let name = std::thread::current().name().unwrap_or_default().to_string();

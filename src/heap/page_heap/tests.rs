@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Tests of the heap, on heaps of their own.
 
 use std::collections::BTreeSet;
@@ -218,7 +219,8 @@ fn requests_fill_chunks_in_use_before_others() {
     assert_eq!(heap.chunks(), 0);
 }
 
-/// What is found in a heap with a slab of two pages and one of a large object, after `damage` to them.
+/// What is found in a heap with a slab of two pages and one of a large object, after `damage` to
+/// them.
 fn problems(damage: impl FnOnce(&mut State, *mut Slab, *mut Slab)) -> Vec<&'static str> {
     let heap = Heap::new();
     let slab = heap.make_slab(PARENT, &Geometry::new(2 * PAGE as u32, 1));
@@ -298,7 +300,8 @@ fn a_magazine_block_that_is_given_back_twice_is_taken_once() {
     {
         let mut state = heap.lock();
         let mut unused = Unused::NONE;
-        // SAFETY: the block is the test's; the second time and the object are what is to be refused.
+        // SAFETY: the block is the test's; the second time and the object are what is to be
+        // refused.
         unsafe {
             state.put_block(block, 0, &mut unused);
             state.put_block(block, 0, &mut unused);

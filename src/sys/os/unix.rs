@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! POSIX: Linux, the BSDs, macOS. Everything goes through the C library, so that sanitizers,
 //! valgrind and a test's own `mmap` see it.
 
@@ -49,7 +50,7 @@ mod pthread_mutex;
 #[path = "unix/word_mutex.rs"]
 mod word_mutex;
 
-pub use system::{
+pub(crate) use system::{
     RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, is_privileged, lock_mutex, purge,
     try_lock_mutex, unlock_mutex, without_huge_pages,
 };
@@ -58,17 +59,17 @@ pub use system::{
 #[path = "unix/modules.rs"]
 mod modules;
 #[cfg(feature = "debug")]
-pub use modules::module_of;
+pub(crate) use modules::module_of;
 
 /// The file descriptor of stderr.
-pub const STDERR: c_int = libc::STDERR_FILENO;
+pub(crate) const STDERR: c_int = libc::STDERR_FILENO;
 
 /// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
 ///
 /// `bytes` is a multiple of the page size, `align` a power of two above it. The kernel hands out
 /// neighbouring ranges, so that the first try is aligned as soon as one range is; only then is more
 /// reserved than needed, and trimmed.
-pub fn reserve(bytes: usize, align: usize) -> *mut u8 {
+pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
     let first = map(bytes);
     if first.is_null() || first.addr() & (align - 1) == 0 {
         return first;
@@ -115,12 +116,13 @@ fn map(bytes: usize) -> *mut u8 {
 
 /// Gives a range of address space back.
 ///
-/// munmap of whole pages of our own cannot fail but for lack of kernel memory to split a mapping, or if there
-/// are as many mappings as the kernel allows. The range is then kept, to be given back later.
+/// munmap of whole pages of our own cannot fail but for lack of kernel memory to split a mapping,
+/// or if there are as many mappings as the kernel allows. The range is then kept, to be given back
+/// later.
 ///
 /// # Safety
 /// `start` and `bytes` are (a whole-page part of) a reservation, and nothing refers to it.
-pub unsafe fn release(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn release(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise.
     unsafe {
         if unmap(start, bytes) {
@@ -133,7 +135,7 @@ pub unsafe fn release(start: *mut u8, bytes: usize) {
 }
 
 /// Gives back the ranges that the system refused to take, as far as it takes them now.
-pub fn release_refused() {
+pub(crate) fn release_refused() {
     // Relaxed: whether there are any is all that is asked.
     if REFUSED.load(Relaxed).is_null() {
         return;
@@ -152,7 +154,8 @@ pub fn release_refused() {
     }
 }
 
-/// Ranges that munmap has refused, each with this in its first words. A call takes the whole list or adds to it.
+/// Ranges that munmap has refused, each with this in its first words. A call takes the whole list
+/// or adds to it.
 static REFUSED: AtomicPtr<Refused> = AtomicPtr::new(ptr::null_mut());
 
 struct Refused {
@@ -186,7 +189,7 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
 
 /// Bytes of a page of the system's; those of the smallest that there is, if it does not say.
 #[inline(never)]
-pub fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     // SAFETY: always callable.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     if bytes > 0 { bytes as usize } else { 4096 }
@@ -194,43 +197,44 @@ pub fn page_size() -> usize {
 
 /// A number that tells this thread from all others that run now; never 0.
 #[cfg(any(debug_assertions, feature = "debug"))]
-pub fn thread_id() -> usize {
+pub(crate) fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { libc::pthread_self() as usize }
 }
 
 /// Seconds since some moment, by the cheapest clock there is.
 #[inline(never)]
-pub fn coarse_seconds() -> u32 {
+pub(crate) fn coarse_seconds() -> u32 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
     unsafe { libc::clock_gettime(system::COARSE_CLOCK, &mut now) };
     now.tv_sec as u32
 }
 
-/// Runs `before` before every fork() in the forking thread, and behind it `in_parent` and `in_child` in the two
-/// processes. Does nothing if there is no memory.
+/// Runs `before` before every fork() in the forking thread, and behind it `in_parent` and
+/// `in_child` in the two processes. Does nothing if there is no memory.
 ///
 /// In a shared library that is unloaded, the C library drops the hooks with it: pthread_atfork is
 /// part of the library's own code and tells the C library which object it belongs to.
-pub fn around_fork(
+pub(crate) fn around_fork(
     before: unsafe extern "C" fn(),
     in_parent: unsafe extern "C" fn(),
     in_child: unsafe extern "C" fn(),
 ) {
-    // SAFETY: the hooks are functions of this library, which keeps them for as long as it is loaded.
+    // SAFETY: the hooks are functions of this library, which keeps them for as long as it is
+    // loaded.
     unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
 }
 
 /// Says a line on stderr: one write if it can be, no buffer, no lock.
 #[inline(never)]
-pub fn say(line: &[u8]) {
+pub(crate) fn say(line: &[u8]) {
     // There is no one to tell if stderr is closed.
     write(STDERR, line);
 }
 
 /// Writes all of `text` to a file descriptor, and returns whether it could.
-pub fn write(fd: c_int, mut text: &[u8]) -> bool {
+pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
     while !text.is_empty() {
         // SAFETY: `text` is readable.
         let written = unsafe { libc::write(fd, text.as_ptr().cast::<c_void>(), text.len()) };
@@ -245,24 +249,25 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
     true
 }
 
-/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not possible, or if the last
-/// part of the path is a symbolic link: in a directory that others may write to, it could lead anywhere.
-pub fn create_file(path: &CStr) -> c_int {
+/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not
+/// possible, or if the last part of the path is a symbolic link: in a directory that others may
+/// write to, it could lead anywhere.
+pub(crate) fn create_file(path: &CStr) -> c_int {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     // SAFETY: `path` is a string.
     unsafe { libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint) }
 }
 
 /// Closes a descriptor.
-pub fn close_file(fd: c_int) {
+pub(crate) fn close_file(fd: c_int) {
     // SAFETY: always callable.
     unsafe { libc::close(fd) };
 }
 
 /// The value of an environment variable; none in a program with more rights than its user (setuid).
-pub fn variable(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: `name` is a string. The value is valid until the environment is changed, which a program
-    // must not do while others read it.
+pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
+    // SAFETY: `name` is a string. The value is valid until the environment is changed, which a
+    // program must not do while others read it.
     unsafe {
         if system::is_privileged() {
             return None;
@@ -273,10 +278,10 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
 }
 
 /// Bits that are hard to guess, and the same for all of the process.
-pub fn secret() -> usize {
+pub(crate) fn secret() -> usize {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    // SAFETY: what the kernel gives each program are 16 random bytes, of which the C library uses parts as they are;
-    // so they are mixed.
+    // SAFETY: what the kernel gives each program are 16 random bytes, of which the C library uses
+    // parts as they are; so they are mixed.
     unsafe {
         let random = libc::getauxval(libc::AT_RANDOM) as *const [u64; 2];
         if let Some([a, b]) = (!random.is_null()).then(|| random.read_unaligned()) {
@@ -295,7 +300,7 @@ pub fn secret() -> usize {
 }
 
 /// Ends the process with SIGABRT.
-pub fn abort() -> ! {
+pub(crate) fn abort() -> ! {
     // SAFETY: always callable.
     unsafe { libc::abort() }
 }

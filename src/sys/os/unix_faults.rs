@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Protected pages, and the signals of accesses to them.
 
 use core::cell::UnsafeCell;
@@ -8,7 +9,7 @@ use core::sync::atomic::{AtomicPtr, Ordering};
 
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing.
     None,
     /// Everything but to execute it.
@@ -19,7 +20,7 @@ pub enum Access {
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.
-pub unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
+pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
     let protection = match access {
         Access::None => libc::PROT_NONE,
         Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,
@@ -29,11 +30,11 @@ pub unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
 }
 
 /// An access that the system refused.
-pub struct Fault {
+pub(crate) struct Fault {
     /// The address.
-    pub address: usize,
+    pub(crate) address: usize,
     /// The name of the signal.
-    pub name: &'static str,
+    pub(crate) name: &'static str,
 }
 
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
@@ -50,11 +51,11 @@ unsafe impl Sync for Before {}
 static BEFORE: Before = Before(UnsafeCell::new([const { mem::MaybeUninit::zeroed() }; 2]));
 
 /// Calls `tell` with each fault of the process from now on, before whatever handles it otherwise.
-pub fn watch_faults(tell: fn(&Fault)) {
+pub(crate) fn watch_faults(tell: fn(&Fault)) {
     TELL.store(tell as *mut c_void, Ordering::Release);
     for (index, signal) in SIGNALS.into_iter().enumerate() {
-        // SAFETY: the structs are zeroed and filled in as the C library wants them; what was there before is
-        // noted before it can be asked for.
+        // SAFETY: the structs are zeroed and filled in as the C library wants them; what was there
+        // before is noted before it can be asked for.
         unsafe {
             let before = (&raw mut (*BEFORE.0.get())[index]).cast::<libc::sigaction>();
             libc::sigaction(signal, ptr::null(), before);
@@ -67,10 +68,12 @@ pub fn watch_faults(tell: fn(&Fault)) {
     }
 }
 
-/// Installs again what was there before [`watch_faults`], unless something else was installed since.
-pub fn unwatch_faults() {
+/// Installs again what was there before [`watch_faults`], unless something else was installed
+/// since.
+pub(crate) fn unwatch_faults() {
     for (index, signal) in SIGNALS.into_iter().enumerate() {
-        // SAFETY: as above; what was there before is still in the process, or was replaced by who took it away.
+        // SAFETY: as above; what was there before is still in the process, or was replaced by who
+        // took it away.
         unsafe {
             let mut now: libc::sigaction = mem::zeroed();
             libc::sigaction(signal, ptr::null(), &mut now);
@@ -87,11 +90,13 @@ fn before(index: usize) -> *const libc::sigaction {
 }
 
 extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    // SAFETY: the system passes what it says of the signal. Zeroes are a valid action, the default one.
+    // SAFETY: the system passes what it says of the signal. Zeroes are a valid action, the default
+    // one.
     unsafe {
         let index = usize::from(signal == SIGNALS[1]);
         let tell = TELL.load(Ordering::Acquire);
-        // A positive code says that an instruction of this thread faulted, not that someone sent the signal.
+        // A positive code says that an instruction of this thread faulted, not that someone sent
+        // the signal.
         let faulted = (*info).si_code > 0;
         if faulted && !tell.is_null() {
             let tell: fn(&Fault) = mem::transmute(tell);

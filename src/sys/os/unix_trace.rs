@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! What a recording needs beside a file: a clock, and the number of the process.
 
 /// Microseconds since some moment.
 #[inline(never)]
-pub fn microseconds() -> u64 {
+pub(crate) fn microseconds() -> u64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
@@ -10,7 +11,7 @@ pub fn microseconds() -> u64 {
 }
 
 /// The number of this process.
-pub fn process_id() -> u32 {
+pub(crate) fn process_id() -> u32 {
     // SAFETY: always callable.
     unsafe { libc::getpid() as u32 }
 }

@@ -1,9 +1,11 @@
-//! Windows, from version 7 on. Memory, locks and the clock are those of kernel32; files and the environment
-//! those of the C library, whose descriptors and whose variables the program knows.
+// SPDX-License-Identifier: MIT
+//! Windows, from version 7 on. Memory, locks and the clock are those of kernel32; files and the
+//! environment those of the C library, whose descriptors and whose variables the program knows.
 //!
-//! A reservation is committed as a whole, and so counts against the system's commit limit from the start, while a
-//! page has memory behind it only from its first use on. Committing as slabs are made would cost a system call
-//! for each; what the heap holds in vain is bounded ([`crate::heap::decay`]), and so is what it commits in vain.
+//! A reservation is committed as a whole, and so counts against the system's commit limit from the
+//! start, while a page has memory behind it only from its first use on. Committing as slabs are
+//! made would cost a system call for each; what the heap holds in vain is bounded
+//! ([`crate::heap::decay`]), and so is what it commits in vain.
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
@@ -53,10 +55,10 @@ const TRIES: u32 = 16;
 
 /// Reserves `bytes` of zeroed, readable and writable memory aligned to `align`, or returns null.
 ///
-/// `bytes` is a multiple of the page size, `align` a power of two above it. A part of a reservation cannot be
-/// released: a larger one shows where there is room, is released, and its aligned part is asked for, which
-/// another thread may have got first.
-pub fn reserve(bytes: usize, align: usize) -> *mut u8 {
+/// `bytes` is a multiple of the page size, `align` a power of two above it. A part of a reservation
+/// cannot be released: a larger one shows where there is room, is released, and its aligned part is
+/// asked for, which another thread may have got first.
+pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
     let first = map(ptr::null_mut(), bytes);
     if first.is_null() || first.addr() & (align - 1) == 0 {
         return first;
@@ -86,7 +88,8 @@ pub fn reserve(bytes: usize, align: usize) -> *mut u8 {
 }
 
 fn map(start: *mut u8, bytes: usize) -> *mut u8 {
-    // SAFETY: a new reservation at an address that is free, or of the system's choice, touches nothing.
+    // SAFETY: a new reservation at an address that is free, or of the system's choice, touches
+    // nothing.
     unsafe { VirtualAlloc(start.cast(), bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE).cast() }
 }
 
@@ -94,24 +97,24 @@ fn map(start: *mut u8, bytes: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `start` is a reservation, `bytes` its size, and nothing refers to it.
-pub unsafe fn release(start: *mut u8, _bytes: usize) {
+pub(crate) unsafe fn release(start: *mut u8, _bytes: usize) {
     // SAFETY: the caller's promise. The size has to be 0.
     unsafe { VirtualFree(start.cast(), 0, MEM_RELEASE) };
 }
 
 /// Gives back the ranges that the system refused to take: here it refuses none.
-pub fn release_refused() {}
+pub(crate) fn release_refused() {}
 
-/// Takes the memory away from behind a range of address space, which stays reserved: its next use finds zeroes,
-/// or what was there.
+/// Takes the memory away from behind a range of address space, which stays reserved: its next use
+/// finds zeroes, or what was there.
 ///
-/// It stays committed, so that it can be used again without a word, and without a failure. What was reset is not
-/// written to the paging file; unlocking pages that are not locked fails, and takes them out of the
-/// working set all the same.
+/// It stays committed, so that it can be used again without a call, and without a failure. What was
+/// reset is not written to the paging file; unlocking pages that are not locked fails, and takes
+/// them out of the working set all the same.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe {
         VirtualAlloc(start.cast(), bytes, MEM_RESET, PAGE_READWRITE);
@@ -123,10 +126,10 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// None is needed.
-pub unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
+pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
 /// Bytes of a page of the system's.
-pub fn page_size() -> usize {
+pub(crate) fn page_size() -> usize {
     // SAFETY: all zeroes is a valid value of each field.
     let mut info: SystemInfo = unsafe { core::mem::zeroed() };
     // SAFETY: `info` is writable.
@@ -136,16 +139,16 @@ pub fn page_size() -> usize {
 
 /// The platform's mutex: a slim reader/writer lock, of which only the writer's part is used.
 #[repr(transparent)]
-pub struct RawMutex(*mut c_void);
+pub(crate) struct RawMutex(*mut c_void);
 
 /// A mutex that needs no initialisation at run time.
-pub const RAW_MUTEX: RawMutex = RawMutex(ptr::null_mut());
+pub(crate) const RAW_MUTEX: RawMutex = RawMutex(ptr::null_mut());
 
 /// Makes a mutex in uninitialised memory.
 ///
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
-pub unsafe fn init_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { ptr::write(mutex, RAW_MUTEX) }
 }
@@ -154,14 +157,14 @@ pub unsafe fn init_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// None is needed: it holds nothing.
-pub unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
+pub(crate) unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
 
 /// Locks.
 ///
 /// # Safety
 /// `mutex` is initialised, and this thread does not hold it.
 #[inline]
-pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { AcquireSRWLockExclusive(mutex) }
 }
@@ -170,7 +173,7 @@ pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// As for [`lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
+pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
     // SAFETY: the caller's promise.
     unsafe { TryAcquireSRWLockExclusive(mutex) != 0 }
 }
@@ -180,21 +183,21 @@ pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
 /// # Safety
 /// This thread holds `mutex`.
 #[inline]
-pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { ReleaseSRWLockExclusive(mutex) }
 }
 
 /// A number that tells this thread from all others that run now; never 0.
 #[cfg(any(debug_assertions, feature = "debug"))]
-pub fn thread_id() -> usize {
+pub(crate) fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { GetCurrentThreadId() as usize }
 }
 
 /// What may be done with a page.
 #[cfg(feature = "hardened")]
-pub enum Access {
+pub(crate) enum Access {
     /// Nothing.
     None,
 }
@@ -204,7 +207,7 @@ pub enum Access {
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.
 #[cfg(feature = "hardened")]
-pub unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
+pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
     let mut before = 0;
     let protection = match access {
         Access::None => PAGE_NOACCESS,
@@ -214,7 +217,7 @@ pub unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
 }
 
 /// Bits that are hard to guess; 0 if the system has none.
-pub fn secret() -> usize {
+pub(crate) fn secret() -> usize {
     let mut bits = 0usize;
     // SAFETY: so many bytes are writable.
     unsafe { SystemFunction036((&raw mut bits).cast(), size_of::<usize>() as u32) };
@@ -223,34 +226,34 @@ pub fn secret() -> usize {
 
 /// Nothing is known of modules on this system.
 #[cfg(feature = "debug")]
-pub fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
+pub(crate) fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
     None
 }
 
 /// Seconds since some moment, by the cheapest clock there is.
-pub fn coarse_seconds() -> u32 {
+pub(crate) fn coarse_seconds() -> u32 {
     // SAFETY: always callable.
     (unsafe { GetTickCount64() } / 1000) as u32
 }
 
-/// Calls `hook` when the program ends, or the DLL that this is part of is unloaded. Does nothing if there is no
-/// memory.
-pub fn at_exit(hook: extern "C" fn()) {
+/// Calls `hook` when the program ends, or the DLL that this is part of is unloaded. Does nothing if
+/// there is no memory.
+pub(crate) fn at_exit(hook: extern "C" fn()) {
     // SAFETY: the hook is a function of this library, which keeps it for as long as it is loaded.
     unsafe { libc::atexit(hook) };
 }
 
 /// The file descriptor of stderr.
-pub const STDERR: c_int = 2;
+pub(crate) const STDERR: c_int = 2;
 
 /// Says a line on stderr: one write if it can be, no buffer.
-pub fn say(line: &[u8]) {
+pub(crate) fn say(line: &[u8]) {
     // There is no one to tell if stderr is closed.
     write(STDERR, line);
 }
 
 /// Writes all of `text` to a file descriptor of the C library's, and returns whether it could.
-pub fn write(fd: c_int, mut text: &[u8]) -> bool {
+pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
     while !text.is_empty() {
         let count = text.len().min(c_int::MAX as usize);
         // SAFETY: `text` is readable.
@@ -263,23 +266,24 @@ pub fn write(fd: c_int, mut text: &[u8]) -> bool {
     true
 }
 
-/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not possible.
-pub fn create_file(path: &CStr) -> c_int {
+/// Creates a file, or empties it, and returns its descriptor; a negative number if that is not
+/// possible.
+pub(crate) fn create_file(path: &CStr) -> c_int {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOINHERIT;
     // SAFETY: `path` is a string.
     unsafe { libc::open(path.as_ptr(), flags, libc::S_IREAD | libc::S_IWRITE) }
 }
 
 /// Closes a descriptor.
-pub fn close_file(fd: c_int) {
+pub(crate) fn close_file(fd: c_int) {
     // SAFETY: always callable.
     unsafe { libc::close(fd) };
 }
 
 /// The value of an environment variable.
-pub fn variable(name: &CStr) -> Option<&'static CStr> {
-    // SAFETY: `name` is a string. The value is valid until the environment is changed, which a program
-    // must not do while others read it.
+pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
+    // SAFETY: `name` is a string. The value is valid until the environment is changed, which a
+    // program must not do while others read it.
     unsafe {
         let value = libc::getenv(name.as_ptr());
         if value.is_null() { None } else { Some(CStr::from_ptr(value)) }
@@ -287,7 +291,7 @@ pub fn variable(name: &CStr) -> Option<&'static CStr> {
 }
 
 /// Ends the process as C's abort() does.
-pub fn abort() -> ! {
+pub(crate) fn abort() -> ! {
     // SAFETY: always callable.
     unsafe { libc::abort() }
 }

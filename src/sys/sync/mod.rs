@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! The one door to locks and atomics.
 //!
 //! There are three ranks of locks. A thread takes them in this order and holds at most one of each:
@@ -6,15 +7,18 @@
 //! 2. the mutex of what is kept of a pool with modes (`debug::ledger`),
 //! 3. the heap's mutex.
 //!
-//! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds that of
-//! the guarded objects ([`crate::watch::guard`]), which is taken in the place of the heap's.
+//! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds
+//! that of the guarded objects ([`crate::watch::guard`]), which is taken in the place of the
+//! heap's.
 //!
-//! All order between threads that ordinary calls lean on comes from these mutexes, but for the leaves of
-//! `heap::registry`; modes and guards have lists and gates of their own (docs/concurrency.md). The other atomics are words
-//! that are written under a mutex and read without; each of their users says why any value that it may see will do.
+//! All order between threads that ordinary calls lean on comes from these mutexes, but for the
+//! leaves of `heap::registry`; modes and guards have lists and gates of their own
+//! (docs/concurrency.md). The other atomics are words that are written under a mutex and read
+//! without; each of their users says why any value that it may see will do.
 //!
-//! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and [`writes`] tell it
-//! which memory is used with a lock held, or handed from one thread to another; otherwise they are nothing.
+//! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and
+//! [`writes`] tell it which memory is used with a lock held, or handed from one thread to another;
+//! otherwise they are nothing.
 
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
@@ -24,21 +28,21 @@ use core::ops::{Deref, DerefMut};
 use crate::sys::os;
 
 #[cfg(loom)]
-pub mod model;
+pub(crate) mod model;
 
 /// The atomics of everything that is shared.
-pub mod atomic {
+pub(crate) mod atomic {
     #[cfg(loom)]
-    pub use super::model::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
-    pub use core::sync::atomic::Ordering;
+    pub(crate) use super::model::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+    pub(crate) use core::sync::atomic::Ordering;
     #[cfg(not(loom))]
-    pub use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
+    pub(crate) use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU16, AtomicU32, AtomicUsize};
 }
 
 /// Notes that what is at this address is read, and so must not be written at the same time.
 #[inline(always)]
 #[cfg_attr(loom, track_caller)]
-pub fn reads<T>(_at: *const T) {
+pub(crate) fn reads<T>(_at: *const T) {
     #[cfg(loom)]
     model::reads(_at.addr());
 }
@@ -46,21 +50,21 @@ pub fn reads<T>(_at: *const T) {
 /// Notes that what is at this address is written, and so must not be used at the same time.
 #[inline(always)]
 #[cfg_attr(loom, track_caller)]
-pub fn writes<T>(_at: *const T) {
+pub(crate) fn writes<T>(_at: *const T) {
     #[cfg(loom)]
     model::writes(_at.addr());
 }
 
 /// Notes that memory is new, or goes: nothing that was in it is anything any more.
 #[inline(always)]
-pub fn renew<T>(_start: *const T, _bytes: usize) {
+pub(crate) fn renew<T>(_start: *const T, _bytes: usize) {
     #[cfg(loom)]
     model::renew(_start.addr(), _bytes);
 }
 
 /// Calls `look`, which only reads what locks protect that are held: a model takes it for one step.
 #[inline(always)]
-pub fn at_once<T>(look: impl FnOnce() -> T) -> T {
+pub(crate) fn at_once<T>(look: impl FnOnce() -> T) -> T {
     #[cfg(loom)]
     return model::quietly(look);
     #[cfg(not(loom))]
@@ -70,23 +74,27 @@ pub fn at_once<T>(look: impl FnOnce() -> T) -> T {
 /// The operations on the platform's mutex, or on the model's.
 mod raw {
     #[cfg(loom)]
-    pub use super::model::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+    pub(crate) use super::model::{
+        destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex,
+    };
     #[cfg(not(loom))]
-    pub use crate::sys::os::{destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex};
+    pub(crate) use crate::sys::os::{
+        destroy_mutex, init_mutex, lock_mutex, try_lock_mutex, unlock_mutex,
+    };
 }
 
 /// Bytes a mutex takes, on every platform (it is part of a public struct).
-pub const MUTEX_BYTES: usize = 48;
+pub(crate) const MUTEX_BYTES: usize = 48;
 
-/// How many times a thread looks whether a mutex has become free before it sleeps, and how many pauses of the
-/// processor's it makes between. Who has the mutex needs it for a fraction of a microsecond; to put a thread to sleep and
-/// to wake it takes several.
+/// How many times a thread looks whether a mutex has become free before it sleeps, and how many
+/// pauses of the processor's it makes between. Who has the mutex needs it for a fraction of a
+/// microsecond; to put a thread to sleep and to wake it takes several.
 const LOOKS: u32 = 20;
 const PAUSES: u32 = 4;
 
 /// A mutex in a place of fixed size.
 #[repr(C)]
-pub struct Mutex {
+pub(crate) struct Mutex {
     raw: UnsafeCell<os::RawMutex>,
     room: [u8; MUTEX_BYTES - size_of::<os::RawMutex>()],
 }
@@ -98,7 +106,7 @@ unsafe impl Sync for Mutex {}
 
 impl Mutex {
     /// A mutex for a static.
-    pub const fn unlocked() -> Mutex {
+    pub(crate) const fn unlocked() -> Mutex {
         Mutex {
             raw: UnsafeCell::new(os::RAW_MUTEX),
             room: [0; MUTEX_BYTES - size_of::<os::RawMutex>()],
@@ -109,7 +117,7 @@ impl Mutex {
     ///
     /// # Safety
     /// `this` is writable, and no thread uses it.
-    pub unsafe fn init(this: *mut Mutex) {
+    pub(crate) unsafe fn init(this: *mut Mutex) {
         // SAFETY: the caller's promise.
         unsafe { raw::init_mutex(UnsafeCell::raw_get(&raw const (*this).raw)) }
     }
@@ -118,7 +126,7 @@ impl Mutex {
     ///
     /// # Safety
     /// It is not locked, and no thread uses it from now on.
-    pub unsafe fn destroy(&self) {
+    pub(crate) unsafe fn destroy(&self) {
         // SAFETY: the caller's promise.
         unsafe { raw::destroy_mutex(self.raw.get()) }
     }
@@ -127,7 +135,7 @@ impl Mutex {
     ///
     /// # Safety
     /// The mutex is initialised, and this thread holds neither it nor a lock of a later rank.
-    pub unsafe fn lock(&self) {
+    pub(crate) unsafe fn lock(&self) {
         rank::assert_may_lock();
         // SAFETY: the caller's promise.
         unsafe {
@@ -163,7 +171,7 @@ impl Mutex {
     ///
     /// # Safety
     /// The mutex is initialised.
-    pub unsafe fn try_lock(&self) -> bool {
+    pub(crate) unsafe fn try_lock(&self) -> bool {
         // SAFETY: the caller's promise.
         unsafe { raw::try_lock_mutex(self.raw.get()) }
     }
@@ -172,7 +180,7 @@ impl Mutex {
     ///
     /// # Safety
     /// This thread holds the mutex.
-    pub unsafe fn unlock(&self) {
+    pub(crate) unsafe fn unlock(&self) {
         // SAFETY: the caller's promise.
         unsafe { raw::unlock_mutex(self.raw.get()) }
     }
@@ -182,7 +190,7 @@ impl Mutex {
     /// # Safety
     /// This thread locked the mutex before fork(), or is the only one of the new process.
     #[cfg(unix)]
-    pub unsafe fn unlock_behind_fork(&self, in_new_process: bool) {
+    pub(crate) unsafe fn unlock_behind_fork(&self, in_new_process: bool) {
         // SAFETY: the caller's promise.
         unsafe {
             if in_new_process && cfg!(target_vendor = "apple") {
@@ -197,9 +205,9 @@ impl Mutex {
 
 /// A locked mutex together with what it protects.
 ///
-/// It holds a pointer, and makes a reference of it for each use: a reference that it held itself would be there still
-/// when the mutex is unlocked, and another thread has its own.
-pub struct Locked<'a, T> {
+/// It holds a pointer, and makes a reference of it for each use: a reference that it held itself
+/// would be there still when the mutex is unlocked, and another thread has its own.
+pub(crate) struct Locked<'a, T> {
     mutex: &'a Mutex,
     data: *mut T,
 }
@@ -209,7 +217,7 @@ impl<'a, T> Locked<'a, T> {
     ///
     /// # Safety
     /// As for [`Mutex::lock`]; `data` is valid for `'a` and only reached through this mutex.
-    pub unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Locked<'a, T> {
+    pub(crate) unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Locked<'a, T> {
         // SAFETY: the caller's promise.
         unsafe { mutex.lock() }
         writes(data);
@@ -220,7 +228,7 @@ impl<'a, T> Locked<'a, T> {
     ///
     /// # Safety
     /// As for [`Locked::lock`].
-    pub unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Locked<'a, T>> {
+    pub(crate) unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Locked<'a, T>> {
         // SAFETY: the caller's promise.
         unsafe { mutex.try_lock() }.then(|| {
             writes(data);
@@ -256,7 +264,7 @@ impl<T> Drop for Locked<'_, T> {
 ///
 /// The heap's mutex is the last rank and there is one of it: noting which thread holds it is enough
 /// to see both a parent's mutex taken too late and the heap's taken twice.
-pub mod rank {
+pub(crate) mod rank {
     #[cfg(debug_assertions)]
     use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -266,7 +274,7 @@ pub mod rank {
 
     /// Where the holder is noted: address and bytes.
     #[cfg(feature = "debug")]
-    pub fn atomics() -> (usize, usize) {
+    pub(crate) fn atomics() -> (usize, usize) {
         #[cfg(debug_assertions)]
         return ((&raw const HEAP_HOLDER).addr(), size_of::<AtomicUsize>());
         #[cfg(not(debug_assertions))]
@@ -275,7 +283,7 @@ pub mod rank {
 
     /// Asserts that this thread does not hold the heap's mutex.
     #[inline]
-    pub fn assert_may_lock() {
+    pub(crate) fn assert_may_lock() {
         #[cfg(debug_assertions)]
         assert!(
             HEAP_HOLDER.load(Relaxed) != crate::sys::os::thread_id(),
@@ -285,14 +293,14 @@ pub mod rank {
 
     /// Notes that this thread has just locked the heap's mutex.
     #[inline]
-    pub fn heap_locked() {
+    pub(crate) fn heap_locked() {
         #[cfg(debug_assertions)]
         HEAP_HOLDER.store(crate::sys::os::thread_id(), Relaxed);
     }
 
     /// Notes that this thread is about to unlock the heap's mutex.
     #[inline]
-    pub fn heap_unlocking() {
+    pub(crate) fn heap_unlocking() {
         #[cfg(debug_assertions)]
         HEAP_HOLDER.store(0, Relaxed);
     }

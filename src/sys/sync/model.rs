@@ -1,18 +1,20 @@
+// SPDX-License-Identifier: MIT
 //! What stands behind the door under the model checker.
 //!
-//! Loom's mutexes, atomics and cells are made within an execution and are larger than the real ones. But a
-//! parent pool has a fixed size, a chunk is memory that the system has zeroed, and the heap is a static. So
-//! the library's structures stay as they are, and each has a *shadow*, found by its address: a loom mutex for
-//! a mutex, a loom atomic for an atomic, and a loom cell for memory that [`super::reads`] and
-//! [`super::writes`] name. Shadows are made at their first use, and go with the execution or with the memory
-//! ([`super::renew`]).
+//! Loom's mutexes, atomics and cells are made within an execution and are larger than the real
+//! ones. But a parent pool has a fixed size, a chunk is memory that the system has zeroed, and the
+//! heap is a static. So the library's structures stay as they are, and each has a *shadow*, found
+//! by its address: a loom mutex for a mutex, a loom atomic for an atomic, and a loom cell for
+//! memory that [`super::reads`] and [`super::writes`] name. Shadows are made at their first use,
+//! and go with the execution or with the memory ([`super::renew`]).
 //!
-//! Making a shadow counts as writing it. So loom demands of every atomic that its first use happens before all
-//! others, which holds for what is made under a lock; [`begin`] touches the heap's.
+//! Making a shadow counts as writing it. So loom demands of every atomic that its first use happens
+//! before all others, which holds for what is made under a lock; [`begin`] touches the heap's.
 //!
-//! Loom runs all threads of a model in turns on one thread of the system, and gives control to another only
-//! in an operation on a mutex or an atomic. The real memory is therefore in the state that the operations so
-//! far have made; an atomic's memory has the last value stored, whatever a load in the model may see.
+//! Loom runs all threads of a model in turns on one thread of the system, and gives control to
+//! another only in an operation on a mutex or an atomic. The real memory is therefore in the state
+//! that the operations so far have made; an atomic's memory has the last value stored, whatever a
+//! load in the model may see.
 //!
 //! Outside of an execution, and in [`quietly`], mutexes do nothing and atomics are plain memory.
 
@@ -32,7 +34,7 @@ use loom::thread::ThreadId;
 use crate::sys::os;
 
 /// What the clock says when an execution begins.
-pub const START: u32 = 1000;
+pub(crate) const START: u32 = 1000;
 
 /// All shadows of one execution.
 #[derive(Default)]
@@ -63,8 +65,8 @@ impl Lock {
 
     fn keep(&self, guard: LoomGuard<'_, ()>) {
         type Kept = LoomGuard<'static, ()>;
-        // SAFETY: the guard refers to `mutex`, which the execution's shadows keep until its end, when no
-        // mutex is held.
+        // SAFETY: the guard refers to `mutex`, which the execution's shadows keep until its end,
+        // when no mutex is held.
         let guard = unsafe { core::mem::transmute::<LoomGuard<'_, ()>, Kept>(guard) };
         self.held.replace(Some(guard));
     }
@@ -84,7 +86,7 @@ fn shadows() -> Option<Rc<Shadows>> {
 }
 
 /// Begins an execution: to be called by its first thread before all else.
-pub fn begin() {
+pub(crate) fn begin() {
     let shadows = Shadows { seconds: Cell::new(START), ..Shadows::default() };
     let old = SHADOWS.with(|place| place.replace(Some(Rc::new(shadows))));
     // Of an execution that failed: what it holds can be dropped within it only.
@@ -93,14 +95,14 @@ pub fn begin() {
 }
 
 /// Ends it, once all its other threads are joined.
-pub fn end() {
+pub(crate) fn end() {
     let shadows = SHADOWS.with(RefCell::take).expect("the execution was begun");
     let held = |lock: &Rc<Lock>| lock.held.borrow().is_some();
     assert!(!shadows.mutexes.borrow().values().any(held), "a mutex is still locked");
 }
 
 /// Runs `look` without the model, as one step of this thread.
-pub fn quietly<T>(look: impl FnOnce() -> T) -> T {
+pub(crate) fn quietly<T>(look: impl FnOnce() -> T) -> T {
     let Some(shadows) = shadows() else { return look() };
     shadows.quiet.set(true);
     let result = look();
@@ -109,19 +111,19 @@ pub fn quietly<T>(look: impl FnOnce() -> T) -> T {
 }
 
 /// Sets the clock.
-pub fn set_seconds(seconds: u32) {
+pub(crate) fn set_seconds(seconds: u32) {
     if let Some(shadows) = shadows() {
         shadows.seconds.set(seconds);
     }
 }
 
 /// In the place of [`os::coarse_seconds`].
-pub fn coarse_seconds() -> u32 {
+pub(crate) fn coarse_seconds() -> u32 {
     SHADOWS.with(|shadows| shadows.borrow().as_ref().map_or(START, |shadows| shadows.seconds.get()))
 }
 
 /// In the place of the system's: the threads of a model are one thread of the system.
-pub fn thread_id() -> usize {
+pub(crate) fn thread_id() -> usize {
     let Some(shadows) = shadows() else { return usize::MAX };
     let this = loom::thread::current().id();
     let mut threads = shadows.threads.borrow_mut();
@@ -141,7 +143,7 @@ fn cell(at: usize) -> Option<Rc<loom::cell::UnsafeCell<()>>> {
 
 /// See [`super::reads`].
 #[track_caller]
-pub fn reads(at: usize) {
+pub(crate) fn reads(at: usize) {
     if let Some(cell) = cell(at) {
         cell.with(|_| ());
     }
@@ -149,14 +151,14 @@ pub fn reads(at: usize) {
 
 /// See [`super::writes`].
 #[track_caller]
-pub fn writes(at: usize) {
+pub(crate) fn writes(at: usize) {
     if let Some(cell) = cell(at) {
         cell.with_mut(|_| ());
     }
 }
 
 /// See [`super::renew`].
-pub fn renew(start: usize, bytes: usize) {
+pub(crate) fn renew(start: usize, bytes: usize) {
     let Some(shadows) = shadows() else { return };
     let gone = |at: &usize| (start..start + bytes).contains(at);
     shadows.words.borrow_mut().retain(|at, _| !gone(at));
@@ -174,7 +176,7 @@ fn lock_at(mutex: *mut os::RawMutex) -> Option<Rc<Lock>> {
 
 /// # Safety
 /// As for [`os::init_mutex`].
-pub unsafe fn init_mutex(mutex: *mut os::RawMutex) {
+pub(crate) unsafe fn init_mutex(mutex: *mut os::RawMutex) {
     if let Some(shadows) = shadows() {
         shadows.mutexes.borrow_mut().insert(mutex.addr(), Lock::new());
         writes(mutex.addr());
@@ -183,7 +185,7 @@ pub unsafe fn init_mutex(mutex: *mut os::RawMutex) {
 
 /// # Safety
 /// As for [`os::destroy_mutex`].
-pub unsafe fn destroy_mutex(mutex: *mut os::RawMutex) {
+pub(crate) unsafe fn destroy_mutex(mutex: *mut os::RawMutex) {
     if let Some(lock) = lock_at(mutex) {
         assert!(lock.held.borrow().is_none(), "a mutex is destroyed that is locked");
         lock.destroyed.set(true);
@@ -193,7 +195,7 @@ pub unsafe fn destroy_mutex(mutex: *mut os::RawMutex) {
 
 /// # Safety
 /// As for [`os::lock_mutex`].
-pub unsafe fn lock_mutex(mutex: *mut os::RawMutex) {
+pub(crate) unsafe fn lock_mutex(mutex: *mut os::RawMutex) {
     if let Some(lock) = lock_at(mutex) {
         reads(mutex.addr());
         let guard = lock.mutex.lock().expect("loom's mutexes are not poisoned");
@@ -203,7 +205,7 @@ pub unsafe fn lock_mutex(mutex: *mut os::RawMutex) {
 
 /// # Safety
 /// As for [`os::try_lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut os::RawMutex) -> bool {
+pub(crate) unsafe fn try_lock_mutex(mutex: *mut os::RawMutex) -> bool {
     let Some(lock) = lock_at(mutex) else { return true };
     reads(mutex.addr());
     let guard = lock.mutex.try_lock();
@@ -212,7 +214,7 @@ pub unsafe fn try_lock_mutex(mutex: *mut os::RawMutex) -> bool {
 
 /// # Safety
 /// As for [`os::unlock_mutex`].
-pub unsafe fn unlock_mutex(mutex: *mut os::RawMutex) {
+pub(crate) unsafe fn unlock_mutex(mutex: *mut os::RawMutex) {
     if let Some(lock) = lock_at(mutex) {
         reads(mutex.addr());
         let guard = lock.held.take().expect("a mutex is unlocked that is not locked");
@@ -231,11 +233,11 @@ macro_rules! shadowed {
     ($name:ident$(<$of:ident>)?, $value:ty, $to_word:expr, $from_word:expr) => {
         /// As in [`core::sync::atomic`].
         #[repr(transparent)]
-        pub struct $name$(<$of>)?(atomic::$name$(<$of>)?);
+        pub(crate) struct $name$(<$of>)?(atomic::$name$(<$of>)?);
 
         impl$(<$of>)? $name$(<$of>)? {
             /// An atomic with this value.
-            pub const fn new(value: $value) -> Self {
+            pub(crate) const fn new(value: $value) -> Self {
                 Self(atomic::$name::new(value))
             }
 
@@ -244,7 +246,7 @@ macro_rules! shadowed {
             }
 
             /// Any value that the thread may see.
-            pub fn load(&self, order: Ordering) -> $value {
+            pub(crate) fn load(&self, order: Ordering) -> $value {
                 match self.shadow() {
                     Some(word) => $from_word(word.load(order)),
                     None => self.0.load(Relaxed),
@@ -252,7 +254,7 @@ macro_rules! shadowed {
             }
 
             /// Stores a value.
-            pub fn store(&self, value: $value, order: Ordering) {
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
                 if let Some(word) = self.shadow() {
                     word.store($to_word(value), order);
                 }
@@ -261,7 +263,7 @@ macro_rules! shadowed {
 
             /// Stores `new` if the value is `current`.
             #[allow(dead_code, reason = "not every type is used so")]
-            pub fn compare_exchange(
+            pub(crate) fn compare_exchange(
                 &self,
                 current: $value,
                 new: $value,
@@ -285,7 +287,7 @@ macro_rules! modified {
         impl AtomicUsize {
             $(
                 /// As in [`core::sync::atomic`].
-                pub fn $operation(&self, value: usize, order: Ordering) -> usize {
+                pub(crate) fn $operation(&self, value: usize, order: Ordering) -> usize {
                     if let Some(word) = self.shadow() {
                         word.$operation(value, order);
                     }

@@ -1,5 +1,7 @@
-//! What is said of an access to an object that something else than the library has found: a protected page, or a
-//! tool. It may be said from a signal handler: no lock is waited for, and nothing is allocated.
+// SPDX-License-Identifier: MIT
+//! What is said of an access to an object that something else than the library has found: a
+//! protected page, or a tool. It may be said from a signal handler: no lock is waited for, and
+//! nothing is allocated.
 
 use super::explain::{say, tell};
 use super::table::User;
@@ -9,7 +11,7 @@ use crate::heap::HEAP;
 
 /// How an address is related to an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Relation {
+pub(crate) enum Relation {
     /// So many bytes behind its start, within it.
     In(usize),
     /// It is so manieth byte behind it, from 1.
@@ -20,7 +22,7 @@ pub enum Relation {
 
 impl Relation {
     /// Of an address to an object of so many bytes.
-    pub fn new(address: usize, object: usize, size: usize) -> Relation {
+    pub(crate) fn new(address: usize, object: usize, size: usize) -> Relation {
         match address.checked_sub(object) {
             None => Relation::Before(object - address),
             Some(offset) if offset < size => Relation::In(offset),
@@ -29,7 +31,7 @@ impl Relation {
     }
 
     /// How far the address is from the object.
-    pub fn distance(self) -> usize {
+    pub(crate) fn distance(self) -> usize {
         match self {
             Relation::In(_) => 0,
             Relation::Behind(bytes) | Relation::Before(bytes) => bytes,
@@ -39,7 +41,7 @@ impl Relation {
 
 /// Adds which pool it is, with its name if the heap is not locked just now.
 #[inline(never)]
-pub fn name(mut pool: PoolId, line: &mut Text) {
+pub(crate) fn name(mut pool: PoolId, line: &mut Text) {
     if pool.address != 0 {
         HEAP.with_name(pool.address, |name| pool.set_name(name));
     }
@@ -47,22 +49,22 @@ pub fn name(mut pool: PoolId, line: &mut Text) {
 }
 
 /// An access, and the object that it missed or met.
-pub struct Access {
+pub(crate) struct Access {
     /// Where it was.
-    pub address: usize,
+    pub(crate) address: usize,
     /// The object.
-    pub object: usize,
+    pub(crate) object: usize,
     /// Its pool.
-    pub pool: PoolId,
+    pub(crate) pool: PoolId,
     /// Whether the object is free.
-    pub is_free: bool,
+    pub(crate) is_free: bool,
     /// Who allocated it, and who freed it.
-    pub users: [User; 2],
+    pub(crate) users: [User; 2],
 }
 
 impl Access {
     /// Says it on stderr; `found` is what found it.
-    pub fn tell(&self, found: &str) {
+    pub(crate) fn tell(&self, found: &str) {
         let size = self.pool.item_size.max(1) as usize;
         let (what, where_, bytes) = match Relation::new(self.address, self.object, size) {
             Relation::In(offset) => ("access to", "offset %", offset),

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! Calls on pools with modes: allocating, freeing and destroying.
 //!
-//! What is reported as misuse in `checks` although the library puts up with it: freeing through a child of
-//! another pool, through a destroyed or a zeroed child, and after the object's pool is destroyed. The object is
-//! freed all the same. Everything else that is reported changes nothing.
+//! What is reported as misuse in `checks` although the library puts up with it: freeing through a
+//! child of another pool, through a destroyed or a zeroed child, and after the object's pool is
+//! destroyed. The object is freed all the same. Everything else that is reported changes nothing.
 //!
 //! What becomes of the object is in `object`.
 
@@ -24,12 +25,12 @@ use crate::watch::guard::{self, Purpose};
 use crate::watch::report;
 use crate::watch::tools;
 
-/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one. `parent` is
-/// the child's, unless it is destroyed or was never created.
+/// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one.
+/// `parent` is the child's, unless it is destroyed or was never created.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
-pub unsafe fn instead_of_alloc(
+pub(crate) unsafe fn instead_of_alloc(
     parent: Option<&ParentPool>,
     child: *mut ChildPool,
     zeroed: bool,
@@ -55,7 +56,7 @@ pub unsafe fn instead_of_alloc(
 ///
 /// # Safety
 /// As for [`ChildPool::free`], and `object` is not null.
-pub unsafe fn instead_of_free(
+pub(crate) unsafe fn instead_of_free(
     parent: Option<&ParentPool>,
     child: *mut ChildPool,
     object: *mut u8,
@@ -68,12 +69,13 @@ pub unsafe fn instead_of_free(
     true
 }
 
-/// Frees an object of a pool with modes that comes back through `child`, which is no child of that pool; returns
-/// false if it is an ordinary one. `child` is null if there is none, or if it was reported already.
+/// Frees an object of a pool with modes that comes back through `child`, which is no child of that
+/// pool; returns false if it is an ordinary one. `child` is null if there is none, or if it was
+/// reported already.
 ///
 /// # Safety
 /// As for [`ChildPool::free`]; `parent` owns the page of the object.
-pub unsafe fn instead_of_owner(
+pub(crate) unsafe fn instead_of_owner(
     function: &'static str,
     parent: &ParentPool,
     child: *mut ChildPool,
@@ -91,13 +93,17 @@ pub unsafe fn instead_of_owner(
     true
 }
 
-/// Looks at a guarded object that comes back through `child`, which is null if that is no child of another pool,
-/// or if it was reported already.
+/// Looks at a guarded object that comes back through `child`, which is null if that is no child of
+/// another pool, or if it was reported already.
 ///
 /// # Safety
 /// As for [`ChildPool::free`]; the object's owner word is that of guarded ones.
 #[cfg(unix)]
-pub unsafe fn before_guarded_free(function: &'static str, child: *mut ChildPool, object: *mut u8) {
+pub(crate) unsafe fn before_guarded_free(
+    function: &'static str,
+    child: *mut ChildPool,
+    object: *mut u8,
+) {
     // SAFETY: the caller's promise; a pool that is named exists.
     unsafe {
         let parent = ptr::with_exposed_provenance::<ParentPool>(guard::pool_of(object));
@@ -107,7 +113,8 @@ pub unsafe fn before_guarded_free(function: &'static str, child: *mut ChildPool,
     }
 }
 
-/// Reports an object that comes back through no child of its pool, if the pool is checked and `child` not null.
+/// Reports an object that comes back through no child of its pool, if the pool is checked and
+/// `child` not null.
 ///
 /// # Safety
 /// `child` is a child, or destroyed, zeroed or null.
@@ -146,10 +153,13 @@ unsafe fn through(child: *mut ChildPool) -> &'static str {
 ///
 /// # Safety
 /// As for [`ChildPool::destroy`]; `parent` is the child's.
-pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut ChildPool) -> bool {
+pub(crate) unsafe fn instead_of_destroy_child(
+    parent: *const ParentPool,
+    child: *mut ChildPool,
+) -> bool {
     const FUNCTION: &str = "slab_destroy_child";
-    // SAFETY: the caller's promise. A child that was never used does not need its parent any more, one that was
-    // used does; a parent that is destroyed is zeroed but for its modes.
+    // SAFETY: the caller's promise. A child that was never used does not need its parent any more,
+    // one that was used does; a parent that is destroyed is zeroed but for its modes.
     unsafe {
         if !(*child).cache.is_none() || *fate(child) != COUNTED {
             return false;
@@ -169,7 +179,7 @@ pub unsafe fn instead_of_destroy_child(parent: *const ParentPool, child: *mut Ch
 ///
 /// # Safety
 /// `parent` is a pool, or destroyed or zeroed.
-pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
+pub(crate) unsafe fn before_destroy_parent(parent: *mut ParentPool) {
     // SAFETY: the caller's promise.
     unsafe {
         if !(*parent).exists() && (*parent).modes.get().has(Modes::DESTROYED) {
@@ -183,11 +193,12 @@ pub unsafe fn before_destroy_parent(parent: *mut ParentPool) {
     }
 }
 
-/// Ends what was kept of a pool that was destroyed, and leaves word in its zeroed memory if it had modes.
+/// Ends what was kept of a pool that was destroyed, and leaves word in its zeroed memory if it had
+/// modes.
 ///
 /// # Safety
 /// `parent` is memory of a pool.
-pub unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes, kept: Kept) {
+pub(crate) unsafe fn after_destroy_parent(parent: *mut ParentPool, modes: Modes, kept: Kept) {
     if let Some(ledger) = kept {
         ledger.close();
     }
@@ -277,7 +288,8 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
     }
 }
 
-/// Has the pool count a child that is used for the first time, so that it keeps a spare slab for it.
+/// Has the pool count a child that is used for the first time, so that it keeps a spare slab for
+/// it.
 ///
 /// # Safety
 /// The child is one of the pool's, with a mask of 0.

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! Which modes a pool gets.
 //!
-//! When it is created: those that the program set for pools to come, and those that SLAB_DEBUG has for it.
-//! When it is named, those that SLAB_DEBUG has for the name are added. Modes decide on the layout, so that they
-//! change only while the pool has no slab and no child of it has been used.
+//! When it is created: those that the program set for pools to come, and those that SLAB_DEBUG has
+//! for it. When it is named, those that SLAB_DEBUG has for the name are added. Modes decide on the
+//! layout, so that they change only while the pool has no slab and no child of it has been used.
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -27,12 +28,12 @@ static GIVEN: ModesWord = ModesWord::new(Modes::NONE);
 static HELP_SAID: AtomicBool = AtomicBool::new(false);
 
 /// Whether some pool was given one of these modes: for calls that lead to no pool.
-pub fn given_any(modes: Modes) -> bool {
+pub(crate) fn given_any(modes: Modes) -> bool {
     GIVEN.get().has_any(modes)
 }
 
 /// The layout of a pool, and its modes. No lock is held.
-pub fn layout(pool: &PoolId) -> (Geometry, Modes) {
+pub(crate) fn layout(pool: &PoolId) -> (Geometry, Modes) {
     tools::look();
     let options = report::options(Some(pool));
     if options.help && !HELP_SAID.swap(true, Relaxed) {
@@ -42,7 +43,7 @@ pub fn layout(pool: &PoolId) -> (Geometry, Modes) {
 }
 
 /// The layout of a pool with these modes, and which of them it can have.
-pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
+pub(crate) fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
     let modes = if tools::watch_objects() {
         // What these do the tool does better, and it would report that they do it.
         modes.with(tools::modes()).without(Modes::REDZONE).without(Modes::POISON)
@@ -65,14 +66,15 @@ pub fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Mode
     (Geometry::new(item_size, num_items), modes)
 }
 
-/// Gives a pool the modes that `words` say, in place of those it has. Returns false if a word is not known, or
-/// if the pool has been used.
-pub fn set(parent: &ParentPool, words: &[u8]) -> bool {
+/// Gives a pool the modes that `words` say, in place of those it has. Returns false if a word is
+/// not known, or if the pool has been used.
+pub(crate) fn set(parent: &ParentPool, words: &[u8]) -> bool {
     read(words).is_some_and(|modes| parent.set_modes(modes))
 }
 
-/// Gives pools that are created from now on the modes that `words` say. Returns false if a word is not known.
-pub fn set_default(words: &[u8]) -> bool {
+/// Gives pools that are created from now on the modes that `words` say. Returns false if a word is
+/// not known.
+pub(crate) fn set_default(words: &[u8]) -> bool {
     let Some(modes) = read(words) else { return false };
     DEFAULT.set(modes);
     true

@@ -1,15 +1,17 @@
+// SPDX-License-Identifier: MIT
 //! Which thread is inside a call on a child.
 //!
-//! A child of a pool with modes has no magazines, and a mask of 0. With that mask any two words in the place
-//! of its magazines read as empty and as full, so that they are free for what is noted here:
+//! A child of a pool with modes has no magazines, and a mask of 0. With that mask any two words in
+//! the place of its magazines read as empty and as full, so that they are free for what is noted
+//! here:
 //!
 //! | word | meaning | touched by |
 //! |---|---|---|
 //! | `loaded` | the thread that is inside a call, or 0 | any thread that calls, atomically |
 //! | `previous` | [`FRESH`], [`COUNTED`] or [`GONE`] | the pool's lock |
 //!
-//! Two calls that overlap in time are seen by the later one. They may be of the same thread, one of them in a
-//! signal handler.
+//! Two calls that overlap in time are seen by the later one. They may be of the same thread, one of
+//! them in a signal handler.
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -21,14 +23,14 @@ use crate::sys::os;
 use crate::watch::report::{Report, begin};
 
 /// The child has not been used.
-pub const FRESH: usize = 0;
+pub(crate) const FRESH: usize = 0;
 /// The pool counts the child as a holder.
-pub const COUNTED: usize = 1;
+pub(crate) const COUNTED: usize = 1;
 /// The child was destroyed.
-pub const GONE: usize = 2;
+pub(crate) const GONE: usize = 2;
 
 /// A call on a child, for as long as this exists.
-pub struct Entry<'a> {
+pub(crate) struct Entry<'a> {
     /// None if another call is inside the child.
     thread: Option<&'a AtomicUsize>,
 }
@@ -38,7 +40,11 @@ impl<'a> Entry<'a> {
     ///
     /// # Safety
     /// `child` is a child of `parent` with a mask of 0.
-    pub unsafe fn new(parent: &ParentPool, child: *mut ChildPool, function: &str) -> Entry<'a> {
+    pub(crate) unsafe fn new(
+        parent: &ParentPool,
+        child: *mut ChildPool,
+        function: &str,
+    ) -> Entry<'a> {
         // SAFETY: the caller's promise: the word is no magazine, and all use of it is here.
         let thread = unsafe { AtomicUsize::from_ptr((&raw mut (*child).cache.loaded).cast()) };
         let own = os::thread_id();
@@ -79,8 +85,9 @@ fn overlap(parent: &ParentPool, child: *mut ChildPool, function: &str, own: usiz
 /// The word that says what became of a child.
 ///
 /// # Safety
-/// `child` is memory of a child with a mask of 0, and the lock of its pool is held, or nobody else uses it.
-pub unsafe fn fate(child: *mut ChildPool) -> *mut usize {
+/// `child` is memory of a child with a mask of 0, and the lock of its pool is held, or nobody else
+/// uses it.
+pub(crate) unsafe fn fate(child: *mut ChildPool) -> *mut usize {
     // SAFETY: the caller's promise.
     unsafe { (&raw mut (*child).cache.previous).cast() }
 }

@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! The lines of a report that say who had an object.
 //!
-//! Each return address is a line, `module+0xoffset`, of the call before it, as addr2line takes it; where the
-//! module cannot be told, the address itself.
+//! Each return address is a line, `module+0xoffset`, of the call before it, as addr2line takes it;
+//! where the module cannot be told, the address itself.
 
 use super::stacks::Stack;
 use super::table::{Record, User};
@@ -10,7 +11,7 @@ use crate::sys::os;
 use crate::watch::report::Report;
 
 /// Adds who makes this call, and who allocated and freed the object, as far as it is known.
-pub fn explain(now: User, record: Option<&Record>, report: &Report) {
+pub(crate) fn explain(now: User, record: Option<&Record>, report: &Report) {
     tell("  this call is", now, Some(report));
     if let Some(record) = record {
         tell("  allocated", record.allocated, Some(report));
@@ -18,9 +19,9 @@ pub fn explain(now: User, record: Option<&Record>, report: &Report) {
     }
 }
 
-/// Says who it was, one line after the other; nothing if nothing is known. The lines belong to the report; without
-/// one, they go to stderr.
-pub fn tell(words: &str, user: User, report: Option<&Report>) {
+/// Says who it was, one line after the other; nothing if nothing is known. The lines belong to the
+/// report; without one, they go to stderr.
+pub(crate) fn tell(words: &str, user: User, report: Option<&Report>) {
     if user.thread != 0 {
         let mut line = Text::empty();
         line.text(words).format(" by thread @:", &[user.thread]);
@@ -30,7 +31,7 @@ pub fn tell(words: &str, user: User, report: Option<&Report>) {
 }
 
 /// Says the frames of a stack.
-pub fn frames(stack: Stack, report: Option<&Report>) {
+pub(crate) fn frames(stack: Stack, report: Option<&Report>) {
     stack.for_each_frame(|frame| {
         let mut line = Text::empty();
         line.text("    ");
@@ -40,7 +41,7 @@ pub fn frames(stack: Stack, report: Option<&Report>) {
 }
 
 /// Says a line of a report, or on stderr.
-pub fn say(line: &mut Text, report: Option<&Report>) {
+pub(crate) fn say(line: &mut Text, report: Option<&Report>) {
     match report {
         Some(report) => report.line(line),
         None => os::say(line.text("\n").as_bytes()),
@@ -48,7 +49,7 @@ pub fn say(line: &mut Text, report: Option<&Report>) {
 }
 
 /// Writes where an address of code is.
-pub fn location(line: &mut Text, address: usize) {
+pub(crate) fn location(line: &mut Text, address: usize) {
     let mut name = [0; 100];
     match os::module_of(address, &mut name) {
         Some((length, offset)) => line.bytes(&name[..length]).text("+").address(offset),

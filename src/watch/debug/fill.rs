@@ -1,4 +1,6 @@
-//! What stands in bytes that the program must not write: around objects, and in objects that are free.
+// SPDX-License-Identifier: MIT
+//! What stands in bytes that the program must not write: around objects, and in objects that are
+//! free.
 //!
 //! | bytes | what | from | until |
 //! |---|---|---|---|
@@ -11,29 +13,29 @@
 use core::{ptr, slice};
 
 /// Around objects.
-pub const REDZONE: u8 = 0xbb;
+pub(crate) const REDZONE: u8 = 0xbb;
 /// In free objects.
-pub const FREE: u8 = 0x6b;
+pub(crate) const FREE: u8 = 0x6b;
 /// In objects that were just allocated.
-pub const FRESH: u8 = 0x5a;
+pub(crate) const FRESH: u8 = 0x5a;
 
 /// Of a larger object only so many bytes are filled.
 const MOST: usize = 1 << 20;
 
 /// A byte that is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Damage {
+pub(crate) struct Damage {
     /// What it comes from.
-    pub words: &'static str,
+    pub(crate) words: &'static str,
     /// Where it is, from the beginning of the object.
-    pub offset: isize,
+    pub(crate) offset: isize,
     /// What is there.
-    pub found: u8,
+    pub(crate) found: u8,
 }
 
 /// A slot: redzone, object, redzone.
 #[derive(Clone, Copy)]
-pub struct Slot {
+pub(crate) struct Slot {
     start: *mut u8,
     /// Bytes before the object.
     lead: usize,
@@ -45,9 +47,10 @@ pub struct Slot {
 
 impl Slot {
     /// # Safety
-    /// So many bytes are readable and writable for as long as the slot is used, and whoever uses it has the pool's
-    /// lock. (The program's own writes to its object are not seen by what is done here to an object that is out.)
-    pub unsafe fn new(start: *mut u8, lead: usize, item: usize, bytes: usize) -> Slot {
+    /// So many bytes are readable and writable for as long as the slot is used, and whoever uses it
+    /// has the pool's lock. (The program's own writes to its object are not seen by what is done
+    /// here to an object that is out.)
+    pub(crate) unsafe fn new(start: *mut u8, lead: usize, item: usize, bytes: usize) -> Slot {
         Slot { start, lead, item, bytes }
     }
 
@@ -65,19 +68,19 @@ impl Slot {
     }
 
     /// Fills what is around the object.
-    pub fn fence(self, byte: u8) {
+    pub(crate) fn fence(self, byte: u8) {
         self.before().fill(byte);
         self.behind().fill(byte);
     }
 
     /// Fills the object.
-    pub fn fill(self, byte: u8) {
+    pub(crate) fn fill(self, byte: u8) {
         // SAFETY: see `new`.
         unsafe { ptr::write_bytes(self.start.add(self.lead), byte, self.item.min(MOST)) }
     }
 
     /// The first byte behind the object that is not what it should be, else the last one before it.
-    pub fn fence_damage(self, byte: u8) -> Option<Damage> {
+    pub(crate) fn fence_damage(self, byte: u8) -> Option<Damage> {
         if let Some((first, _)) = others(self.behind(), byte) {
             return Some(self.damage("overrun", self.lead + self.item + first));
         }
@@ -86,7 +89,7 @@ impl Slot {
     }
 
     /// The first byte of a free object that is not what it should be.
-    pub fn free_damage(self) -> Option<Damage> {
+    pub(crate) fn free_damage(self) -> Option<Damage> {
         let (first, _) = others(self.part(self.lead, self.lead + self.item.min(MOST)), FREE)?;
         Some(self.damage("write after free", self.lead + first))
     }

@@ -1,37 +1,38 @@
+// SPDX-License-Identifier: MIT
 //! What threads may be inside of until the library is unloaded: memory that no lock protects.
 //!
-//! Whoever uses it enters first. When the library is unloaded the gate is shut, and if nobody is inside, nobody ever will be,
-//! so that the memory can go. As a process ends other threads may go on calling: they find the gate shut, and do
-//! without.
+//! Whoever uses it enters first. When the library is unloaded the gate is shut, and if nobody is
+//! inside, nobody ever will be, so that the memory can go. As a process ends other threads may go
+//! on calling: they find the gate shut, and do without.
 //!
 //! Sequentially consistent: of one who enters and one who shuts, at least one sees the other.
 
 use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst};
 
 /// See the head of this file.
-pub struct Gate {
+pub(crate) struct Gate {
     inside: AtomicUsize,
     is_shut: AtomicBool,
 }
 
 /// A stay inside.
-pub struct Stay<'a>(&'a Gate);
+pub(crate) struct Stay<'a>(&'a Gate);
 
 impl Gate {
     /// An open gate.
-    pub const fn open() -> Gate {
+    pub(crate) const fn open() -> Gate {
         Gate { inside: AtomicUsize::new(0), is_shut: AtomicBool::new(false) }
     }
 
     /// Enters, unless the gate is shut.
-    pub fn enter(&self) -> Option<Stay<'_>> {
+    pub(crate) fn enter(&self) -> Option<Stay<'_>> {
         self.inside.fetch_add(1, SeqCst);
         let stay = Stay(self);
         (!self.is_shut.load(SeqCst)).then_some(stay)
     }
 
     /// Shuts the gate, and returns whether nobody is inside any more.
-    pub fn shut(&self) -> bool {
+    pub(crate) fn shut(&self) -> bool {
         self.is_shut.store(true, SeqCst);
         self.inside.load(SeqCst) == 0
     }

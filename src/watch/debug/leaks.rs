@@ -1,5 +1,6 @@
-//! Objects that are still out when their pool is destroyed, or when the program ends, by where they were
-//! allocated.
+// SPDX-License-Identifier: MIT
+//! Objects that are still out when their pool is destroyed, or when the program ends, by where they
+//! were allocated.
 
 use super::explain::frames;
 use super::ledger::{Ledger, Pages};
@@ -21,14 +22,14 @@ use crate::watch::report::{self, Report};
 const PLACES: usize = 10;
 
 /// Adds to a report where the objects of a pool that are out were allocated.
-pub fn places(report: &Report, pool: &PoolId, kept: Kept) {
+pub(crate) fn places(report: &Report, pool: &PoolId, kept: Kept) {
     let pages = kept.map(Ledger::lock);
     say_places(report, pool, pages.as_deref());
 }
 
-/// Reports what is out of pools that are not destroyed. Called when the program ends or the library is unloaded,
-/// with other threads perhaps inside: a pool that is in use just then is left out.
-pub fn at_end() {
+/// Reports what is out of pools that are not destroyed. Called when the program ends or the library
+/// is unloaded, with other threads perhaps inside: a pool that is in use just then is left out.
+pub(crate) fn at_end() {
     Ledger::for_each(|ledger, parent| {
         let Some(pages) = ledger.try_lock() else { return };
         let out = out(&pages) + hooks::guarded(parent).0;
@@ -51,7 +52,8 @@ fn out(pages: &Pages) -> usize {
     out
 }
 
-/// Of guarded objects the stack is always known, of others with `users`. Nothing is said if none is.
+/// Of guarded objects the stack is always known, of others with `users`. Nothing is said if none
+/// is.
 fn say_places(report: &Report, pool: &PoolId, pages: Option<&Pages>) {
     let (parent, item_size) = (pool.address, pool.item_size);
     let guarded = hooks::guarded(parent).0;

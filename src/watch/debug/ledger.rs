@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: MIT
 //! What is kept of a pool and its objects in the modes `users`, `quarantine` and `leaks`.
 //!
-//! A ledger has memory of its own, so that it outlives a pool whose memory goes without a word: it is then
-//! found by the pool's address, when a pool is created there or the program ends. A ledger that is given up is taken for
-//! the next pool. Those that are no pool's go when the library is unloaded; from then on no pool gets one.
+//! A ledger has memory of its own, so that it outlives a pool whose memory goes unannounced: it
+//! is then found by the pool's address, when a pool is created there or the program ends. A ledger
+//! that is given up is taken for the next pool. Those that are no pool's go when the library is
+//! unloaded; from then on no pool gets one.
 //!
 //! | field | written | read |
 //! |---|---|---|
@@ -10,7 +12,8 @@
 //! | `parent` | by who takes the ledger or gives it up | by all |
 //! | `pages` | the ledger's lock | the same |
 //!
-//! The lock comes after a pool's and before the heap's (see [`crate::sys::sync`]). No other lock is taken under it.
+//! The lock comes after a pool's and before the heap's (see [`crate::sys::sync`]). No other lock is
+//! taken under it.
 
 use core::cell::UnsafeCell;
 use core::ptr;
@@ -28,10 +31,10 @@ use crate::sys::sync::{Locked, Mutex};
 const KEPT: [Modes; 3] = [Modes::USERS, Modes::QUARANTINE, Modes::LEAKS];
 
 /// Bytes of objects of a pool that wait at most.
-pub const MOST_WAITING: usize = 1 << 20;
+pub(crate) const MOST_WAITING: usize = 1 << 20;
 
 /// See the head of this file.
-pub struct Ledger {
+pub(crate) struct Ledger {
     next: *mut Ledger,
     /// The address of the pool, 0 if the ledger is no pool's.
     parent: AtomicUsize,
@@ -40,20 +43,20 @@ pub struct Ledger {
 }
 
 /// What the lock of a ledger protects.
-pub struct Pages {
+pub(crate) struct Pages {
     /// The pool's modes.
-    pub modes: Modes,
+    pub(crate) modes: Modes,
     /// As the pool was created with.
-    pub item_size: u32,
+    pub(crate) item_size: u32,
     /// The same.
-    pub num_items: u32,
+    pub(crate) num_items: u32,
     /// What is known of objects.
-    pub table: Table,
+    pub(crate) table: Table,
     /// The slots that wait, in the order in which they were freed; 0 if there is none.
     first: usize,
     last: usize,
     /// How many wait.
-    pub waiting: usize,
+    pub(crate) waiting: usize,
 }
 
 // Acquire and release: a ledger that is found in the list is initialised.
@@ -65,14 +68,15 @@ static GATE: Gate = Gate::open();
 impl Ledger {
     /// Calls `each` with all ledgers until it returns true, and returns that one.
     fn search(mut each: impl FnMut(&'static Ledger) -> bool) -> Option<&'static Ledger> {
-        // Most programs have none, and create pools. Relaxed: whoever looks for the ledger of a pool knows the pool from who
-        // opened it.
+        // Most programs have none, and create pools. Relaxed: whoever looks for the ledger of a
+        // pool knows the pool from who opened it.
         if LEDGERS.load(Ordering::Relaxed).is_null() {
             return None;
         }
         let _stay = GATE.enter()?;
         let mut ledger = LEDGERS.load(Ordering::Acquire);
-        // SAFETY: the list goes only when nobody is inside the gate, and a ledger of a pool does not go at all.
+        // SAFETY: the list goes only when nobody is inside the gate, and a ledger of a pool does
+        // not go at all.
         while let Some(one) = unsafe { ledger.as_ref() } {
             if each(one) {
                 return Some(one);
@@ -83,7 +87,7 @@ impl Ledger {
     }
 
     /// Calls `each` with the ledgers of all pools, and the addresses of these.
-    pub fn for_each(mut each: impl FnMut(&'static Ledger, usize)) {
+    pub(crate) fn for_each(mut each: impl FnMut(&'static Ledger, usize)) {
         Ledger::search(|ledger| {
             // Relaxed: a pool comes or goes at the same time, or it does not.
             let parent = ledger.parent.load(Ordering::Relaxed);
@@ -95,13 +99,14 @@ impl Ledger {
     }
 
     /// The ledger of a pool.
-    pub fn find(parent: usize) -> Option<&'static Ledger> {
+    pub(crate) fn find(parent: usize) -> Option<&'static Ledger> {
         // Relaxed: whoever asks creates or destroys the pool.
         Ledger::search(|ledger| ledger.parent.load(Ordering::Relaxed) == parent)
     }
 
-    /// Takes a ledger for a pool that has none, if its modes need one. None also if there is no memory.
-    pub fn open(pool: &PoolId, modes: Modes) -> Option<&'static Ledger> {
+    /// Takes a ledger for a pool that has none, if its modes need one. None also if there is no
+    /// memory.
+    pub(crate) fn open(pool: &PoolId, modes: Modes) -> Option<&'static Ledger> {
         if !KEPT.iter().any(|kept| modes.has(*kept)) {
             return None;
         }
@@ -141,14 +146,15 @@ impl Ledger {
     }
 
     /// Gives back those that are no pool's: when the library is unloaded.
-    pub fn at_unload() {
+    pub(crate) fn at_unload() {
         if !GATE.shut() {
             return;
         }
         // Relaxed: the gate orders it with all who were inside.
         let mut ledger = LEDGERS.swap(ptr::null_mut(), Ordering::Relaxed);
         while !ledger.is_null() {
-            // SAFETY: the list is this call's. One that is no pool's was given up, which was the last use of it.
+            // SAFETY: the list is this call's. One that is no pool's was given up, which was the
+            // last use of it.
             unsafe {
                 let next = (*ledger).next;
                 // Acquire: what was done before it was given up.
@@ -162,7 +168,7 @@ impl Ledger {
     }
 
     /// Gives the ledger up, and does not touch it any more.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let mut pages = self.lock();
         pages.table.clear();
         *pages = Pages::EMPTY;
@@ -172,14 +178,14 @@ impl Ledger {
     }
 
     /// Locks the ledger.
-    pub fn lock(&self) -> Locked<'_, Pages> {
-        // SAFETY: no thread locks a ledger twice, nor with the heap's lock held, and the pages are reached through
-        // this lock only.
+    pub(crate) fn lock(&self) -> Locked<'_, Pages> {
+        // SAFETY: no thread locks a ledger twice, nor with the heap's lock held, and the pages are
+        // reached through this lock only.
         unsafe { Locked::lock(&self.mutex, self.pages.get()) }
     }
 
     /// Locks the ledger, unless someone else has.
-    pub fn try_lock(&self) -> Option<Locked<'_, Pages>> {
+    pub(crate) fn try_lock(&self) -> Option<Locked<'_, Pages>> {
         // SAFETY: as in `lock`.
         unsafe { Locked::try_lock(&self.mutex, self.pages.get()) }
     }
@@ -202,15 +208,16 @@ impl Pages {
     };
 
     /// Notes that a slot was handed out.
-    pub fn allocated(&mut self, slot: usize, user: User) {
+    pub(crate) fn allocated(&mut self, slot: usize, user: User) {
         if let Some(record) = self.table.enter(slot) {
             *record =
                 Record { slot, next: 0, allocated: user, freed: User::NONE, state: State::Out };
         }
     }
 
-    /// Notes that a slot was freed, and whether it is to wait; returns false if it is not to, or cannot.
-    pub fn freed(&mut self, slot: usize, user: User, wait: bool) -> bool {
+    /// Notes that a slot was freed, and whether it is to wait; returns false if it is not to, or
+    /// cannot.
+    pub(crate) fn freed(&mut self, slot: usize, user: User, wait: bool) -> bool {
         let Some(record) = self.table.enter(slot) else { return false };
         record.freed = user;
         record.next = 0;
@@ -227,7 +234,7 @@ impl Pages {
     }
 
     /// Lets the slot go that waits longest, if there is one.
-    pub fn let_go(&mut self) -> Option<usize> {
+    pub(crate) fn let_go(&mut self) -> Option<usize> {
         let slot = self.first;
         let record = self.table.find_mut(slot)?;
         record.state = State::Free;
@@ -241,13 +248,13 @@ impl Pages {
 
     /// The record of a slot.
     #[inline(never)]
-    pub fn record(&self, slot: usize) -> Option<Record> {
+    pub(crate) fn record(&self, slot: usize) -> Option<Record> {
         self.table.find(slot).copied()
     }
 
     /// Calls `each` with the slots that wait.
     #[cfg(test)]
-    pub fn for_each_waiting(&self, mut each: impl FnMut(usize)) {
+    pub(crate) fn for_each_waiting(&self, mut each: impl FnMut(usize)) {
         let mut slot = self.first;
         while let Some(record) = self.table.find(slot) {
             each(slot);

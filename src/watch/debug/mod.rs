@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! Debug modes: pools of which every call is checked.
 //!
-//! A pool with modes is *uncached*: its children have no magazines, so that all calls on them are slow paths,
-//! where one test leads here. A pool without is none the slower for it.
+//! A pool with modes is *uncached*: its children have no magazines, so that all calls on them are
+//! slow paths, where one test leads here. A pool without is none the slower for it.
 //!
 //! | file | what it is |
 //! |---|---|
@@ -18,42 +19,44 @@
 //! | `recorded` | what is recorded |
 //! | `leaks` | what is out at the end |
 //!
-//! What the rest of the library asks, through [`crate::hooks`], is named after what it would do otherwise:
-//! `instead_of_alloc` and so on.
+//! What the rest of the library asks, through [`crate::hooks`], is named after what it would do
+//! otherwise: `instead_of_alloc` and so on.
 //!
-//! Everything here that is kept of a pool belongs to the pool's lock. No lock of the library's is held when a
-//! stack is captured.
+//! Everything here that is kept of a pool belongs to the pool's lock. No lock of the library's is
+//! held when a stack is captured.
 
-pub mod access;
+pub(crate) mod access;
 mod call;
 mod choice;
 mod entry;
-pub mod explain;
-pub mod fill;
+pub(crate) mod explain;
+pub(crate) mod fill;
 mod gate;
 mod leaks;
-pub mod ledger;
+pub(crate) mod ledger;
 mod object;
 mod recorded;
-pub mod stack;
-pub mod stacks;
-pub mod table;
+pub(crate) mod stack;
+pub(crate) mod stacks;
+pub(crate) mod table;
 
 #[cfg(unix)]
-pub use call::before_guarded_free;
-pub use call::{
+pub(crate) use call::before_guarded_free;
+pub(crate) use call::{
     after_destroy_parent, before_destroy_parent, instead_of_alloc, instead_of_destroy_child,
     instead_of_free, instead_of_owner,
 };
-pub use choice::{geometry, layout, set, set_default};
-pub use leaks::{at_end, places};
+pub(crate) use choice::{geometry, layout, set, set_default};
+pub(crate) use leaks::{at_end, places};
 pub(crate) use object::let_all_go;
-pub use object::{Kept, Records, check_slab, keep, new_slab, records};
+pub(crate) use object::{Kept, Records, check_slab, keep, new_slab, records};
 #[cfg(unix)]
-pub use recorded::{after_create_child, before_destroy_child, before_free, before_parent_goes};
+pub(crate) use recorded::{
+    after_create_child, before_destroy_child, before_free, before_parent_goes,
+};
 
 /// Gives back what is kept of pools that are gone: when the library is unloaded.
-pub fn at_unload() {
+pub(crate) fn at_unload() {
     ledger::Ledger::at_unload();
     stacks::at_unload();
 }

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! What becomes of an object of a pool with modes.
 //!
 //! | state | bit in its slab | who has it | its bytes with `poison` |
@@ -6,9 +7,10 @@
 //! | out | set | the program | the program's |
 //! | waiting | set | the pool's [`Ledger`] | [`super::fill::FREE`] |
 //!
-//! Allocating leads from free to out, freeing from out to waiting with `quarantine`, else to free. What waits is let
-//! go, oldest first, when more than [`MOST_WAITING`] bytes do, when memory is wanted, and when the pool is trimmed or
-//! destroyed. At each of these steps the bytes that the program must not have written are looked at.
+//! Allocating leads from free to out, freeing from out to waiting with `quarantine`, else to free.
+//! What waits is let go, oldest first, when more than [`MOST_WAITING`] bytes do, when memory is
+//! wanted, and when the pool is trimmed or destroyed. At each of these steps the bytes that the
+//! program must not have written are looked at.
 
 use super::fill::{self, Slot};
 use super::ledger::{Ledger, MOST_WAITING, Pages};
@@ -39,28 +41,30 @@ pub(super) const BEYOND_THE_SLAB: Modes = Modes::REDZONE
     .with(Modes::TOOLS);
 
 /// What is kept of a pool beyond what an ordinary one has: its ledger, if its modes need one.
-pub type Kept = Option<&'static Ledger>;
+pub(crate) type Kept = Option<&'static Ledger>;
 
 /// What is known of the objects of a pool, locked.
-pub type Records<'a> = Option<Locked<'a, Pages>>;
+pub(crate) type Records<'a> = Option<Locked<'a, Pages>>;
 
 /// Locks what is known of the objects of a pool.
-pub fn records(kept: Kept) -> Records<'static> {
+pub(crate) fn records(kept: Kept) -> Records<'static> {
     kept.map(Ledger::lock)
 }
 
-/// Begins to keep what the modes of a pool need, and gives up what was kept of a pool at this address. What waited
-/// there is freed.
+/// Begins to keep what the modes of a pool need, and gives up what was kept of a pool at this
+/// address. What waited there is freed.
 ///
 /// # Safety
-/// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are in limbo.
-pub unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
+/// No object of a pool at this address is allocated or freed meanwhile; slabs of a former one are
+/// in limbo.
+pub(crate) unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
     if let Some(ledger) = Ledger::find(pool.address) {
         let mut pages = ledger.lock();
         while let Some(slot) = pages.let_go() {
             drop(pages);
-            // SAFETY: a slot that waited is out of its slab, which therefore exists. It was not the program's, so that
-            // freeing it cannot fail, and tools have known it as free since it waits.
+            // SAFETY: a slot that waited is out of its slab, which therefore exists. It was not the
+            // program's, so that freeing it cannot fail, and tools have known it as free since it
+            // waits.
             let _ = unsafe { HEAP.free_slot_in_limbo(at(slot)) };
             pages = ledger.lock();
         }
@@ -74,7 +78,7 @@ pub unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab) {
+pub(crate) unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab) {
     let slots = Slots::new(parent, geometry);
     // SAFETY: the caller's promise.
     unsafe {
@@ -87,11 +91,12 @@ pub unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab
     }
 }
 
-/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems were noted.
+/// Checks the bytes of a slab's slots that the program must not write. Returns how many problems
+/// were noted.
 ///
 /// # Safety
 /// The slab is the pool's, whose lock is held, and the records are.
-pub unsafe fn check_slab(
+pub(crate) unsafe fn check_slab(
     parent: &ParentPool,
     geometry: &Geometry,
     slab: &Slab,
@@ -121,8 +126,8 @@ pub(crate) unsafe fn let_all_go(visit: &mut Visit<'_>) -> bool {
     unsafe { let_go(visit, 0) }
 }
 
-/// Puts what waits back into its slabs, oldest first, while there are more than so many bytes of it. Returns whether
-/// there was something.
+/// Puts what waits back into its slabs, oldest first, while there are more than so many bytes of
+/// it. Returns whether there was something.
 ///
 /// # Safety
 /// As for [`let_all_go`].
@@ -241,12 +246,12 @@ impl Slots {
     }
 
     /// Those of the pool that is visited.
-    pub fn of(visit: &Visit<'_>) -> Slots {
+    pub(crate) fn of(visit: &Visit<'_>) -> Slots {
         Slots::new(visit.parent, visit.body.geometry())
     }
 
     /// Bytes from a slot to its object.
-    pub fn lead(self) -> usize {
+    pub(crate) fn lead(self) -> usize {
         if !self.modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
             return 0;
         }
@@ -257,7 +262,7 @@ impl Slots {
     ///
     /// # Safety
     /// `slot` is a slot of the pool's, whose lock is held.
-    pub unsafe fn slot(self, slot: *mut u8) -> Slot {
+    pub(crate) unsafe fn slot(self, slot: *mut u8) -> Slot {
         // SAFETY: the caller's promise.
         unsafe { Slot::new(slot, self.lead(), self.item_size.max(1) as usize, self.stride) }
     }
@@ -291,7 +296,7 @@ impl Slots {
     ///
     /// # Safety
     /// As for [`Slots::slot`].
-    pub unsafe fn mend(
+    pub(crate) unsafe fn mend(
         self,
         slot: *mut u8,
         free: bool,

@@ -1,4 +1,6 @@
-//! What is recorded of the calls on pools in the mode `trace`. Without such a pool it is one test in each of these.
+// SPDX-License-Identifier: MIT
+//! What is recorded of the calls on pools in the mode `trace`. Without such a pool it is one test
+//! in each of these.
 
 #[cfg(unix)]
 use super::choice::given_any;
@@ -15,7 +17,7 @@ use crate::watch::trace;
 /// `parent` is a pool, or null.
 #[cfg(unix)]
 #[inline]
-pub unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentPool) {
+pub(crate) unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentPool) {
     if given_any(Modes::TRACE) {
         // SAFETY: the caller's promise.
         let parent = unsafe { parent.as_ref() };
@@ -28,7 +30,7 @@ pub unsafe fn after_create_child(child: *const ChildPool, parent: *const ParentP
 /// A child that has a parent is to be destroyed.
 #[cfg(unix)]
 #[inline]
-pub fn before_destroy_child(child: *const ChildPool) {
+pub(crate) fn before_destroy_child(child: *const ChildPool) {
     if given_any(Modes::TRACE) {
         trace::destroy_child(child);
     }
@@ -37,7 +39,7 @@ pub fn before_destroy_child(child: *const ChildPool) {
 /// A pool is to be destroyed, or its memory to be used for another one.
 #[cfg(unix)]
 #[inline]
-pub fn before_parent_goes(parent: *const ParentPool) {
+pub(crate) fn before_parent_goes(parent: *const ParentPool) {
     if given_any(Modes::TRACE) {
         trace::destroy_parent(parent);
     }
@@ -46,7 +48,7 @@ pub fn before_parent_goes(parent: *const ParentPool) {
 /// Something is to be freed, not on the fast path.
 #[cfg(unix)]
 #[inline]
-pub fn before_free(child: *const ChildPool, object: *const u8) {
+pub(crate) fn before_free(child: *const ChildPool, object: *const u8) {
     if given_any(Modes::TRACE) {
         trace::free(child, object);
     }
@@ -54,7 +56,12 @@ pub fn before_free(child: *const ChildPool, object: *const u8) {
 
 /// An object was allocated.
 #[inline]
-pub fn after_alloc(parent: &ParentPool, child: *const ChildPool, object: *const u8, zeroed: bool) {
+pub(crate) fn after_alloc(
+    parent: &ParentPool,
+    child: *const ChildPool,
+    object: *const u8,
+    zeroed: bool,
+) {
     #[cfg(unix)]
     if parent.modes.get().has(Modes::TRACE) && !object.is_null() {
         trace::alloc(child, parent, object, zeroed);

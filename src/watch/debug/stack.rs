@@ -1,22 +1,25 @@
+// SPDX-License-Identifier: MIT
 //! Call stacks.
 //!
-//! The C library's own unwinder is used where it has one (glibc, macOS); it loads what it needs at its first
-//! use, for which [`prepare`] sees before any lock is held. With musl the unwinder of libgcc or libunwind is
-//! used if the process has it anyway, as any process with C++ in it does; else there are no frames, and
-//! reports name threads only.
+//! The C library's own unwinder is used where it has one (glibc, macOS); it loads what it needs at
+//! its first use, for which [`prepare`] sees before any lock is held. With musl the unwinder of
+//! libgcc or libunwind is used if the process has it anyway, as any process with C++ in it does;
+//! else there are no frames, and reports name threads only.
 
 /// Frames of a stack at most.
-pub const FRAMES: usize = 16;
+pub(crate) const FRAMES: usize = 16;
 
-/// Writes the return addresses of the calls that led here, innermost first, and returns how many. The first
-/// ones are the library's own. Takes no lock of the library's, and after [`prepare`] allocates nothing.
+/// Writes the return addresses of the calls that led here, innermost first, and returns how many.
+/// The first ones are the library's own. Takes no lock of the library's, and after [`prepare`]
+/// allocates nothing.
 #[inline(never)]
-pub fn capture(frames: &mut [usize]) -> usize {
+pub(crate) fn capture(frames: &mut [usize]) -> usize {
     family::capture(frames)
 }
 
-/// Has the unwinder load what it needs. Called without locks, when the first pool is created that keeps stacks.
-pub fn prepare() {
+/// Has the unwinder load what it needs. Called without locks, when the first pool is created that
+/// keeps stacks.
+pub(crate) fn prepare() {
     let mut frames = [0; 2];
     capture(&mut frames);
 }
@@ -25,7 +28,7 @@ pub fn prepare() {
 mod family {
     use core::ffi::c_void;
 
-    pub fn capture(frames: &mut [usize]) -> usize {
+    pub(crate) fn capture(frames: &mut [usize]) -> usize {
         let most = i32::try_from(frames.len()).unwrap_or(i32::MAX);
         // SAFETY: so many words are writable.
         let count = unsafe { libc::backtrace(frames.as_mut_ptr().cast::<*mut c_void>(), most) };
@@ -38,7 +41,8 @@ mod family {
     use core::ffi::{c_int, c_void};
     use core::ptr;
 
-    // Weak, so that nothing more has to be linked: words that are 0 where the process has no unwinder.
+    // Weak, so that nothing more has to be linked: words that are 0 where the process has no
+    // unwinder.
     #[cfg(target_pointer_width = "64")]
     core::arch::global_asm!(
         ".weak _Unwind_Backtrace",
@@ -96,7 +100,7 @@ mod family {
         GO_ON
     }
 
-    pub fn capture(frames: &mut [usize]) -> usize {
+    pub(crate) fn capture(frames: &mut [usize]) -> usize {
         // SAFETY: the words are written by the loader before any code runs.
         let unwinder = unsafe { ptr::read_volatile(&raw const mesa_slab_unwinder) };
         let (Some(backtrace), Some(address)) = (unwinder.backtrace, unwinder.address) else {
@@ -111,7 +115,7 @@ mod family {
 
 #[cfg(not(any(target_os = "linux", target_vendor = "apple")))]
 mod family {
-    pub fn capture(_: &mut [usize]) -> usize {
+    pub(crate) fn capture(_: &mut [usize]) -> usize {
         0
     }
 }
@@ -119,7 +123,7 @@ mod family {
 #[cfg(all(target_os = "linux", not(target_env = "gnu"), target_arch = "arm"))]
 mod family {
     // There the address of a frame is no function of the unwinder's.
-    pub fn capture(_: &mut [usize]) -> usize {
+    pub(crate) fn capture(_: &mut [usize]) -> usize {
         0
     }
 }

@@ -1,9 +1,11 @@
+// SPDX-License-Identifier: MIT
 //! The stacks from where objects were allocated and freed, each kept once.
 //!
-//! An arena of words that only grows, reserved when the first stack comes, and in front of it the heads of the
-//! chains of a hash table. An entry is `next, frames, frame...`; a [`Stack`] is the index of its first word. An
-//! entry never changes once it is in its chain, so that no lock is needed. When the arena is full, further
-//! stacks are not kept, nor are any once the library is unloaded, with which the arena goes.
+//! An arena of words that only grows, reserved when the first stack comes, and in front of it the
+//! heads of the chains of a hash table. An entry is `next, frames, frame...`; a [`Stack`] is the
+//! index of its first word. An entry never changes once it is in its chain, so that no lock is
+//! needed. When the arena is full, further stacks are not kept, nor are any once the library is
+//! unloaded, with which the arena goes.
 
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
@@ -103,17 +105,17 @@ impl Stack {
     }
 
     /// A number below [`Stack::numbers`].
-    pub fn number(self) -> usize {
+    pub(crate) fn number(self) -> usize {
         self.0 as usize
     }
 
     /// The stack of a number that was one's.
-    pub fn numbered(number: usize) -> Stack {
+    pub(crate) fn numbered(number: usize) -> Stack {
         Stack(number as u32)
     }
 
     /// What the numbers of all stacks are below.
-    pub fn numbers() -> usize {
+    pub(crate) fn numbers() -> usize {
         // Relaxed: a stack that someone has is below it.
         USED.load(Ordering::Relaxed).min(WORDS)
     }
@@ -141,7 +143,7 @@ fn find(arena: &Arena, first: usize, frames: &[usize]) -> Option<Stack> {
 }
 
 /// Gives all stacks up: when the library is unloaded.
-pub fn at_unload() {
+pub(crate) fn at_unload() {
     if GATE.shut() {
         // Relaxed: the gate orders it with all who were inside.
         let words = ARENA.swap(ptr::null_mut(), Ordering::Relaxed);

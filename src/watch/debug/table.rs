@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! What is known of each object of a pool: a hash table, keyed by the address of the object's slot.
 //!
-//! Open addressing, linear probing, at most half full, or seven eighths if there is no memory for more. Nothing is
-//! removed one by one: when the table is full, a new one is made without what helps no report any more. The memory is
-//! the system's, reserved for the table alone.
+//! Open addressing, linear probing, at most half full, or seven eighths if there is no memory for
+//! more. Nothing is removed one by one: when the table is full, a new one is made without what
+//! helps no report any more. The memory is the system's, reserved for the table alone.
 
 use core::mem::size_of;
 use core::ptr;
@@ -15,7 +16,7 @@ use crate::sys::os;
 /// Where an object is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub(crate) enum State {
     /// In its slab.
     Free,
     /// The program has it.
@@ -26,61 +27,64 @@ pub enum State {
 
 /// Who did something.
 #[derive(Clone, Copy)]
-pub struct User {
+pub(crate) struct User {
     /// 0: nobody has.
-    pub thread: usize,
+    pub(crate) thread: usize,
     /// From where.
-    pub stack: Stack,
+    pub(crate) stack: Stack,
 }
 
 impl User {
     /// Nobody.
-    pub const NONE: User = User { thread: 0, stack: Stack::NONE };
+    pub(crate) const NONE: User = User { thread: 0, stack: Stack::NONE };
 }
 
 /// What is known of an object.
 #[derive(Clone, Copy)]
-pub struct Record {
+pub(crate) struct Record {
     /// The address of the slot; 0 if the place is empty.
-    pub slot: usize,
+    pub(crate) slot: usize,
     /// The slot that was freed next, while both wait.
-    pub next: usize,
+    pub(crate) next: usize,
     /// Who allocated it last.
-    pub allocated: User,
+    pub(crate) allocated: User,
     /// Who freed it last.
-    pub freed: User,
+    pub(crate) freed: User,
     /// Where it is.
-    pub state: State,
+    pub(crate) state: State,
 }
 
 impl Record {
-    /// Whether nothing needs to be known of the slot any more: it is free, and nobody is known who freed it, or the
-    /// memory is gone.
+    /// Whether nothing needs to be known of the slot any more: it is free, and nobody is known who
+    /// freed it, or the memory is gone.
     fn is_old(&self) -> bool {
         self.state == State::Free && (self.freed.thread == 0 || !registry::has(self.slot))
     }
 }
 
 /// See the head of this file. All zeroes is an empty table.
-pub struct Table {
+pub(crate) struct Table {
     /// Null if there is none yet.
     records: *mut Record,
     capacity: usize,
     used: usize,
-    /// So many slots are entered before more room is asked for again, after there was no memory for it.
+    /// So many slots are entered before more room is asked for again, after there was no memory for
+    /// it.
     patience: usize,
 }
 
 impl Table {
     /// An empty table.
-    pub const EMPTY: Table = Table { records: ptr::null_mut(), capacity: 0, used: 0, patience: 0 };
+    pub(crate) const EMPTY: Table =
+        Table { records: ptr::null_mut(), capacity: 0, used: 0, patience: 0 };
 
     #[inline(never)]
     fn place(&self, slot: usize) -> *mut Record {
         // The high bits of the product, as slots differ in few of the low ones.
         let hash = (slot as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
         let mut index = hash as usize & (self.capacity - 1);
-        // SAFETY: the index is below the capacity, a power of two. The loop ends as some places are empty.
+        // SAFETY: the index is below the capacity, a power of two. The loop ends as some places are
+        // empty.
         unsafe {
             loop {
                 let record = self.records.add(index);
@@ -93,7 +97,7 @@ impl Table {
     }
 
     /// The record of a slot, if there is one.
-    pub fn find(&self, slot: usize) -> Option<&Record> {
+    pub(crate) fn find(&self, slot: usize) -> Option<&Record> {
         if self.capacity == 0 {
             return None;
         }
@@ -102,7 +106,7 @@ impl Table {
     }
 
     /// The same, to change it.
-    pub fn find_mut(&mut self, slot: usize) -> Option<&mut Record> {
+    pub(crate) fn find_mut(&mut self, slot: usize) -> Option<&mut Record> {
         self.find(slot)?;
         // SAFETY: a place of the table, which is not empty.
         unsafe { self.place(slot).as_mut() }
@@ -110,7 +114,7 @@ impl Table {
 
     /// The record of a slot, a new one if there is none. None if there is no memory.
     #[inline(never)]
-    pub fn enter(&mut self, slot: usize) -> Option<&mut Record> {
+    pub(crate) fn enter(&mut self, slot: usize) -> Option<&mut Record> {
         if self.used * 2 >= self.capacity && self.find(slot).is_none() {
             match self.patience {
                 0 => self.make_room(),
@@ -133,7 +137,7 @@ impl Table {
     }
 
     /// Calls `each` with every record.
-    pub fn for_each(&self, mut each: impl FnMut(&Record)) {
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Record)) {
         for index in 0..self.capacity {
             // SAFETY: a place of the table.
             let record = unsafe { &*self.records.add(index) };
@@ -168,7 +172,7 @@ impl Table {
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         if self.capacity != 0 {
             let bytes = (self.capacity * size_of::<Record>()).next_multiple_of(PAGE);
             // SAFETY: the table's own reservation, which nothing refers to any more.

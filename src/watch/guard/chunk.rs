@@ -1,18 +1,20 @@
+// SPDX-License-Identifier: MIT
 //! Chunks of guarded objects: where each object lies, from its address to its slot and back.
 //!
-//! A chunk is a reservation like those of [`crate::heap::chunk`]: aligned to [`CHUNK`], with a table of owner words at
-//! its start, so that `slab_free` finds by the same load that an object is guarded. Behind the header, which is
-//! followed by one guard page, it is cut into *slots* of one class: `1 << class` pages for an object, and a guard
-//! page. An object that takes `n` pages has the first `n` of its slot, and ends where they end, as far as its
-//! alignment allows; all other pages of the slot cannot be accessed.
+//! A chunk is a reservation like those of [`crate::heap::chunk`]: aligned to [`CHUNK`], with a
+//! table of owner words at its start, so that `slab_free` finds by the same load that an object is
+//! guarded. Behind the header, which is followed by one guard page, it is cut into *slots* of one
+//! class: `1 << class` pages for an object, and a guard page. An object that takes `n` pages has
+//! the first `n` of its slot, and ends where they end, as far as its alignment allows; all other
+//! pages of the slot cannot be accessed.
 //!
 //! ```text
 //!   header │guard│ fill, object, slack │guard│ fill, object, slack │guard│ ...
 //!                └────── slot 0 ─────────────┴────── slot 1 ─────────────┘
 //! ```
 //!
-//! If not even one slot fits in a chunk, the reservation is larger and has one slot, whose object starts in the
-//! first [`CHUNK`] bytes.
+//! If not even one slot fits in a chunk, the reservation is larger and has one slot, whose object
+//! starts in the first [`CHUNK`] bytes.
 //!
 //! | field of [`GuardChunk`] | written | read |
 //! |---|---|---|
@@ -38,45 +40,46 @@ use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
 use crate::sys::os;
 
-/// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever written.
+/// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever
+/// written.
 const HEADER: usize = CHUNK / 8;
 /// No page of the system's is smaller than [`PAGE`], and no slot has less than two.
 const MOST_SLOTS: usize = (CHUNK - HEADER) / PAGE / 2;
 /// Enough for objects of 4 GiB in pages of [`PAGE`].
-pub const CLASSES: usize = 22;
+pub(crate) const CLASSES: usize = 22;
 
 /// The caller has the object. (0: the slot has never had one.)
-pub const LIVE: u32 = 1;
+pub(crate) const LIVE: u32 = 1;
 /// The object is freed.
-pub const FREED: u32 = 2;
+pub(crate) const FREED: u32 = 2;
 
 /// What is known of one object.
 #[repr(C)]
-pub struct Slot {
+pub(crate) struct Slot {
     /// The slot that was freed next. A cell, as others have references to the slot meanwhile.
-    pub next: Cell<*mut Slot>,
+    pub(crate) next: Cell<*mut Slot>,
     /// 0, [`LIVE`] or [`FREED`].
-    pub state: AtomicU32,
+    pub(crate) state: AtomicU32,
     /// Bytes of the object as the pool was created with.
-    pub item_size: AtomicU32,
+    pub(crate) item_size: AtomicU32,
     /// The hint that the pool was created with.
-    pub num_items: AtomicU32,
+    pub(crate) num_items: AtomicU32,
     /// Bytes from the start of the object to the guard page.
     room: AtomicUsize,
     /// The address of the pool; 0 once the pool is gone.
-    pub parent: AtomicUsize,
+    pub(crate) parent: AtomicUsize,
     /// Who allocated it.
-    pub allocated: Record,
+    pub(crate) allocated: Record,
     /// Who freed it.
-    pub freed: Record,
+    pub(crate) freed: Record,
 }
 
 /// The header of a chunk of guarded objects.
 #[repr(C)]
-pub struct GuardChunk {
+pub(crate) struct GuardChunk {
     owners: [AtomicUsize; PAGES],
     /// The chunk that was made before this one.
-    pub next: *mut GuardChunk,
+    pub(crate) next: *mut GuardChunk,
     bytes: usize,
     class: u8,
     slots_total: u16,
@@ -88,28 +91,29 @@ const _: () = assert!(size_of::<GuardChunk>() <= HEADER);
 const _: () = assert!(offset_of!(GuardChunk, owners) == crate::heap::chunk::OWNERS_AT);
 
 /// Where in a slot an address lies.
-pub struct Place {
+pub(crate) struct Place {
     /// What is known of the object.
-    pub slot: *const Slot,
+    pub(crate) slot: *const Slot,
     /// The start of its object.
-    pub object: usize,
+    pub(crate) object: usize,
     /// The first byte behind the pages of its object.
-    pub end: usize,
+    pub(crate) end: usize,
     index: usize,
 }
 
 /// The class for an object that takes so many bytes up to the guard page.
-pub fn class_of(room: usize) -> u8 {
+pub(crate) fn class_of(room: usize) -> u8 {
     room.div_ceil(os::page_size()).next_power_of_two().trailing_zeros() as u8
 }
 
 /// Bytes of a slot of a class that has slots, guard page included.
-pub fn slot_bytes(class: u8) -> usize {
+pub(crate) fn slot_bytes(class: u8) -> usize {
     let page = os::page_size();
     (page << class) + page
 }
 
-/// The same of any class, and what one slot takes with all before it; none if there are fewer addresses.
+/// The same of any class, and what one slot takes with all before it; none if there are fewer
+/// addresses.
 fn slot_and_least(class: u8, first: usize) -> Option<(usize, usize)> {
     let page = os::page_size();
     let slot = page.checked_mul(1usize.checked_shl(class.into())?)?.checked_add(page)?;
@@ -121,8 +125,9 @@ fn first_slot() -> usize {
 }
 
 impl GuardChunk {
-    /// Reserves a chunk of slots of a class, of which no page can be accessed. Null if there is no memory.
-    pub fn reserve(class: u8) -> *mut GuardChunk {
+    /// Reserves a chunk of slots of a class, of which no page can be accessed. Null if there is no
+    /// memory.
+    pub(crate) fn reserve(class: u8) -> *mut GuardChunk {
         let first = first_slot();
         let Some((slot, least)) = slot_and_least(class, first) else { return ptr::null_mut() };
         let fit = CHUNK.saturating_sub(first) / slot;
@@ -134,8 +139,8 @@ impl GuardChunk {
         // Here and once: see `base::address`.
         chunk.expose_provenance();
         let header = first - os::page_size();
-        // SAFETY: a new reservation is writable and zeroed, all zeroes is a chunk without slots, and nobody else
-        // knows it. What is behind the header is not in use.
+        // SAFETY: a new reservation is writable and zeroed, all zeroes is a chunk without slots,
+        // and nobody else knows it. What is behind the header is not in use.
         unsafe {
             if !registry::add(chunk.addr()) {
                 os::release(chunk.cast(), bytes);
@@ -160,7 +165,7 @@ impl GuardChunk {
     ///
     /// # Safety
     /// Nobody uses it or an object of it.
-    pub unsafe fn release(chunk: *mut GuardChunk) {
+    pub(crate) unsafe fn release(chunk: *mut GuardChunk) {
         registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe { os::release(chunk.cast(), (*chunk).bytes) }
@@ -170,7 +175,7 @@ impl GuardChunk {
     ///
     /// # Safety
     /// The lock of the guards is held.
-    pub unsafe fn unused_slot(chunk: *mut GuardChunk) -> *mut Slot {
+    pub(crate) unsafe fn unused_slot(chunk: *mut GuardChunk) -> *mut Slot {
         // SAFETY: the caller's promise.
         unsafe {
             if (*chunk).slots_used == (*chunk).slots_total {
@@ -185,16 +190,17 @@ impl GuardChunk {
     ///
     /// # Safety
     /// The lock of the guards is held.
-    pub unsafe fn used_slot<'a>(chunk: *const GuardChunk, index: usize) -> Option<&'a Slot> {
+    pub(crate) unsafe fn used_slot<'a>(chunk: *const GuardChunk, index: usize) -> Option<&'a Slot> {
         // SAFETY: the caller's promise.
         unsafe { (index < (*chunk).slots_used as usize).then(|| &(&(*chunk).slots)[index]) }
     }
 
-    /// The slot that an address lies in, or whose guard page; none if it lies in the header or behind the last.
+    /// The slot that an address lies in, or whose guard page; none if it lies in the header or
+    /// behind the last.
     ///
     /// # Safety
     /// The chunk exists.
-    pub unsafe fn find(chunk: *const GuardChunk, address: usize) -> Option<Place> {
+    pub(crate) unsafe fn find(chunk: *const GuardChunk, address: usize) -> Option<Place> {
         // SAFETY: the caller's promise; what is read of slots here is atomic.
         unsafe {
             let offset = address.wrapping_sub(chunk.addr()).checked_sub(first_slot())?;
@@ -206,7 +212,7 @@ impl GuardChunk {
     ///
     /// # Safety
     /// The chunk exists.
-    pub unsafe fn behind(chunk: *const GuardChunk, other: &Place) -> Option<Place> {
+    pub(crate) unsafe fn behind(chunk: *const GuardChunk, other: &Place) -> Option<Place> {
         // SAFETY: the caller's promise.
         unsafe { place(chunk, other.index + 1) }
     }
@@ -215,7 +221,7 @@ impl GuardChunk {
     ///
     /// # Safety
     /// The chunk exists.
-    pub unsafe fn first(chunk: *const GuardChunk) -> Option<Place> {
+    pub(crate) unsafe fn first(chunk: *const GuardChunk) -> Option<Place> {
         // SAFETY: the caller's promise.
         unsafe { place(chunk, 0) }
     }
@@ -224,7 +230,7 @@ impl GuardChunk {
     ///
     /// # Safety
     /// The chunk exists.
-    pub unsafe fn contains(chunk: *const GuardChunk, address: usize) -> bool {
+    pub(crate) unsafe fn contains(chunk: *const GuardChunk, address: usize) -> bool {
         // SAFETY: the caller's promise.
         unsafe { address.wrapping_sub(chunk.addr()) < (*chunk).bytes }
     }
@@ -251,7 +257,7 @@ unsafe fn start_of(chunk: *const GuardChunk, index: usize) -> usize {
 impl Slot {
     /// The pool of its object.
     #[inline(never)]
-    pub fn pool(&self) -> PoolId {
+    pub(crate) fn pool(&self) -> PoolId {
         PoolId::new(
             self.parent.load(Relaxed),
             self.item_size.load(Relaxed),
@@ -261,12 +267,12 @@ impl Slot {
 
     /// Bytes of the pages that the object takes.
     #[inline(never)]
-    pub fn object_pages(&self) -> usize {
+    pub(crate) fn object_pages(&self) -> usize {
         os::whole_pages(self.room.load(Relaxed))
     }
 
     /// Sets how many bytes there are from the start of the object to the guard page.
-    pub fn set_room(&self, room: usize) {
+    pub(crate) fn set_room(&self, room: usize) {
         self.room.store(room, Relaxed);
     }
 
@@ -275,7 +281,7 @@ impl Slot {
     /// # Safety
     /// The slot is one of a chunk's.
     #[inline(never)]
-    pub unsafe fn start(this: *mut Slot) -> *mut u8 {
+    pub(crate) unsafe fn start(this: *mut Slot) -> *mut u8 {
         let chunk: *mut GuardChunk = chunk_of(this.cast());
         // SAFETY: the caller's promise; the slots lie in the first bytes of their chunk.
         unsafe {
@@ -288,7 +294,7 @@ impl Slot {
     ///
     /// # Safety
     /// The slot is one of a chunk's.
-    pub unsafe fn object(this: *mut Slot) -> *mut u8 {
+    pub(crate) unsafe fn object(this: *mut Slot) -> *mut u8 {
         // SAFETY: the caller's promise.
         unsafe { Slot::start(this).add((*this).object_pages() - (*this).room.load(Relaxed)) }
     }
@@ -298,7 +304,7 @@ impl Slot {
 ///
 /// # Safety
 /// The slot is one of a chunk's.
-pub unsafe fn class_of_slot(slot: *mut Slot) -> u8 {
+pub(crate) unsafe fn class_of_slot(slot: *mut Slot) -> u8 {
     // SAFETY: the caller's promise.
     unsafe { (*chunk_of::<GuardChunk>(slot.cast())).class }
 }

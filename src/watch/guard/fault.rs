@@ -1,12 +1,15 @@
+// SPDX-License-Identifier: MIT
 //! What is said when an access to a guarded object faults.
 //!
-//! The handler of SIGSEGV and SIGBUS is installed with the first guarded object, and not before. It says whose object
-//! it was, and then the signal goes its way: to the handler that was there before, or to the default, by letting the
-//! instruction fault again, so that debuggers and core dumps see it where it happened.
+//! The handler of SIGSEGV and SIGBUS is installed with the first guarded object, and not before. It
+//! says whose object it was, and then the signal goes its way: to the handler that was there
+//! before, or to the default, by letting the instruction fault again, so that debuggers and core
+//! dumps see it where it happened.
 //!
-//! It runs wherever the program was interrupted, so it waits for no lock (for the pool's name it tries the heap's), and
-//! allocates nothing: the list of chunks only grows, and what is read of a slot is atomic. A slot that another thread
-//! changes just then may be told half as it was and half as it is.
+//! It runs wherever the program was interrupted, so it waits for no lock (for the pool's name it
+//! tries the heap's), and allocates nothing: the list of chunks only grows, and what is read of a
+//! slot is atomic. A slot that another thread changes just then may be told half as it was and half
+//! as it is.
 
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
@@ -23,7 +26,7 @@ static WATCHED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
 /// Installs the handler, once. No lock is held.
-pub fn watch() {
+pub(crate) fn watch() {
     if !WATCHED.load(Relaxed) && !WATCHED.swap(true, Relaxed) {
         // So that nothing has to be loaded when the first stack is captured.
         crate::watch::debug::stack::prepare();
@@ -32,7 +35,7 @@ pub fn watch() {
 }
 
 /// Puts the handler back that was there before, unless another one has been installed since.
-pub fn unwatch() {
+pub(crate) fn unwatch() {
     if WATCHED.swap(false, Relaxed) {
         os::unwatch_faults();
     }
@@ -79,8 +82,8 @@ unsafe fn culprit(chunk: *const GuardChunk, address: usize) -> Option<Place> {
     }
 }
 
-/// How far an address is from an object, and the largest number if there never was one. Twice that, and one more if it is
-/// freed: of two that are as near, the one that is in use is meant.
+/// How far an address is from an object, and the largest number if there never was one. Twice that,
+/// and one more if it is freed: of two that are as near, the one that is in use is meant.
 ///
 /// # Safety
 /// The place is one of a chunk's that exists.

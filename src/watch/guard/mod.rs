@@ -1,28 +1,31 @@
-//! Guarded objects: each ends at a page that cannot be accessed, and its own pages cannot be either once it is
-//! freed, so that an overrun and a use after free fault at the instruction. [`fault`] then says whose object it is.
+// SPDX-License-Identifier: MIT
+//! Guarded objects: each ends at a page that cannot be accessed, and its own pages cannot be either
+//! once it is freed, so that an overrun and a use after free fault at the instruction. [`fault`]
+//! then says whose object it is.
 //!
-//! Two use them: pools in the mode `guard`, for all their objects, and [`sample`], for a few objects of any pool.
-//! Both get them here, so that there is one way to find an object and one to free it. Guarded objects are in no slab
-//! and in no magazine. Their pages have an owner word of their own, which is no pool's: `slab_free` therefore leaves
-//! its fast path, whatever child it is called with, and comes to [`free`]. So an object needs no pool to be freed,
-//! and may outlive it.
+//! Two use them: pools in the mode `guard`, for all their objects, and [`sample`], for a few
+//! objects of any pool. Both get them here, so that there is one way to find an object and one to
+//! free it. Guarded objects are in no slab and in no magazine. Their pages have an owner word of
+//! their own, which is no pool's: `slab_free` therefore leaves its fast path, whatever child it is
+//! called with, and comes to [`free`]. So an object needs no pool to be freed, and may outlive it.
 //!
-//! Why not slabs of one object in ordinary chunks: runs of pages are powers of two, so that a guard page would
-//! double them; the heap gives free runs to anyone, so that a freed object would have to hold its run back from it;
-//! and the handler of faults may take no lock, so that what it looks up must stay where it is.
+//! Why not slabs of one object in ordinary chunks: runs of pages are powers of two, so that a guard
+//! page would double them; the heap gives free runs to anyone, so that a freed object would have to
+//! hold its run back from it; and the handler of faults may take no lock, so that what it looks up
+//! must stay where it is.
 //!
-//! Freed objects keep their address space until [`QUARANTINE`] bytes of their class are free; then the one that is
-//! free for longest is used again. Chunks stay until the library is unloaded. An object takes two mappings of the
-//! kernel's, whose number is limited (65,530 unless set); where there are no more, memory is out, and the caller
-//! takes an ordinary object.
+//! Freed objects keep their address space until [`QUARANTINE`] bytes of their class are free; then
+//! the one that is free for longest is used again. Chunks stay until the library is unloaded. An
+//! object takes two mappings of the kernel's, whose number is limited (65,530 unless set); where
+//! there are no more, memory is out, and the caller takes an ordinary object.
 //!
-//! Everything here belongs to one lock. It is taken after a pool's, if at all with another one, and none is taken
-//! under it.
+//! Everything here belongs to one lock. It is taken after a pool's, if at all with another one, and
+//! none is taken under it.
 
-pub mod chunk;
-pub mod fault;
-pub mod record;
-pub mod sample;
+pub(crate) mod chunk;
+pub(crate) mod fault;
+pub(crate) mod record;
+pub(crate) mod sample;
 
 use core::cell::UnsafeCell;
 use core::ptr;
@@ -47,8 +50,9 @@ use chunk::{CLASSES, FREED, GuardChunk, LIVE, Slot, class_of, class_of_slot, slo
 /// Address space that freed objects of a class keep before one of them is used again.
 const QUARANTINE: usize = 16 * CHUNK;
 
-/// Slots that are used at most. Each with an object takes two of the kernel's mappings, of which a process has 65,530 unless
-/// the system is set up otherwise; the ordinary objects that come after, and the program, need some.
+/// Slots that are used at most. Each with an object takes two of the kernel's mappings, of which a
+/// process has 65,530 unless the system is set up otherwise; the ordinary objects that come after,
+/// and the program, need some.
 const MOST_SLOTS: usize = 30_000;
 
 /// What the bytes around an object are filled with.
@@ -56,7 +60,7 @@ const FILL: u8 = 0xa5;
 
 /// What an object is guarded for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub(crate) enum Purpose {
     /// All of its pool are.
     Mode,
     /// It was drawn.
@@ -112,7 +116,8 @@ struct Class {
 
 impl Guards {
     fn lock(&self) -> Locked<'_, State> {
-        // SAFETY: no thread that is in here calls this, and the state is reached through this lock only.
+        // SAFETY: no thread that is in here calls this, and the state is reached through this lock
+        // only.
         unsafe { Locked::lock(&self.mutex, self.state.get()) }
     }
 }
@@ -183,7 +188,7 @@ impl Class {
 }
 
 /// Allocates a guarded object of a pool. Null if there is no memory.
-pub fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
+pub(crate) fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
     let Some(room) = (stride(parent.item_size) as usize).checked_next_multiple_of(8) else {
         return ptr::null_mut();
     };
@@ -232,16 +237,18 @@ unsafe fn view(slot: *mut Slot) -> fill::Slot {
     }
 }
 
-/// The address of the pool of a guarded object that is out; 0 if it is none, or if its pool is gone.
+/// The address of the pool of a guarded object that is out; 0 if it is none, or if its pool is
+/// gone.
 ///
 /// # Safety
 /// The owner word of the address is [`crate::heap::chunk::GUARDED`].
-pub unsafe fn pool_of(object: *mut u8) -> usize {
-    // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
+pub(crate) unsafe fn pool_of(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which
+    // stay.
     unsafe {
         match GuardChunk::find(chunk_of::<GuardChunk>(object), object.addr()) {
-            // Relaxed: while its holder has the object, they change only when the pool is destroyed, which the
-            // caller orders with the use of its objects.
+            // Relaxed: while its holder has the object, they change only when the pool is
+            // destroyed, which the caller orders with the use of its objects.
             Some(place) if (*place.slot).state.load(Relaxed) == LIVE => {
                 (*place.slot).parent.load(Relaxed)
             }
@@ -255,11 +262,12 @@ pub unsafe fn pool_of(object: *mut u8) -> usize {
 /// # Safety
 /// The owner word of the address is [`crate::heap::chunk::GUARDED`].
 #[inline(never)]
-pub unsafe fn free(function: &str, object: *mut u8) {
+pub(crate) unsafe fn free(function: &str, object: *mut u8) {
     let user = record::here();
     let mut guards = GUARDS.lock();
     let state = &mut *guards;
-    // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which stay.
+    // SAFETY: the caller's promise; a page with that owner word is in one of the chunks, which
+    // stay.
     unsafe {
         let place = GuardChunk::find(chunk_of::<GuardChunk>(object), object.addr());
         let Some(place) = place else {
@@ -342,8 +350,9 @@ impl Damage {
     }
 }
 
-/// Forgets that a pool which goes, or went without a word, had objects: they stay, and are nobody's.
-pub fn forget(parent: usize) {
+/// Forgets that a pool which goes, or whose memory went unannounced, had objects: they stay, and
+/// are nobody's.
+pub(crate) fn forget(parent: usize) {
     if none_is_live() {
         return;
     }
@@ -353,8 +362,9 @@ pub fn forget(parent: usize) {
     }
 }
 
-/// How many objects of a pool callers have, and the bytes of their pages. Takes time in proportion to all slots.
-pub fn live(parent: usize) -> (usize, usize) {
+/// How many objects of a pool callers have, and the bytes of their pages. Takes time in proportion
+/// to all slots.
+pub(crate) fn live(parent: usize) -> (usize, usize) {
     if none_is_live() {
         return (0, 0);
     }
@@ -362,7 +372,8 @@ pub fn live(parent: usize) -> (usize, usize) {
     objects.fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.bytes))
 }
 
-/// Whether no pool has guarded objects out. Relaxed: whoever asks of a pool is ordered with those who allocate from it.
+/// Whether no pool has guarded objects out. Relaxed: whoever asks of a pool is ordered with those
+/// who allocate from it.
 #[inline(always)]
 fn none_is_live() -> bool {
     LIVE_OBJECTS.load(Relaxed) == 0
@@ -370,7 +381,7 @@ fn none_is_live() -> bool {
 
 /// The objects that callers have. For as long as this exists, none is allocated or freed.
 #[inline(never)]
-pub fn live_objects() -> LiveObjects {
+pub(crate) fn live_objects() -> LiveObjects {
     if none_is_live() {
         return LiveObjects { chunk: ptr::null_mut(), index: 0, _guards: None };
     }
@@ -379,20 +390,20 @@ pub fn live_objects() -> LiveObjects {
 }
 
 /// See [`live_objects`].
-pub struct LiveObjects {
+pub(crate) struct LiveObjects {
     chunk: *mut GuardChunk,
     index: usize,
     _guards: Option<Locked<'static, State>>,
 }
 
 /// An object that a caller has.
-pub struct LiveObject {
+pub(crate) struct LiveObject {
     /// Its pool.
-    pub pool: PoolId,
+    pub(crate) pool: PoolId,
     /// Bytes of its pages.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
     /// The number of the stack that it was allocated from.
-    pub stack: usize,
+    pub(crate) stack: usize,
     slot: *const Slot,
 }
 
@@ -424,13 +435,13 @@ impl Iterator for LiveObjects {
 }
 
 /// Whether a thread, which may be this one, is just at it.
-pub fn is_locked() -> bool {
+pub(crate) fn is_locked() -> bool {
     // SAFETY: the state is reached through this lock only.
     unsafe { Locked::try_lock(&GUARDS.mutex, GUARDS.state.get()) }.is_none()
 }
 
 /// The chunk that an address lies in, or null. Takes no lock.
-pub fn find_chunk(address: usize) -> *const GuardChunk {
+pub(crate) fn find_chunk(address: usize) -> *const GuardChunk {
     // Acquire: a chunk that is found is complete.
     let mut chunk: *const GuardChunk = CHUNKS.load(Ordering::Acquire);
     // SAFETY: chunks in the list stay.
@@ -446,7 +457,7 @@ pub fn find_chunk(address: usize) -> *const GuardChunk {
 ///
 /// # Safety
 /// This thread does not hold the lock.
-pub unsafe fn before_fork() {
+pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
     unsafe { GUARDS.mutex.lock() }
 }
@@ -455,13 +466,14 @@ pub unsafe fn before_fork() {
 ///
 /// # Safety
 /// `before_fork` was called.
-pub unsafe fn after_fork(in_new_process: bool) {
+pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
     unsafe { GUARDS.mutex.unlock_behind_fork(in_new_process) }
 }
 
-/// When the library is unloaded: faults are no more its business, and if no caller has an object, the chunks go.
-pub fn at_unload() {
+/// When the library is unloaded: faults are no more its business, and if no caller has an object,
+/// the chunks go.
+pub(crate) fn at_unload() {
     fault::unwatch();
     // SAFETY: the state is reached through this lock only.
     let guards = unsafe { Locked::try_lock(&GUARDS.mutex, GUARDS.state.get()) };

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Who did something to an object, where the handler of faults may read it while it is written.
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -8,28 +9,28 @@ use crate::watch::debug::table::User;
 
 /// A thread and its stack at some moment; nothing if the thread is 0.
 #[repr(C)]
-pub struct Record {
+pub(crate) struct Record {
     thread: AtomicUsize,
     stack: AtomicUsize,
 }
 
-// Relaxed in all of this file: records are written under the lock of the guards; whoever reads them without takes
-// what there is.
+// Relaxed in all of this file: records are written under the lock of the guards; whoever reads them
+// without takes what there is.
 impl Record {
     /// Notes who it was.
-    pub fn note(&self, user: User) {
+    pub(crate) fn note(&self, user: User) {
         self.stack.store(user.stack.number(), Relaxed);
         self.thread.store(user.thread, Relaxed);
     }
 
     /// What was noted.
-    pub fn user(&self) -> User {
+    pub(crate) fn user(&self) -> User {
         let stack = Stack::numbered(self.stack.load(Relaxed));
         User { thread: self.thread.load(Relaxed), stack }
     }
 }
 
 /// This thread and its stack. No lock is held.
-pub fn here() -> User {
+pub(crate) fn here() -> User {
     User { thread: os::thread_id(), stack: Stack::here() }
 }

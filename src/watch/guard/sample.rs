@@ -1,14 +1,16 @@
+// SPDX-License-Identifier: MIT
 //! Sampling: about one allocation in N, of whatever pool, is a guarded object.
 //!
-//! The fast path knows nothing of it. It is drawn where a magazine is swapped in or filled: the rounds that
-//! it hands out are counted, and when as many have been as was drawn, the allocation that found its magazine
-//! empty gets a guarded object: at most one for each magazine, for which children do not get the larger ones of busy
-//! children while objects are sampled. A child that allocates and frees in turns and never empties a magazine is not
-//! sampled, whereas one that frees through others empties one in up to 127 allocations;
-//! or in 511, if it was busy before objects were sampled, as then it keeps what it has.
+//! The fast path knows nothing of it. It is drawn where a magazine is swapped in or filled: the
+//! rounds that it hands out are counted, and when as many have been as was drawn, the allocation
+//! that found its magazine empty gets a guarded object: at most one for each magazine, for which
+//! children do not get the larger ones of busy children while objects are sampled. A child that
+//! allocates and frees in turns and never empties a magazine is not sampled, whereas one that frees
+//! through others empties one in up to 127 allocations; or in 511, if it was busy before objects
+//! were sampled, as then it keeps what it has.
 //!
-//! At most [`SLOTS`] objects are guarded at a time, none of them larger than a page; the one that was freed first
-//! is used again first.
+//! At most [`SLOTS`] objects are guarded at a time, none of them larger than a page; the one that
+//! was freed first is used again first.
 
 use core::sync::atomic::{AtomicBool, AtomicIsize, AtomicU32, Ordering::Relaxed};
 
@@ -18,7 +20,7 @@ use crate::pool::parent::ParentPool;
 use crate::sys::os;
 
 /// Objects that are guarded at a time.
-pub const SLOTS: usize = 64;
+pub(crate) const SLOTS: usize = 64;
 
 // Relaxed in all of this file: the words are counts and draws, of which any recent value will do.
 
@@ -32,12 +34,12 @@ static LEFT: AtomicIsize = AtomicIsize::new(0);
 static DRAWN: AtomicU32 = AtomicU32::new(0);
 
 /// Where the counts are: address and bytes.
-pub fn atomics() -> (usize, usize) {
+pub(crate) fn atomics() -> (usize, usize) {
     ((&raw const LEFT).addr(), size_of::<AtomicIsize>())
 }
 
 /// Samples one allocation in `rate` from now on, or none if that is 0. Returns what was set before.
-pub fn set(rate: u32) -> u32 {
+pub(crate) fn set(rate: u32) -> u32 {
     choose();
     if rate != 0 {
         super::fault::watch();
@@ -47,7 +49,7 @@ pub fn set(rate: u32) -> u32 {
 }
 
 /// Reads SLAB_SAMPLE, once. Called where a pool is created, and no lock is held.
-pub fn choose() {
+pub(crate) fn choose() {
     if CHOSEN.load(Relaxed) || CHOSEN.swap(true, Relaxed) {
         return;
     }
@@ -75,13 +77,13 @@ fn number(text: &[u8]) -> Option<u32> {
 }
 
 /// Whether objects are sampled.
-pub fn is_on() -> bool {
+pub(crate) fn is_on() -> bool {
     RATE.load(Relaxed) != 0
 }
 
 /// Counts rounds that were handed out to a child, and returns a guarded object if it is due.
 #[inline]
-pub fn count(parent: &ParentPool, rounds: usize) -> *mut u8 {
+pub(crate) fn count(parent: &ParentPool, rounds: usize) -> *mut u8 {
     if !is_on() {
         return core::ptr::null_mut();
     }
@@ -102,8 +104,8 @@ fn count_sampled(parent: &ParentPool, rounds: usize) -> *mut u8 {
     super::alloc(parent, Purpose::Sample)
 }
 
-/// A number from 1 to twice `rate` less 1: `rate` on the average, and not to be foreseen by the program's own
-/// rhythm.
+/// A number from 1 to twice `rate` less 1: `rate` on the average, and not to be foreseen by the
+/// program's own rhythm.
 fn draw(rate: u32) -> isize {
     // A Weyl sequence, mixed.
     let state = DRAWN.fetch_add(0x9e37_79b9, Relaxed) ^ seed();

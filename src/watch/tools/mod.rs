@@ -1,9 +1,11 @@
-//! What tools that watch memory are told of objects: AddressSanitizer, LeakSanitizer, MemorySanitizer, and valgrind's
-//! memcheck.
+// SPDX-License-Identifier: MIT
+//! What tools that watch memory are told of objects: AddressSanitizer, LeakSanitizer,
+//! MemorySanitizer, and valgrind's memcheck.
 //!
-//! If AddressSanitizer or memcheck is there when a pool is created, the pool is uncached and in the mode `tools`: its
-//! objects have room around them and wait in a quarantine, and all memory of its slabs but the objects that are out is
-//! made inaccessible. The tool then reports a use after free, an overrun or an underrun at the instruction.
+//! If AddressSanitizer or memcheck is there when a pool is created, the pool is uncached and in the
+//! mode `tools`: its objects have room around them and wait in a quarantine, and all memory of its
+//! slabs but the objects that are out is made inaccessible. The tool then reports a use after free,
+//! an overrun or an underrun at the instruction.
 //!
 //! | moment | AddressSanitizer | memcheck | MemorySanitizer |
 //! |---|---|---|---|
@@ -15,8 +17,9 @@
 //!
 //! With SLAB_TOOLS=off in the environment nothing is told and all pools are as ever.
 //!
-//! The library itself reads no object. LeakSanitizer is told to look for pointers in chunks, as it would not in memory
-//! that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and the latter two are told which words are atomic.
+//! The library itself reads no object. LeakSanitizer is told to look for pointers in chunks, as it
+//! would not in memory that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and
+//! the latter two are told which words are atomic.
 
 mod valgrind;
 mod weak;
@@ -53,15 +56,15 @@ const REDZONE: usize = 16;
 // Relaxed: whoever looks finds the same.
 static THERE: AtomicU8 = AtomicU8::new(0);
 
-/// All objects of all pools are in one memory pool of memcheck's, named by this address: a pool of ours may be
-/// created at the address of one that was never destroyed, which memcheck does not put up with, and objects outlive
-/// their pools.
+/// All objects of all pools are in one memory pool of memcheck's, named by this address: a pool of
+/// ours may be created at the address of one that was never destroyed, which memcheck does not put
+/// up with, and objects outlive their pools.
 fn mempool() -> usize {
     (&raw const THERE).addr()
 }
 
 /// Looks for tools, once. Called when a pool is created, without a lock.
-pub fn look() {
+pub(crate) fn look() {
     if THERE.load(Relaxed) & LOOKED != 0 {
         return;
     }
@@ -106,19 +109,20 @@ pub fn look() {
         request(valgrind::CREATE_MEMPOOL, mempool(), REDZONE, 0);
     }
     if let Some(set_callback) = weak.asan_set_callback {
-        // SAFETY: it is the runtime's function, and the callback stays for as long as the library is loaded.
+        // SAFETY: it is the runtime's function, and the callback stays for as long as the library
+        // is loaded.
         unsafe { set_callback(Some(on_report)) }
     }
 }
 
 /// Whether pools that are created now are to be in the mode `tools`.
-pub fn watch_objects() -> bool {
+pub(crate) fn watch_objects() -> bool {
     has(ASAN | MEMCHECK | MSAN)
 }
 
-/// What else such pools are to be: freed objects wait, as a tool sees their use only until they are used again; and
-/// AddressSanitizer knows no stacks but those of its own allocations.
-pub fn modes() -> Modes {
+/// What else such pools are to be: freed objects wait, as a tool sees their use only until they are
+/// used again; and AddressSanitizer knows no stacks but those of its own allocations.
+pub(crate) fn modes() -> Modes {
     let modes = Modes::TOOLS.with(Modes::QUARANTINE);
     if has(ASAN) { modes.with(Modes::USERS) } else { modes }
 }
@@ -129,7 +133,7 @@ fn has(bits: u8) -> bool {
 }
 
 /// A slab is made whose objects are watched.
-pub fn slab_made(start: *mut u8, bytes: usize) {
+pub(crate) fn slab_made(start: *mut u8, bytes: usize) {
     poison(start, bytes);
     if has(MEMCHECK) {
         request(valgrind::MAKE_NOACCESS, start.addr(), bytes, 0);
@@ -137,7 +141,7 @@ pub fn slab_made(start: *mut u8, bytes: usize) {
 }
 
 /// A slab is given up. It may be one whose objects were not watched.
-pub fn slab_gone(start: *mut u8, bytes: usize) {
+pub(crate) fn slab_gone(start: *mut u8, bytes: usize) {
     if has(ASAN | MEMCHECK | MSAN) {
         unpoison(start, bytes);
         if has(MEMCHECK) {
@@ -147,7 +151,7 @@ pub fn slab_gone(start: *mut u8, bytes: usize) {
 }
 
 /// An object is allocated that is watched.
-pub fn allocated(object: *mut u8, item_size: u32) {
+pub(crate) fn allocated(object: *mut u8, item_size: u32) {
     let bytes = item_size.max(1) as usize;
     unpoison(object, bytes);
     if has(MEMCHECK) {
@@ -157,7 +161,7 @@ pub fn allocated(object: *mut u8, item_size: u32) {
 }
 
 /// An object is freed that is watched.
-pub fn freed(object: *mut u8, item_size: u32) {
+pub(crate) fn freed(object: *mut u8, item_size: u32) {
     let bytes = item_size.max(1) as usize;
     poison(object, bytes);
     if has(MEMCHECK) {
@@ -189,7 +193,7 @@ fn uninitialised(start: *mut u8, bytes: usize) {
 
 /// The library wrote a struct of the program's.
 #[inline(never)]
-pub fn initialised(start: *const u8, bytes: usize) {
+pub(crate) fn initialised(start: *const u8, bytes: usize) {
     if let (true, Some(unpoison)) = (has(MSAN), weak().msan_unpoison) {
         // SAFETY: as above.
         unsafe { unpoison(start.cast(), bytes) }
@@ -197,7 +201,7 @@ pub fn initialised(start: *const u8, bytes: usize) {
 }
 
 /// A chunk is reserved.
-pub fn chunk_reserved(start: *mut u8, bytes: usize) {
+pub(crate) fn chunk_reserved(start: *mut u8, bytes: usize) {
     if let (true, Some(register)) = (has(LSAN), weak().lsan_register) {
         // SAFETY: as above.
         unsafe { register(start.cast(), bytes) }
@@ -205,7 +209,7 @@ pub fn chunk_reserved(start: *mut u8, bytes: usize) {
 }
 
 /// A chunk is about to be released.
-pub fn chunk_released(start: *mut u8, bytes: usize) {
+pub(crate) fn chunk_released(start: *mut u8, bytes: usize) {
     if let (true, Some(unregister)) = (has(LSAN), weak().lsan_unregister) {
         // SAFETY: as above; it was registered.
         unsafe { unregister(start.cast(), bytes) }

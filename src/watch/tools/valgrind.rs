@@ -1,26 +1,27 @@
-//! Valgrind's client requests: a sequence of instructions that changes nothing, which valgrind replaces by a call.
-//! They are its public interface, as are the numbers of the requests.
+// SPDX-License-Identifier: MIT
+//! Valgrind's client requests: a sequence of instructions that changes nothing, which valgrind
+//! replaces by a call. They are its public interface, as are the numbers of the requests.
 
 /// Whether the program runs under valgrind.
-pub const RUNNING: usize = 0x1001;
+pub(crate) const RUNNING: usize = 0x1001;
 /// A request of memcheck's: any access to the range is an error.
-pub const MAKE_NOACCESS: usize = tool(b'M', b'C');
+pub(crate) const MAKE_NOACCESS: usize = tool(b'M', b'C');
 /// The range may be written, and is uninitialised.
-pub const MAKE_UNDEFINED: usize = tool(b'M', b'C') + 1;
+pub(crate) const MAKE_UNDEFINED: usize = tool(b'M', b'C') + 1;
 /// The range may be read and written.
-pub const MAKE_DEFINED: usize = tool(b'M', b'C') + 2;
+pub(crate) const MAKE_DEFINED: usize = tool(b'M', b'C') + 2;
 /// Helgrind is not to look at accesses to the range.
-pub const HELGRIND_UNTRACKED: usize = tool(b'H', b'G') + 256 + 39;
+pub(crate) const HELGRIND_UNTRACKED: usize = tool(b'H', b'G') + 256 + 39;
 /// The same for drd.
-pub const DRD_SUPPRESS: usize = tool(b'D', b'R') + 2;
+pub(crate) const DRD_SUPPRESS: usize = tool(b'D', b'R') + 2;
 /// A pool of objects begins: its name, bytes of redzone, whether objects are zeroed.
-pub const CREATE_MEMPOOL: usize = 0x1303;
+pub(crate) const CREATE_MEMPOOL: usize = 0x1303;
 /// Whether there is a pool of this name.
-pub const MEMPOOL_EXISTS: usize = 0x130a;
+pub(crate) const MEMPOOL_EXISTS: usize = 0x130a;
 /// An object is allocated: the pool, its address and its bytes.
-pub const MEMPOOL_ALLOC: usize = 0x1305;
+pub(crate) const MEMPOOL_ALLOC: usize = 0x1305;
 /// An object is freed: the pool and its address.
-pub const MEMPOOL_FREE: usize = 0x1306;
+pub(crate) const MEMPOOL_FREE: usize = 0x1306;
 
 const fn tool(a: u8, b: u8) -> usize {
     (a as usize) << 24 | (b as usize) << 16
@@ -28,10 +29,10 @@ const fn tool(a: u8, b: u8) -> usize {
 
 /// Makes a request, and returns what valgrind answers; 0 if the program does not run under it.
 #[inline(never)]
-pub fn request(number: usize, a: usize, b: usize, c: usize) -> usize {
+pub(crate) fn request(number: usize, a: usize, b: usize, c: usize) -> usize {
     let words = [number, a, b, c, 0, 0];
-    // SAFETY: on a processor, the sequence rotates a register all the way round and exchanges one with itself. The
-    // words are read by valgrind only.
+    // SAFETY: on a processor, the sequence rotates a register all the way round and exchanges one
+    // with itself. The words are read by valgrind only.
     unsafe { ask(&words) }
 }
 

@@ -1,8 +1,9 @@
+// SPDX-License-Identifier: MIT
 //! Functions of the sanitizers' runtimes, if these are in the process.
 //!
-//! A table of words with weak references in them, which the linker or the loader fills in: 0 where a program has no
-//! such runtime. So there is no option to build with, and nothing more that the library needs. On systems
-//! without ELF it is as if there were none.
+//! A table of words with weak references in them, which the linker or the loader fills in: 0 where
+//! a program has no such runtime. So there is no option to build with, and nothing more that the
+//! library needs. On systems without ELF it is as if there were none.
 
 use core::ffi::{c_char, c_void};
 
@@ -11,23 +12,23 @@ type Callback = unsafe extern "C" fn(report: *const c_char);
 
 /// The table.
 #[repr(C)]
-pub struct Weak {
+pub(crate) struct Weak {
     /// Accesses to the range are reported.
-    pub asan_poison: Range,
+    pub(crate) asan_poison: Range,
     /// They are not any more.
-    pub asan_unpoison: Range,
+    pub(crate) asan_unpoison: Range,
     /// The function is called with each report.
-    pub asan_set_callback: Option<unsafe extern "C" fn(callback: Option<Callback>)>,
+    pub(crate) asan_set_callback: Option<unsafe extern "C" fn(callback: Option<Callback>)>,
     /// The address that the report is about.
-    pub asan_report_address: Option<unsafe extern "C" fn() -> *mut c_void>,
+    pub(crate) asan_report_address: Option<unsafe extern "C" fn() -> *mut c_void>,
     /// Pointers are looked for in the range.
-    pub lsan_register: Range,
+    pub(crate) lsan_register: Range,
     /// They are not any more.
-    pub lsan_unregister: Range,
+    pub(crate) lsan_unregister: Range,
     /// The range is uninitialised.
-    pub msan_poison: Range,
+    pub(crate) msan_poison: Range,
     /// The range is initialised.
-    pub msan_unpoison: Range,
+    pub(crate) msan_unpoison: Range,
 }
 
 #[cfg(all(unix, not(target_vendor = "apple")))]
@@ -72,7 +73,7 @@ mod table {
         static mesa_slab_weak: Weak;
     }
 
-    pub fn weak() -> &'static Weak {
+    pub(crate) fn weak() -> &'static Weak {
         // SAFETY: the words are written by the linker or the loader, before any code runs.
         unsafe { &mesa_slab_weak }
     }
@@ -82,7 +83,7 @@ mod table {
 mod table {
     use super::Weak;
 
-    pub fn weak() -> &'static Weak {
+    pub(crate) fn weak() -> &'static Weak {
         &Weak {
             asan_poison: None,
             asan_unpoison: None,
@@ -96,4 +97,4 @@ mod table {
     }
 }
 
-pub use table::weak;
+pub(crate) use table::weak;

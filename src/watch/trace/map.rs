@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: MIT
 //! What a recording knows of pools, objects and threads: a hash table in memory of its own.
 //!
-//! Open addressing, linear probing; an entry that goes leaves no gap: those behind it that belong before it move up.
-//! So a search ends at the first free place.
+//! Open addressing, linear probing; an entry that goes leaves no gap: those behind it that belong
+//! before it move up. So a search ends at the first free place.
 
 use core::mem::size_of;
 use core::ptr;
@@ -12,7 +13,7 @@ use crate::sys::os;
 /// What a key is of. Keys are addresses, or numbers that the recording gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u32)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// No entry. All zeroes is a table of these.
     Free = 0,
     /// A parent by its address: its number.
@@ -23,7 +24,8 @@ pub enum Kind {
     Object,
     /// A parent by its number: objects that are live, and children that are not destroyed.
     ParentCounts,
-    /// A child by its number: objects that are live, or that it is destroyed; and its parent's number.
+    /// A child by its number: objects that are live, or that it is destroyed; and its parent's
+    /// number.
     ChildCounts,
     /// A thread: its number.
     Thread,
@@ -37,7 +39,7 @@ struct Entry {
 }
 
 /// See the head of this file.
-pub struct Map {
+pub(crate) struct Map {
     entries: *mut Entry,
     /// A power of two, or 0.
     room: usize,
@@ -49,7 +51,7 @@ const FIRST_ROOM: usize = 1 << 12;
 
 impl Map {
     /// An empty table.
-    pub const EMPTY: Map = Map { entries: ptr::null_mut(), room: 0, used: 0 };
+    pub(crate) const EMPTY: Map = Map { entries: ptr::null_mut(), room: 0, used: 0 };
 
     /// Where an entry is, or would be.
     fn place(&self, kind: Kind, key: usize) -> usize {
@@ -76,7 +78,7 @@ impl Map {
 
     /// The values of a key, if it is in the table.
     #[inline(never)]
-    pub fn get(&self, kind: Kind, key: usize) -> Option<[u32; 2]> {
+    pub(crate) fn get(&self, kind: Kind, key: usize) -> Option<[u32; 2]> {
         if self.room == 0 {
             return None;
         }
@@ -85,7 +87,7 @@ impl Map {
     }
 
     /// Sets the values of a key. Returns false if there is no memory.
-    pub fn set(&mut self, kind: Kind, key: usize, values: [u32; 2]) -> bool {
+    pub(crate) fn set(&mut self, kind: Kind, key: usize, values: [u32; 2]) -> bool {
         if self.used * 4 >= self.room * 3 && !self.grow() {
             return false;
         }
@@ -98,7 +100,7 @@ impl Map {
     }
 
     /// Takes a key out, and returns its values if it was in the table.
-    pub fn remove(&mut self, kind: Kind, key: usize) -> Option<[u32; 2]> {
+    pub(crate) fn remove(&mut self, kind: Kind, key: usize) -> Option<[u32; 2]> {
         let values = self.get(kind, key)?;
         let mut gap = self.place(kind, key);
         let mut at = gap;
@@ -140,7 +142,7 @@ impl Map {
     }
 
     /// Forgets everything.
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if self.room != 0 {
             let bytes = os::whole_pages(self.room * size_of::<Entry>());
             // SAFETY: the table is a reservation of so many bytes, and is not used any more.
@@ -164,7 +166,8 @@ mod tests {
         for step in 0..60_000u32 {
             random = random.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let kind = kinds[(random >> 40) as usize % kinds.len()];
-            // More keys than fit into the first table, then fewer, so that entries are removed next to others.
+            // More keys than fit into the first table, then fewer, so that entries are removed next
+            // to others.
             let keys = if step < 30_000 { 9000 } else { 500 };
             let key = (random >> 45) as usize % keys * 16;
             if random >> 63 == 0 {

@@ -1,12 +1,14 @@
+// SPDX-License-Identifier: MIT
 //! Recording: every call on pools in the mode `trace`, in a file that can be replayed.
 //!
-//! `docs/traces.md` describes the file. Pools in this mode are uncached, so that all calls on them and all frees of
-//! their objects are slow paths, from which they come here. An allocation is recorded behind it and everything else before
-//! it, all under one lock: so the records are in an order in which one thread can make all calls.
+//! `docs/traces.md` describes the file. Pools in this mode are uncached, so that all calls on them
+//! and all frees of their objects are slow paths, from which they come here. An allocation is
+//! recorded behind it and everything else before it, all under one lock: so the records are in an
+//! order in which one thread can make all calls.
 //!
-//! The file is opened at the first record, and ended when the library is unloaded or the program exits. What is written
-//! is gathered first, in memory of the recording's own. Should that or the file system be full, the
-//! recording ends there. After fork() the child process records nothing.
+//! The file is opened at the first record, and ended when the library is unloaded or the program
+//! exits. What is written is gathered first, in memory of the recording's own. Should that or the
+//! file system be full, the recording ends there. After fork() the child process records nothing.
 //!
 //! The lock is taken with no other one held, and none is taken under it.
 
@@ -105,7 +107,8 @@ static RECORDING: Recording = Recording {
 impl Recording {
     /// The recording, unless it is over.
     fn lock(&self) -> Option<Locked<'_, State>> {
-        // SAFETY: no thread that is in here calls this, and the state is reached through this lock only.
+        // SAFETY: no thread that is in here calls this, and the state is reached through this lock
+        // only.
         let mut state = unsafe { Locked::lock(&self.mutex, self.state.get()) };
         if state.phase == Phase::Fresh {
             state.open();
@@ -115,35 +118,35 @@ impl Recording {
 }
 
 /// A child is created, of a pool in the mode.
-pub fn create_child(child: *const ChildPool, parent: &ParentPool) {
+pub(crate) fn create_child(child: *const ChildPool, parent: &ParentPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.child(child.addr(), parent);
     }
 }
 
 /// A child is about to be destroyed.
-pub fn destroy_child(child: *const ChildPool) {
+pub(crate) fn destroy_child(child: *const ChildPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.destroy_child(child.addr());
     }
 }
 
 /// A pool is about to be destroyed, or its memory is used for another one.
-pub fn destroy_parent(parent: *const ParentPool) {
+pub(crate) fn destroy_parent(parent: *const ParentPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.destroy_parent(parent.addr());
     }
 }
 
 /// An object was allocated, from a pool in the mode.
-pub fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const u8, zeroed: bool) {
+pub(crate) fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const u8, zeroed: bool) {
     if let Some(mut state) = RECORDING.lock() {
         state.alloc(child.addr(), parent, object.addr(), zeroed);
     }
 }
 
 /// Something is about to be freed, which may be an object of a pool in the mode.
-pub fn free(child: *const ChildPool, object: *const u8) {
+pub(crate) fn free(child: *const ChildPool, object: *const u8) {
     if let Some(mut state) = RECORDING.lock() {
         state.free(child.addr(), object.addr());
     }
@@ -348,8 +351,8 @@ impl State {
     }
 }
 
-/// Writes a path with the number of the process for each `%p`, and a 0 at its end. Returns false if it is too long
-/// or empty.
+/// Writes a path with the number of the process for each `%p`, and a 0 at its end. Returns false if
+/// it is too long or empty.
 fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTES>) -> bool {
     let mut rest = pattern;
     while let Some((&byte, behind)) = rest.split_first() {
@@ -365,8 +368,9 @@ fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTE
     path.as_bytes().len() > 1 && path.as_bytes().last() == Some(&0)
 }
 
-/// Ends the file. Called when the library is unloaded or the program exits, unless a thread is just at it.
-pub fn at_unload() {
+/// Ends the file. Called when the library is unloaded or the program exits, unless a thread is just
+/// at it.
+pub(crate) fn at_unload() {
     // SAFETY: the state is reached through this lock only.
     let state = unsafe { Locked::try_lock(&RECORDING.mutex, RECORDING.state.get()) };
     let Some(mut state) = state else { return };
@@ -387,7 +391,7 @@ pub fn at_unload() {
 ///
 /// # Safety
 /// This thread does not hold the lock.
-pub unsafe fn before_fork() {
+pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
     unsafe { RECORDING.mutex.lock() }
 }
@@ -396,7 +400,7 @@ pub unsafe fn before_fork() {
 ///
 /// # Safety
 /// `before_fork` was called.
-pub unsafe fn after_fork(in_new_process: bool) {
+pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the lock is held since `before_fork`.
     unsafe {
         let state = &mut *RECORDING.state.get();

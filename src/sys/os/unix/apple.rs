@@ -1,23 +1,25 @@
+// SPDX-License-Identifier: MIT
 //! macOS and its kin.
 //!
-//! A pthread_mutex_t takes 64 bytes there, which is more than the public structs have room for. The mutex is
-//! an os_unfair_lock, one word.
+//! A pthread_mutex_t takes 64 bytes there, which is more than the public structs have room for. The
+//! mutex is an os_unfair_lock, one word.
 
 use core::ffi::c_int;
 use core::ptr;
 
 /// There is no coarser one that clock_gettime() takes on every version.
-pub const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 /// Takes the memory away from behind a range of address space, which stays reserved: its next use
 /// finds zeroes.
 ///
-/// By a new mapping in the place of the old one. MADV_DONTNEED takes nothing away on this system, and what
-/// MADV_FREE_REUSABLE took has to be announced before it is used again, or it is miscounted.
+/// By a new mapping in the place of the old one. MADV_DONTNEED takes nothing away on this system,
+/// and what MADV_FREE_REUSABLE took has to be announced before it is used again, or it is
+/// miscounted.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the old mapping stays.
     unsafe {
         libc::mmap(
@@ -35,30 +37,30 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// None is needed.
-pub unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
+pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-pub fn errno() -> c_int {
+pub(crate) fn errno() -> c_int {
     // SAFETY: always callable; the word is the thread's own.
     unsafe { *libc::__error() }
 }
 
 /// Whether the program has more rights than its user.
-pub fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe { libc::issetugid() != 0 }
 }
 
 /// The platform's mutex.
-pub type RawMutex = libc::os_unfair_lock;
+pub(crate) type RawMutex = libc::os_unfair_lock;
 
 /// A mutex that needs no initialisation at run time.
-pub const RAW_MUTEX: RawMutex = libc::OS_UNFAIR_LOCK_INIT;
+pub(crate) const RAW_MUTEX: RawMutex = libc::OS_UNFAIR_LOCK_INIT;
 
 /// Makes a mutex in uninitialised memory.
 ///
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
-pub unsafe fn init_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { ptr::write(mutex, RAW_MUTEX) }
 }
@@ -67,14 +69,14 @@ pub unsafe fn init_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// None is needed: it holds nothing.
-pub unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
+pub(crate) unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
 
 /// Locks.
 ///
 /// # Safety
 /// `mutex` is initialised, and this thread does not hold it.
 #[inline]
-pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::os_unfair_lock_lock(mutex) }
 }
@@ -83,7 +85,7 @@ pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// As for [`lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
+pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
     // SAFETY: the caller's promise.
     unsafe { libc::os_unfair_lock_trylock(mutex) }
 }
@@ -93,7 +95,7 @@ pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
 /// # Safety
 /// This thread holds `mutex`.
 #[inline]
-pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::os_unfair_lock_unlock(mutex) }
 }

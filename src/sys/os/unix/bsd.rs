@@ -1,25 +1,26 @@
+// SPDX-License-Identifier: MIT
 //! FreeBSD, DragonFly, OpenBSD, NetBSD.
 
 use core::ffi::c_int;
 
 #[cfg(target_os = "netbsd")]
-pub use super::pthread_mutex::*;
+pub(crate) use super::pthread_mutex::*;
 #[cfg(not(target_os = "netbsd"))]
-pub use super::word_mutex::*;
+pub(crate) use super::word_mutex::*;
 
 #[cfg(any(target_os = "freebsd", target_os = "dragonfly"))]
-pub const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_FAST;
+pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_FAST;
 #[cfg(not(any(target_os = "freebsd", target_os = "dragonfly")))]
-pub const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
-/// Lets the system take the memory away from behind a range of address space, which stays reserved: its next
-/// use finds zeroes, or what was there.
+/// Lets the system take the memory away from behind a range of address space, which stays reserved:
+/// its next use finds zeroes, or what was there.
 ///
 /// MADV_DONTNEED keeps the contents on these systems.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_FREE) };
 }
@@ -28,9 +29,9 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// None is needed.
-pub unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
+pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-pub fn errno() -> c_int {
+pub(crate) fn errno() -> c_int {
     #[cfg(target_os = "freebsd")]
     // SAFETY: always callable; the word is the thread's own.
     return unsafe { *libc::__error() };
@@ -43,13 +44,13 @@ pub fn errno() -> c_int {
 }
 
 /// Whether the program has more rights than its user.
-pub fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe { libc::issetugid() != 0 }
 }
 
 #[cfg(not(target_os = "netbsd"))]
-pub use word::{wait, wake_one};
+pub(crate) use word::{wait, wake_one};
 
 /// Sleeping until a word changes.
 #[cfg(not(target_os = "netbsd"))]
@@ -59,7 +60,7 @@ mod word {
     use core::sync::atomic::AtomicU32;
 
     /// Sleeps until [`wake_one`], if the word has this value. May also return for no reason.
-    pub fn wait(word: &AtomicU32, value: u32) {
+    pub(crate) fn wait(word: &AtomicU32, value: u32) {
         let word = word.as_ptr();
         // SAFETY: the word exists for as long as the call.
         unsafe {
@@ -85,7 +86,7 @@ mod word {
     }
 
     /// Wakes one thread that sleeps on the word, if there is one.
-    pub fn wake_one(word: &AtomicU32) {
+    pub(crate) fn wake_one(word: &AtomicU32) {
         let word = word.as_ptr();
         // SAFETY: the word is only an address to the kernel.
         unsafe {

@@ -1,17 +1,18 @@
+// SPDX-License-Identifier: MIT
 //! Linux and Android.
 
 use core::ffi::c_int;
 
-pub use super::pthread_mutex::*;
+pub(crate) use super::pthread_mutex::*;
 
-pub const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
+pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 
 /// Takes the memory away from behind a range of address space, which stays reserved: its next use
 /// finds zeroes.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
 }
@@ -20,12 +21,12 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of a reservation.
-pub unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE) };
 }
 
-pub fn errno() -> c_int {
+pub(crate) fn errno() -> c_int {
     #[cfg(target_os = "linux")]
     // SAFETY: always callable; the word is the thread's own.
     return unsafe { *libc::__errno_location() };
@@ -35,14 +36,15 @@ pub fn errno() -> c_int {
 }
 
 /// Whether the program has more rights than its user.
-pub fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// For the tests of the mutex of other systems: sleeps until [`wake_one`], if the word has this value.
+/// For the tests of the mutex of other systems: sleeps until [`wake_one`], if the word has this
+/// value.
 #[cfg(test)]
-pub fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
+pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
     let no_timeout = core::ptr::null::<libc::timespec>();
     // SAFETY: the word exists for as long as the call.
     unsafe {
@@ -58,7 +60,7 @@ pub fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
 
 /// Wakes one thread that sleeps on the word, if there is one.
 #[cfg(test)]
-pub fn wake_one(word: &core::sync::atomic::AtomicU32) {
+pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
     // SAFETY: the word is only an address to the kernel.
     unsafe {
         libc::syscall(

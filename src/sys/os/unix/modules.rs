@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 //! Which file is mapped at an address, for call stacks.
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -5,10 +6,11 @@ use core::ffi::c_void;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use core::ptr;
 
-/// The file that is mapped at an address: writes the last part of its path to `name`, and returns how long that is,
-/// and where the address is in the file as addr2line counts. Takes no lock and no memory but the stack.
+/// The file that is mapped at an address: writes the last part of its path to `name`, and returns
+/// how long that is, and where the address is in the file as addr2line counts. Takes no lock and no
+/// memory but the stack.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
+pub(crate) fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     let mut maps = Maps { line: Mapping::EMPTY, load: 0, name };
     let mut text = [0u8; 256];
@@ -30,7 +32,7 @@ pub fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
 
 /// Nothing is known of modules on this system.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
+pub(crate) fn module_of(_: usize, _: &mut [u8]) -> Option<(usize, usize)> {
     None
 }
 

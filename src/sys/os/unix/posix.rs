@@ -1,17 +1,18 @@
+// SPDX-License-Identifier: MIT
 //! Any other POSIX system.
 
 use core::ffi::c_int;
 
-pub use super::pthread_mutex::*;
+pub(crate) use super::pthread_mutex::*;
 
-pub const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
+pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
-/// Lets the system take the memory away from behind a range of address space, which stays reserved: its next
-/// use finds zeroes, or what was there.
+/// Lets the system take the memory away from behind a range of address space, which stays reserved:
+/// its next use finds zeroes, or what was there.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
 }
@@ -20,15 +21,15 @@ pub unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// None is needed.
-pub unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
+pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
 /// Where it is kept differs: 0, so that a write that a signal interrupts counts as failed.
-pub fn errno() -> c_int {
+pub(crate) fn errno() -> c_int {
     0
 }
 
 /// Whether the program has more rights than its user.
-pub fn is_privileged() -> bool {
+pub(crate) fn is_privileged() -> bool {
     // SAFETY: always callable.
     unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
 }

@@ -1,20 +1,21 @@
+// SPDX-License-Identifier: MIT
 //! The mutex of systems whose pthread_mutex_t is plain bytes.
 
 use core::ptr;
 
 /// The platform's mutex.
-pub type RawMutex = libc::pthread_mutex_t;
+pub(crate) type RawMutex = libc::pthread_mutex_t;
 
 /// A mutex that needs no initialisation at run time.
-pub const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
+pub(crate) const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
 
 /// Makes a mutex in uninitialised memory.
 ///
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
-pub unsafe fn init_mutex(mutex: *mut RawMutex) {
-    // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is then one
-    // that gets ready when it is first locked.
+pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
+    // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is
+    // then one that gets ready when it is first locked.
     unsafe {
         if libc::pthread_mutex_init(mutex, ptr::null()) != 0 {
             mutex.write(RAW_MUTEX);
@@ -26,7 +27,7 @@ pub unsafe fn init_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// `mutex` is initialised, unlocked, and no thread uses it.
-pub unsafe fn destroy_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn destroy_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_destroy(mutex) };
 }
@@ -36,7 +37,7 @@ pub unsafe fn destroy_mutex(mutex: *mut RawMutex) {
 /// # Safety
 /// `mutex` is initialised, and this thread does not hold it.
 #[inline]
-pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise; a normal mutex that is not held by this thread cannot fail.
     unsafe { libc::pthread_mutex_lock(mutex) };
 }
@@ -45,7 +46,7 @@ pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// As for [`lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
+pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_trylock(mutex) == 0 }
 }
@@ -55,7 +56,7 @@ pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
 /// # Safety
 /// This thread holds `mutex`.
 #[inline]
-pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_unlock(mutex) };
 }

@@ -1,10 +1,11 @@
-//! A mutex of one word, for systems whose pthread_mutex_t is a pointer to memory that the C library takes when
-//! the mutex is made, or first locked: there, a pool whose memory goes without a word would leak it, and a
-//! lock could fail.
+// SPDX-License-Identifier: MIT
+//! A mutex of one word, for systems whose pthread_mutex_t is a pointer to memory that the C library
+//! takes when the mutex is made, or first locked: there, a pool whose memory goes unannounced
+//! would leak it, and a lock could fail.
 //!
-//! The word is [`FREE`], [`LOCKED`], or [`CONTENDED`]: locked, and a thread may sleep until it is not. Who takes
-//! the mutex after having slept cannot know whether others still do, and so leaves CONTENDED. This is
-//! the third mutex of U. Drepper's "Futexes Are Tricky" (2011).
+//! The word is [`FREE`], [`LOCKED`], or [`CONTENDED`]: locked, and a thread may sleep until it is
+//! not. Who takes the mutex after having slept cannot know whether others still do, and so leaves
+//! CONTENDED. This is the third mutex of U. Drepper's "Futexes Are Tricky" (2011).
 
 use core::ptr;
 use core::sync::atomic::{
@@ -19,17 +20,17 @@ const LOCKED: u32 = 1;
 const CONTENDED: u32 = 2;
 
 /// The mutex.
-pub struct RawMutex(AtomicU32);
+pub(crate) struct RawMutex(AtomicU32);
 
 /// A mutex that needs no initialisation at run time.
 #[expect(clippy::declare_interior_mutable_const, reason = "the initial value of many")]
-pub const RAW_MUTEX: RawMutex = RawMutex(AtomicU32::new(FREE));
+pub(crate) const RAW_MUTEX: RawMutex = RawMutex(AtomicU32::new(FREE));
 
 /// Makes a mutex in uninitialised memory.
 ///
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
-pub unsafe fn init_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { ptr::write(mutex, RAW_MUTEX) }
 }
@@ -38,14 +39,14 @@ pub unsafe fn init_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// None is needed: it holds nothing.
-pub unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
+pub(crate) unsafe fn destroy_mutex(_mutex: *mut RawMutex) {}
 
 /// Locks.
 ///
 /// # Safety
 /// `mutex` is initialised, and this thread does not hold it.
 #[inline]
-pub unsafe fn lock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     let word = unsafe { &(*mutex).0 };
     if word.compare_exchange(FREE, LOCKED, Acquire, Relaxed).is_err() {
@@ -64,7 +65,7 @@ fn lock_contended(word: &AtomicU32) {
 ///
 /// # Safety
 /// As for [`lock_mutex`].
-pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
+pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
     // SAFETY: the caller's promise.
     let word = unsafe { &(*mutex).0 };
     word.compare_exchange(FREE, LOCKED, Acquire, Relaxed).is_ok()
@@ -75,10 +76,11 @@ pub unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
 /// # Safety
 /// This thread holds `mutex`.
 #[inline]
-pub unsafe fn unlock_mutex(mutex: *mut RawMutex) {
+pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     let word = unsafe { &(*mutex).0 };
-    // Behind the swap the mutex may be gone: its next holder may end it. The kernel only compares the address.
+    // Behind the swap the mutex may be gone: its next holder may end it. The kernel only compares
+    // the address.
     if word.swap(FREE, Release) == CONTENDED {
         wake_one(word);
     }
