@@ -35,13 +35,17 @@ use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
 #[cfg(feature = "debug")]
 use crate::watch::debug;
+use crate::watch::notes;
 use crate::watch::report as said;
 #[cfg(feature = "debug")]
 use crate::watch::tools;
 #[cfg(all(feature = "debug", unix))]
 use crate::watch::{guard, trace};
 
-pub(crate) use crate::watch::notes::Notes;
+/// What is to be reported of a visit to a pool.
+pub(crate) type Notes = notes::Notes<{ notes::FEW }>;
+/// The same of a walk over all structures.
+pub(crate) type ManyNotes = notes::Notes<{ notes::MANY }>;
 #[cfg(feature = "debug")]
 pub(crate) use debug::{Kept, Records};
 
@@ -350,7 +354,7 @@ pub(crate) unsafe fn check_slab(
     geometry: &Geometry,
     slab: &Slab,
     records: &Records<'_>,
-    notes: &mut Notes,
+    notes: &mut ManyNotes,
 ) -> u32 {
     // SAFETY: the caller's promise.
     debug!(unsafe { debug::check_slab(parent, geometry, slab, records, notes) }, else 0)

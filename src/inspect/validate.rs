@@ -9,7 +9,7 @@ use crate::base::geometry::MAX_OBJECTS;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
 use crate::heap::slab::{LEAVING, Slab};
 use crate::heap::{HEAP, State};
-use crate::hooks::{self, Notes};
+use crate::hooks::{self, ManyNotes};
 use crate::pool::body::Body;
 use crate::pool::depot::List;
 use crate::pool::parent::ParentPool;
@@ -21,12 +21,12 @@ const FUNCTION: &str = "slab_validate";
 /// Counts and notes problems.
 struct Problems {
     count: u32,
-    notes: Notes,
+    notes: ManyNotes,
 }
 
 impl Problems {
     fn none() -> Problems {
-        Problems { count: 0, notes: Notes::none() }
+        Problems { count: 0, notes: ManyNotes::under_the_heaps_lock() }
     }
 
     #[inline(never)]

@@ -29,7 +29,7 @@ use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
 use crate::sys::os;
 use crate::sys::sync::Locked;
-use crate::watch::notes::{Detail, Notes};
+use crate::watch::notes::{Detail, FEW, MANY, Notes};
 use crate::watch::tools;
 
 /// The modes that have more to do with an object than its slab has.
@@ -101,7 +101,7 @@ pub(crate) unsafe fn check_slab(
     geometry: &Geometry,
     slab: &Slab,
     records: &Records<'_>,
-    notes: &mut Notes,
+    notes: &mut Notes<MANY>,
 ) -> u32 {
     let slots = Slots::new(parent, geometry);
     let mut problems = 0;
@@ -271,13 +271,13 @@ impl Slots {
     ///
     /// # Safety
     /// As for [`Slots::slot`].
-    unsafe fn damage(
+    unsafe fn damage<const FIRST: usize>(
         self,
         slot: *mut u8,
         free: bool,
         now: User,
         record: Option<Record>,
-        notes: &mut Notes,
+        notes: &mut Notes<FIRST>,
     ) -> bool {
         let modes = self.modes;
         // SAFETY: the caller's promise.
@@ -302,7 +302,7 @@ impl Slots {
         free: bool,
         now: User,
         record: Option<Record>,
-        notes: &mut Notes,
+        notes: &mut Notes<FEW>,
     ) {
         if !self.modes.has_any(Modes::REDZONE.with(Modes::POISON)) {
             return;
@@ -339,7 +339,7 @@ pub(super) fn say(
     words: &'static str,
     now: User,
 ) {
-    let mut notes = Notes::none();
+    let mut notes = Notes::<FEW>::none();
     notes.add_detailed(object.addr(), words, Detail { byte: None, now, record: None });
     notes.say(function, Some(&parent.id()));
 }
