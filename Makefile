@@ -2,6 +2,7 @@
 
 PREFIX = /usr/local
 LIBDIR = $(PREFIX)/lib
+MANDIR = $(PREFIX)/share/man
 
 # Where scripts/setup puts the tools that the system lacks.
 export PATH := $(CURDIR)/target/tools/bin:$(PATH)
@@ -11,7 +12,7 @@ library := target/staged/libmesa_slab.so target/staged/libmesa_slab.a
 sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
-.PHONY: help build header demo measure install clean FORCE
+.PHONY: help build header man dist demo measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi loom mutants
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
@@ -33,6 +34,10 @@ header: ## Generates the headers below include/ anew
 	scripts/setup header
 	cbindgen -q --config cbindgen.toml -o include/slab.h src/abi/slab.rs
 	cbindgen -q --config cbindgen-ext.toml -o include/slab_ext.h src/abi/ext.rs
+
+man: ## Makes the man pages, which `make install` then installs as well
+	scripts/setup man
+	scripts/man
 
 demo: ## Runs the example driver: a share group, and the traces of real drivers
 	scripts/setup demo
@@ -124,7 +129,12 @@ abi: ## Describes the ABI anew, below abi/
 
 install: export PREFIX := $(PREFIX)
 install: export LIBDIR := $(LIBDIR)
+install: export MANDIR := $(MANDIR)
 install: export DESTDIR := $(DESTDIR)
+dist: ## Makes target/dist/mesa-slab-VERSION.tar.xz: all that a build needs without a network
+	scripts/setup man
+	scripts/dist
+
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, what finds them
 	scripts/install
 
