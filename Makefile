@@ -12,7 +12,7 @@ library := target/staged/libmesa_slab.so target/staged/libmesa_slab.a
 sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
-.PHONY: help build header man dist demo measure install clean FORCE
+.PHONY: help build header man docs dist demo measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi loom mutants
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets
@@ -38,6 +38,10 @@ header: ## Generates the headers below include/ anew
 man: ## Makes the man pages, which `make install` then installs as well
 	scripts/setup man
 	scripts/man
+
+docs: ## Makes a site of the documents and the functions, target/site/html
+	scripts/setup docs
+	scripts/site
 
 demo: ## Runs the example driver: a share group, and the traces of real drivers
 	scripts/setup demo
