@@ -84,9 +84,7 @@ fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> 
     }
     for case in &cases {
         bar.set_message(case.name.clone());
-        for allocator in &holding {
-            results.memory.push(memory::measure(case, allocator, &own)?);
-        }
+        results.memory.extend(memory::measure(case, &holding, &own)?);
         bar.inc(1);
     }
     if let Some(time) = time_after_freeing {

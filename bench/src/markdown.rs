@@ -90,8 +90,9 @@ fn mebibytes(bytes: u64) -> String {
 type MemoryFigure = (&'static str, fn(&Memory) -> String);
 
 /// What is said of each case, with its unit.
-pub const MEMORY_FIGURES: [MemoryFigure; 4] = [
+pub const MEMORY_FIGURES: [MemoryFigure; 5] = [
     ("Resident bytes for each live object", |of| digits(of.bytes_per_object())),
+    ("Resident memory as a multiple of the live objects' bytes", |of| digits(of.multiple())),
     ("Peak of resident memory, MiB", |of| mebibytes(of.peak)),
     ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
     ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),

@@ -64,9 +64,10 @@ pub struct Measurement {
 pub struct Memory {
     pub case: String,
     pub allocator: String,
-    pub object_bytes: u32,
     /// Objects in use at the point that the case is about, ...
     pub live: usize,
+    /// ... the bytes that were asked for with them, ...
+    pub live_bytes: u64,
     /// ... and what was resident then.
     pub resident: u64,
     /// The most there ever was.
@@ -115,6 +116,11 @@ impl Instructions {
 impl Memory {
     pub fn bytes_per_object(&self) -> f64 {
         self.resident as f64 / self.live as f64
+    }
+
+    /// What is resident, as a multiple of what is in use.
+    pub fn multiple(&self) -> f64 {
+        self.resident as f64 / self.live_bytes as f64
     }
 }
 

@@ -92,3 +92,14 @@ pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
     list.extend(general.into_iter().map(|(name, api)| Allocator::called(name, Kind::General, api)));
     Ok(list)
 }
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// The C library's, with which workloads can be tried whatever has been built.
+    pub fn malloc() -> Allocator {
+        let (name, api) = general::all().expect("tcmalloc is installed").swap_remove(0);
+        Allocator::called(name, Kind::General, api)
+    }
+}

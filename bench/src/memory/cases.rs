@@ -1,5 +1,6 @@
 //! The cases: what is allocated and freed, and when memory is sampled.
 
+use super::several_pools;
 use super::stage::{Figures, Stage, alloc_written, list};
 use crate::allocators::Allocator;
 use crate::api::{Child, Object};
@@ -47,6 +48,25 @@ enum What {
         count: usize,
     },
     Replay(TraceFile),
+    /// Pools with so many objects each, all freed, and one of them used for some time.
+    SleepingPools {
+        pools: usize,
+        count: usize,
+        time: Duration,
+    },
+    /// So many objects of pools that are used in phases.
+    PoolsInPhases {
+        pools: usize,
+        count: usize,
+    },
+    /// Two pools that hold so many objects in turns.
+    PoolsInTurns {
+        count: usize,
+    },
+    /// A few objects, over and over.
+    SmallSet {
+        calls: usize,
+    },
 }
 
 const OBJECTS_OF_A_CHILD: usize = 16;
@@ -74,6 +94,15 @@ pub fn all(traces: Vec<TraceFile>, divisor: usize) -> Vec<Case> {
     add("a thousand children".into(), What::Children { count: 1_000 });
     add("destroyed children".into(), What::Orphans { count: 1_000 });
     add("two threads".into(), What::Threads { count: 100_000 / divisor });
+    add("small set".into(), What::SmallSet { calls: 2_000_000 / divisor });
+    add("two pools in turns".into(), What::PoolsInTurns { count: 10_000 / divisor });
+    for (pools, count) in [(8, 50_000), (60, 50_000), (500, 5_000)] {
+        let count = count / divisor;
+        add(format!("{pools} pools in phases"), What::PoolsInPhases { pools, count });
+    }
+    let time = Duration::from_secs(if divisor == 1 { 12 } else { 3 });
+    let count = 12_000 / divisor;
+    add("60 pools, 59 asleep".into(), What::SleepingPools { pools: 60, count, time });
     for trace in traces {
         add(format!("replay {}", trace.name), What::Replay(trace));
     }
@@ -81,6 +110,11 @@ pub fn all(traces: Vec<TraceFile>, divisor: usize) -> Vec<Case> {
 }
 
 impl Case {
+    /// Whether it does next to nothing for most of the time, so that all allocators may do it at once.
+    pub fn is_idle(&self) -> bool {
+        matches!(self.what, What::SleepingPools { .. })
+    }
+
     pub fn measure(&self, allocator: &Allocator) -> Result<Memory> {
         let (stage, figures) = match &self.what {
             What::Fill { item_size, count, by_sibling } => {
@@ -92,6 +126,14 @@ impl Case {
             What::Orphans { count } => orphans(allocator, *count),
             What::Threads { count } => threads(allocator, *count),
             What::Replay(trace) => replay(allocator, trace)?,
+            What::SleepingPools { pools, count, time } => {
+                several_pools::sleeping(allocator, *pools, *count, *time)
+            }
+            What::PoolsInPhases { pools, count } => {
+                several_pools::in_phases(allocator, *pools, *count)
+            }
+            What::PoolsInTurns { count } => several_pools::in_turns(allocator, *count),
+            What::SmallSet { calls } => several_pools::small_set(allocator, *calls),
         };
         Ok(stage.memory(self, &allocator.name, figures))
     }
@@ -107,8 +149,7 @@ fn fill(allocator: &Allocator, item_size: u32, count: usize, by_sibling: bool) -
     let held = stage.sample();
     drop(pools);
     let left = stage.sample();
-    let object_bytes = item_size;
-    (stage, Figures { object_bytes, live: count, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(item_size, count, resident, held, left))
 }
 
 fn churn(allocator: &Allocator, count: usize) -> (Stage, Figures) {
@@ -131,8 +172,7 @@ fn churn(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     let held = stage.sample();
     drop(pools);
     let left = stage.sample();
-    let object_bytes = ITEM_SIZE;
-    (stage, Figures { object_bytes, live: count, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(ITEM_SIZE, count, resident, held, left))
 }
 
 fn survivors(allocator: &Allocator, count: usize) -> (Stage, Figures) {
@@ -157,7 +197,7 @@ fn survivors(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     let held = stage.sample();
     drop(pools);
     let left = stage.sample();
-    (stage, Figures { object_bytes: ITEM_SIZE, live, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(ITEM_SIZE, live, resident, held, left))
 }
 
 fn children(allocator: &Allocator, count: usize) -> (Stage, Figures) {
@@ -176,7 +216,7 @@ fn children(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     drop(pools);
     let left = stage.sample();
     let live = objects.0.len();
-    (stage, Figures { object_bytes: ITEM_SIZE, live, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(ITEM_SIZE, live, resident, held, left))
 }
 
 fn orphans(allocator: &Allocator, count: usize) -> (Stage, Figures) {
@@ -197,8 +237,7 @@ fn orphans(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     let held = stage.sample();
     drop(pools);
     let left = stage.sample();
-    let (object_bytes, live) = (ITEM_SIZE, count);
-    (stage, Figures { object_bytes, live, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(ITEM_SIZE, count, resident, held, left))
 }
 
 fn threads(allocator: &Allocator, count: usize) -> (Stage, Figures) {
@@ -219,8 +258,7 @@ fn threads(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     let held = stage.sample();
     drop(pools);
     let left = stage.sample();
-    let (object_bytes, live) = (ITEM_SIZE, count);
-    (stage, Figures { object_bytes, live, resident, held, left, ..Figures::default() })
+    (stage, Figures::of(ITEM_SIZE, count, resident, held, left))
 }
 
 fn replay(allocator: &Allocator, trace: &TraceFile) -> Result<(Stage, Figures)> {
@@ -263,7 +301,7 @@ fn replay(allocator: &Allocator, trace: &TraceFile) -> Result<(Stage, Figures)> 
     }
     let left = stage.sample();
     let (live, resident) = most;
-    Ok((stage, Figures { object_bytes, live, resident, held, left, samples }))
+    Ok((stage, Figures { samples, ..Figures::of(object_bytes, live, resident, held, left) }))
 }
 
 /// How long the calls are apart, and how many there are each time.

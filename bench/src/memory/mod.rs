@@ -3,6 +3,7 @@
 
 mod cases;
 mod resident;
+mod several_pools;
 mod stage;
 
 use crate::allocators::{Allocator, Kind};
@@ -30,9 +31,18 @@ pub fn measure_here(case: &Case, allocator: &Allocator) -> Result<()> {
     Ok(())
 }
 
-pub fn measure(case: &Case, allocator: &Allocator, own: &OwnProcess) -> Result<Memory> {
-    let output = own.run(&allocator.name, &["--memory-case", &case.name], None)?;
-    serde_json::from_str(&output).with_context(|| format!("{} printed {output}", case.name))
+/// One allocator after the other, or all at the same time where there is nearly nothing to do.
+pub fn measure(case: &Case, allocators: &[&Allocator], own: &OwnProcess) -> Result<Vec<Memory>> {
+    let start = |of: &&Allocator| own.start(&of.name, &["--memory-case", &case.name], None);
+    let finish = |process| {
+        let output = own.finish(process)?;
+        serde_json::from_str(&output).with_context(|| format!("{} printed {output}", case.name))
+    };
+    if case.is_idle() {
+        let started = allocators.iter().map(start).collect::<Result<Vec<_>>>()?;
+        return started.into_iter().map(finish).collect();
+    }
+    allocators.iter().map(|of| finish(start(of)?)).collect()
 }
 
 /// A million objects, all freed; then a few hundred calls now and then, and what is still held.

@@ -30,8 +30,8 @@ impl Stage {
         Memory {
             case: case.name.clone(),
             allocator: allocator.into(),
-            object_bytes: figures.object_bytes,
             live: figures.live,
+            live_bytes: figures.live_bytes,
             resident: figures.resident,
             peak: self.peak,
             held: figures.held,
@@ -42,16 +42,23 @@ impl Stage {
 }
 
 /// What a case finds out.
-#[derive(Default)]
 pub struct Figures {
-    pub object_bytes: u32,
-    /// Objects, and what was resident with them.
+    /// Objects, their bytes, and what was resident with them.
     pub live: usize,
+    pub live_bytes: u64,
     pub resident: u64,
     /// Resident with all objects freed, and with all pools destroyed as well.
     pub held: u64,
     pub left: u64,
     pub samples: Vec<(f64, f64)>,
+}
+
+impl Figures {
+    /// Of objects of one size.
+    pub fn of(item_size: u32, live: usize, resident: u64, held: u64, left: u64) -> Self {
+        let live_bytes = live as u64 * u64::from(item_size);
+        Self { live, live_bytes, resident, held, left, samples: Vec::new() }
+    }
 }
 
 /// A list for so many objects, whose own memory is there already.
