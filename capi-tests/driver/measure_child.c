@@ -180,9 +180,12 @@ measure_lives(unsigned item_size, unsigned num_items, struct company company)
    slab_destroy_child(&idle);
    slab_destroy_parent(&parent);
 
-   printf("  %4u x %-4u %-12s %9.1f %9.1f %8.2f   %.2f to %.2f\n", item_size, num_items, company.name,
-          samples_quantile(&library, 0.5), samples_quantile(&old, 0.5), samples_quantile(&ratio, 0.5),
-          samples_quantile(&ratio, 0.25), samples_quantile(&ratio, 0.75));
+   char library_text[MEDIAN_TEXT_SIZE], old_text[MEDIAN_TEXT_SIZE];
+
+   samples_median_text(&library, 1, library_text);
+   samples_median_text(&old, 1, old_text);
+   printf("  %4u x %-4u %-12s %9s %9s ", item_size, num_items, company.name, library_text, old_text);
+   samples_print_ratio(&ratio, samples_are_seen(&library) && samples_are_seen(&old));
 }
 
 bool
