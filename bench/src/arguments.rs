@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::allocators::{self, Allocator, CLASSIC, Kind, NULL, NamedLibrary};
+use crate::latency;
 use crate::memory::{self, Case};
 use crate::own_process::OwnProcess;
 use crate::rounds::Effort;
@@ -100,6 +101,8 @@ pub struct Here {
     pub after_freeing: Option<f64>,
     #[arg(long, hide = true)]
     pub count_here: bool,
+    #[arg(long, hide = true)]
+    pub latency_run: Option<usize>,
 }
 
 impl Arguments {
@@ -172,11 +175,29 @@ impl Arguments {
     /// In a process for one allocator: that one.
     pub fn allocator(&self) -> Result<Allocator> {
         let [name] = &self.allocators[..] else { anyhow::bail!("one --allocator is needed") };
-        let allocator = self.allocators()?.into_iter().find(|of| of.name == *name);
+        let allocator = self.named_allocators()?.pop();
         allocator.with_context(|| format!("there is no allocator {name}"))
     }
 
-    /// For the same of one allocator.
+    /// In a process for some: those that were named, and no others.
+    pub fn named_allocators(&self) -> Result<Vec<Allocator>> {
+        let mut list = self.allocators()?;
+        list.retain(|of| self.allocators.contains(&of.name));
+        Ok(list)
+    }
+
+    pub fn latency_cases(&self) -> Vec<latency::Case> {
+        let mut cases = latency::all(self.quick);
+        cases.retain(|case| case.names.iter().any(|name| self.is_wanted(name)));
+        cases
+    }
+
+    /// Of the latencies, of which the median counts.
+    pub fn latency_runs(&self) -> usize {
+        self.rounds.map_or(if self.quick { 3 } else { 5 }, usize::from)
+    }
+
+    /// For the same of some allocators.
     pub fn own_process(&self) -> OwnProcess {
         let mut flags: Vec<OsString> = Vec::new();
         if self.quick {

@@ -62,7 +62,7 @@ fn count(workloads: &[&Workload], allocator: &Allocator, own: &OwnProcess) -> Re
     ]
     .map(String::from)
     .to_vec();
-    own.run(&allocator.name, &["--count-here"], Some(&valgrind))
+    own.run(&[&allocator.name], &["--count-here"], Some(&valgrind))
         .context("scripts/setup bench-instructions installs valgrind")?;
 
     // The last file, of the end of the program, has no number.

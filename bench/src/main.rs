@@ -7,7 +7,7 @@
 //! | `allocators/` | what is measured: shared objects, general allocators, and one that does nothing |
 //! | `workloads/` | what is timed, over `pools.rs` and `trace/`; the loops are C, in `loops/` |
 //! | `rounds.rs`, `clock.rs`, `statistics.rs` | how it is timed, and what becomes of the samples |
-//! | `memory/`, `instructions.rs` | what is held, and what is executed, in processes of their own (`own_process.rs`) |
+//! | `memory/`, `latency/`, `instructions.rs` | what is held, how long single calls take, and what is executed, in processes of their own (`own_process.rs`) |
 //! | `results.rs`, `ahead.rs` | what was found |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
 //! | `curve.rs` | the same as a function of a constant, for `curves` |
@@ -20,6 +20,7 @@ mod charts;
 mod clock;
 mod curve;
 mod instructions;
+mod latency;
 mod markdown;
 mod memory;
 mod own_process;
@@ -55,14 +56,16 @@ fn progress(steps: usize) -> Result<ProgressBar> {
     Ok(ProgressBar::new(steps as u64).with_style(style))
 }
 
-/// Times, scaling and memory.
+/// Times, scaling, latencies and memory.
 fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Result<Results> {
     let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
+    let (latency_cases, latency_runs) = (arguments.latency_cases(), arguments.latency_runs());
     let scaling = arguments.scaling();
     let time_after_freeing = arguments.time_after_freeing();
     let holding: Vec<_> = allocators.iter().filter(|of| memory::is_for(of)).collect();
     let steps = workloads.len() + scaling.len() + cases.len();
     let steps = steps + usize::from(time_after_freeing.is_some());
+    let steps = steps + if latency_cases.is_empty() { 0 } else { latency_runs };
     ensure!(steps > 0, "nothing has such a name; --list shows the names");
 
     let (effort, scaling_effort) = (arguments.effort(), arguments.scaling_effort());
@@ -81,6 +84,12 @@ fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> 
         let result = rounds::measure(workload, allocators, baseline, scaling_effort);
         results.scaling.push((*live, result));
         bar.inc(1);
+    }
+    if !latency_cases.is_empty() {
+        bar.set_message("latency");
+        let done = || bar.inc(1);
+        (results.latency_clock, results.latency) =
+            latency::measure(&latency_cases, allocators, latency_runs, &own, done)?;
     }
     for case in &cases {
         bar.set_message(case.name.clone());
@@ -129,6 +138,8 @@ fn main() -> Result<()> {
         workloads.iter().for_each(|workload| println!("{}", workload.name));
         scaling.iter().for_each(|(_, workload)| println!("{}", workload.name));
         cases.iter().for_each(|case| println!("{}", case.name));
+        let latencies = arguments.latency_cases();
+        latencies.iter().flat_map(|case| &case.names).for_each(|name| println!("{name}"));
         println!("memory, after freeing");
         return Ok(());
     }
@@ -140,6 +151,10 @@ fn main() -> Result<()> {
     if let Some(seconds) = arguments.here.after_freeing {
         let time = Duration::from_secs_f64(seconds);
         return memory::after_freeing_here(&arguments.allocator()?, time, arguments.quick);
+    }
+    if let Some(run) = arguments.here.latency_run {
+        let (cases, allocators) = (arguments.latency_cases(), arguments.named_allocators()?);
+        return latency::measure_here(&cases, allocators, run);
     }
     if arguments.here.count_here {
         let mut workloads = arguments.workloads()?;

@@ -2,6 +2,7 @@
 
 use crate::ahead;
 use crate::allocators::NULL;
+use crate::latency;
 use crate::results::{Memory, Results};
 use std::fmt::Write;
 
@@ -24,6 +25,9 @@ pub fn tables(results: &Results) -> String {
     let mut out = format!("{}; medians of {} rounds.\n", results.machine, results.rounds);
     if !results.workloads.is_empty() {
         times(results, &mut out);
+    }
+    if !results.latency.is_empty() {
+        latencies(results, &mut out);
     }
     if !results.memory.is_empty() {
         memory(results, &mut out);
@@ -97,6 +101,19 @@ pub const MEMORY_FIGURES: [MemoryFigure; 5] = [
     ("Held with all objects freed and the pools alive, MiB", |of| mebibytes(of.held)),
     ("Left with the pools destroyed, MiB", |of| mebibytes(of.left)),
 ];
+
+fn latencies(results: &Results, out: &mut String) {
+    if let Some(clock) = &results.latency_clock {
+        let _ = write!(out, "\nSingle calls. {}\n", latency::said_of_clock(clock));
+    }
+    for case in results.latency_cases() {
+        let _ = write!(out, "\n{}:\n\n", case.trim_start_matches("latency, "));
+        head(out, "allocator", &latency::COLUMNS);
+        for of in results.latencies(case) {
+            row(out, std::iter::once(of.allocator.clone()).chain(latency::cells(of)));
+        }
+    }
+}
 
 fn memory(results: &Results, out: &mut String) {
     let names = results.memory_allocators();

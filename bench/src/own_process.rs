@@ -1,4 +1,4 @@
-//! This program again, for one allocator alone.
+//! This program again, for some of the allocators: most often for one alone.
 
 use anyhow::{Context, Result, ensure};
 use std::ffi::OsString;
@@ -13,7 +13,7 @@ impl OwnProcess {
     /// Starts it, below another program if one is given with its arguments.
     pub fn start(
         &self,
-        allocator: &str,
+        allocators: &[&str],
         flags: &[&str],
         below: Option<&[String]>,
     ) -> Result<Child> {
@@ -26,7 +26,10 @@ impl OwnProcess {
                 command
             }
         };
-        command.args(&self.flags).args(["--allocator", allocator]).args(flags);
+        command.args(&self.flags).args(flags);
+        for name in allocators {
+            command.args(["--allocator", name]);
+        }
         let what = below.map_or("this program", |below| &below[0]);
         command
             .stdin(Stdio::null())
@@ -38,11 +41,20 @@ impl OwnProcess {
     /// What it printed.
     pub fn finish(&self, process: Child) -> Result<String> {
         let output = process.wait_with_output()?;
-        ensure!(output.status.success(), "the process for one allocator failed: {}", output.status);
+        ensure!(
+            output.status.success(),
+            "a process of the program itself failed: {}",
+            output.status
+        );
         Ok(String::from_utf8(output.stdout)?)
     }
 
-    pub fn run(&self, allocator: &str, flags: &[&str], below: Option<&[String]>) -> Result<String> {
-        self.finish(self.start(allocator, flags, below)?)
+    pub fn run(
+        &self,
+        allocators: &[&str],
+        flags: &[&str],
+        below: Option<&[String]>,
+    ) -> Result<String> {
+        self.finish(self.start(allocators, flags, below)?)
     }
 }

@@ -3,6 +3,7 @@
 use crate::ahead;
 use crate::allocators::{Kind, MESA_SLAB};
 use crate::charts::{self, Axis, LineChart, Series};
+use crate::latency;
 use crate::markdown::{MEMORY_FIGURES, digits};
 use crate::results::Results;
 use crate::workloads::Group;
@@ -126,6 +127,48 @@ fn scaling(results: &Results) -> Result<Markup> {
             p { "Of so many live objects, random ones are freed and allocated anew. The harness is included." }
             (legend(results, names.iter().map(|of| of.name.as_str())))
             (figure(svg))
+        }
+    })
+}
+
+fn latencies(results: &Results) -> Result<Markup> {
+    let mut parts = Vec::new();
+    for case in results.latency_cases() {
+        let rows = results.latencies(case);
+        let series = rows.iter().map(|of| Series {
+            colour: charts::colour(results, &of.allocator),
+            label: None,
+            // 0 has no place on a logarithmic axis.
+            points: of.curve.iter().map(|&(one_in, time)| (one_in, time.max(1.0))).collect(),
+        });
+        let chart = LineChart {
+            x: Axis { title: "one call in so many takes longer".into(), logarithmic: true },
+            y: Axis { title: "ns (1 and less at the bottom)".into(), logarithmic: true },
+            series: series.collect(),
+        };
+        // A handful of calls has no curve.
+        let svg = if rows.iter().any(|of| of.calls > 10) { chart.draw()? } else { None };
+        parts.push((case, rows, svg));
+    }
+    Ok(html! {
+        @if !parts.is_empty() {
+            h2 { "Single calls" }
+        }
+        @if let Some(clock) = &results.latency_clock {
+            p { (latency::said_of_clock(clock)) }
+        }
+        @for (case, rows, svg) in parts {
+            h3 { (case.trim_start_matches("latency, ")) }
+            @if svg.is_some() {
+                (legend(results, rows.iter().map(|of| of.allocator.as_str())))
+                (figure(svg))
+            }
+            div.scroll { table {
+                thead { tr { th { "allocator" } @for column in latency::COLUMNS { th { (column) } } } }
+                @for of in rows {
+                    tr { td { (of.allocator) } @for cell in latency::cells(of) { td { (cell) } } }
+                }
+            } }
         }
     })
 }
@@ -319,6 +362,7 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
                 (ratios(results)?)
                 (speed_ups(results))
                 (scaling(results)?)
+                (latencies(results)?)
                 (memory(results)?)
                 (instructions(results))
                 (times(results))

@@ -21,6 +21,11 @@ pub struct Results {
     /// What is resident after a million objects were freed, by seconds.
     pub after_freeing: Vec<Timeline>,
     pub instructions: Vec<Instructions>,
+    /// How long single calls take, and with what that was measured.
+    #[serde(default)]
+    pub latency: Vec<Latency>,
+    #[serde(default)]
+    pub latency_clock: Option<LatencyClock>,
 }
 
 /// An allocator, in the order in which they are shown.
@@ -88,6 +93,34 @@ pub struct Timeline {
     pub samples: Vec<(f64, f64)>,
 }
 
+/// The clock that single calls are timed with; in nanoseconds.
+#[derive(Serialize, Deserialize)]
+pub struct LatencyClock {
+    pub name: String,
+    /// Of reading it twice with nothing between, which is subtracted from each time.
+    pub cost: f64,
+    /// By which times differ at least.
+    pub step: f64,
+}
+
+/// How long an allocator's calls take in one case, in nanoseconds: medians of several runs.
+#[derive(Serialize, Deserialize)]
+pub struct Latency {
+    pub case: String,
+    pub allocator: String,
+    /// Of one run.
+    pub calls: u64,
+    /// Of all runs: calls in which the thread lost its core, of whose time that is left out.
+    pub interrupted: u64,
+    /// As many as `latency::QUANTILES`.
+    pub quantiles: Vec<f64>,
+    pub max: f64,
+    /// The longest call of each run.
+    pub maxima: Vec<f64>,
+    /// Of so many calls, one takes longer than so long.
+    pub curve: Vec<(f64, f64)>,
+}
+
 /// What valgrind counts, for each operation.
 #[derive(Serialize, Deserialize)]
 pub struct Instructions {
@@ -138,6 +171,8 @@ impl Results {
             memory: Vec::new(),
             after_freeing: Vec::new(),
             instructions: Vec::new(),
+            latency: Vec::new(),
+            latency_clock: None,
         }
     }
 
@@ -185,6 +220,14 @@ impl Results {
 
     pub fn memory(&self, case: &str, allocator: &str) -> Option<&Memory> {
         self.memory.iter().find(|of| of.case == case && of.allocator == allocator)
+    }
+
+    pub fn latency_cases(&self) -> Vec<&str> {
+        distinct(self.latency.iter().map(|of| of.case.as_str()))
+    }
+
+    pub fn latencies(&self, case: &str) -> Vec<&Latency> {
+        self.latency.iter().filter(|of| of.case == case).collect()
     }
 
     /// The allocators whose instructions were counted.

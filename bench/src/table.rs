@@ -1,6 +1,7 @@
 //! The results as tables on the terminal.
 
 use crate::ahead;
+use crate::latency;
 use crate::markdown::MEMORY_FIGURES;
 use crate::results::{Measurement, Results};
 use comfy_table::{CellAlignment, Table, presets};
@@ -36,6 +37,7 @@ pub fn print(results: &Results) {
         print_speed_ups(results);
     }
     print_scaling(results);
+    print_latency(results);
     print_memory(results);
     print_bounds(results);
     for ahead in ahead::of_time(results) {
@@ -78,6 +80,20 @@ fn print_scaling(results: &Results) {
         scaling.add_row(std::iter::once(live.to_string()).chain(cells));
     }
     println!("{scaling}");
+}
+
+fn print_latency(results: &Results) {
+    if let Some(clock) = &results.latency_clock {
+        println!("\nSingle calls. {}", latency::said_of_clock(clock));
+    }
+    for case in results.latency_cases() {
+        let columns = latency::COLUMNS.iter().copied();
+        let mut rows = table(header(&["allocator"], columns));
+        for of in results.latencies(case) {
+            rows.add_row(std::iter::once(of.allocator.clone()).chain(latency::cells(of)));
+        }
+        println!("\n{case}\n{rows}");
+    }
 }
 
 fn print_memory(results: &Results) {

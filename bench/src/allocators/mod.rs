@@ -15,6 +15,9 @@ pub const NULL: &str = "null";
 pub const CLASSIC: &str = "classic";
 /// This library, as a shared object.
 pub const MESA_SLAB: &str = "mesa-slab";
+/// The same as an archive in a shared object, and with the fast paths in the loops.
+pub const STATIC: &str = "static";
+pub const INLINED: &str = "inlined";
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Kind {
@@ -74,9 +77,9 @@ pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
             shared::load(Path::new(env!("CLASSIC_LIBRARY")))?.0,
         ),
         Allocator::called(MESA_SLAB, Kind::Pools, shared::load(library)?.0),
-        Allocator::called("static", Kind::Pools, statically),
+        Allocator::called(STATIC, Kind::Pools, statically),
         Allocator {
-            name: "inlined".into(),
+            name: INLINED.into(),
             kind: Kind::Inlined,
             api: inlined,
             loops: inlined_loops.context("the inlined library has no loops")?,

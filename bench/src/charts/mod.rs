@@ -3,6 +3,7 @@
 mod lines;
 mod ratios;
 
+use crate::allocators::NULL;
 use crate::results::Results;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
@@ -12,9 +13,9 @@ pub use ratios::ratios;
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of
-/// them.
-const COLOURS: [RGBColor; 11] = [
+/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of them.
+const COLOURS: [RGBColor; 12] = [
+    RGBColor(190, 190, 190),
     RGBColor(90, 90, 90),
     RGBColor(0, 114, 178),
     RGBColor(86, 180, 233),
@@ -27,7 +28,8 @@ const COLOURS: [RGBColor; 11] = [
     RGBColor(150, 130, 0),
     RGBColor(0, 90, 60),
 ];
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 10] = [
+    NULL,
     "classic",
     "mesa-slab",
     "static",

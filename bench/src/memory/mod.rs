@@ -6,7 +6,7 @@ mod resident;
 mod several_pools;
 mod stage;
 
-use crate::allocators::{Allocator, Kind};
+use crate::allocators::{Allocator, Kind, STATIC};
 use crate::own_process::OwnProcess;
 use crate::results::{Memory, Timeline};
 use crate::trace::TraceFile;
@@ -22,7 +22,7 @@ pub fn all(traces: Vec<TraceFile>, quick: bool) -> Vec<Case> {
 
 /// Whether the allocator's memory differs from what it is measured as under another name.
 pub fn is_for(allocator: &Allocator) -> bool {
-    allocator.kind != Kind::Null && allocator.kind != Kind::Inlined && allocator.name != "static"
+    allocator.kind != Kind::Null && allocator.kind != Kind::Inlined && allocator.name != STATIC
 }
 
 /// In the process of its own: measures, and prints what came out.
@@ -33,7 +33,7 @@ pub fn measure_here(case: &Case, allocator: &Allocator) -> Result<()> {
 
 /// One allocator after the other, or all at the same time where there is nearly nothing to do.
 pub fn measure(case: &Case, allocators: &[&Allocator], own: &OwnProcess) -> Result<Vec<Memory>> {
-    let start = |of: &&Allocator| own.start(&of.name, &["--memory-case", &case.name], None);
+    let start = |of: &&Allocator| own.start(&[&of.name], &["--memory-case", &case.name], None);
     let finish = |process| {
         let output = own.finish(process)?;
         serde_json::from_str(&output).with_context(|| format!("{} printed {output}", case.name))
@@ -61,7 +61,7 @@ pub fn after_freeing(
     let seconds = time.as_secs_f64().to_string();
     let started: Vec<_> = allocators
         .iter()
-        .map(|of| own.start(&of.name, &["--after-freeing", &seconds], None))
+        .map(|of| own.start(&[&of.name], &["--after-freeing", &seconds], None))
         .collect::<Result<_>>()?;
     started.into_iter().map(|process| Ok(serde_json::from_str(&own.finish(process)?)?)).collect()
 }

@@ -1,0 +1,226 @@
+//! The cases: calls that meet the system or the lock now and then.
+
+use super::recorder::Recorder;
+use super::ticks::Ticks;
+use crate::allocators::Allocator;
+use crate::api::{Child, Object};
+use crate::pools::{Handle, Objects, Pools};
+use crate::workloads::{ITEM_SIZE, NUM_ITEMS};
+use rand::rngs::SmallRng;
+use rand::{Rng, SeedableRng};
+use std::thread;
+use std::time::{Duration, Instant};
+
+const SEED: u64 = 0x5eed;
+/// Objects of a frame, and of a child that lives for a frame.
+const FRAME: usize = 2_000;
+const FRAME_OF_A_CHILD: usize = 100;
+const FRAMES_A_SECOND: u32 = 60;
+
+pub struct Case {
+    /// Of what it measures, which may be several phases.
+    pub names: Vec<String>,
+    what: What,
+}
+
+enum What {
+    /// A new pool is filled, emptied, and destroyed.
+    Life { count: usize },
+    /// So many are live, of which random ones are replaced.
+    Churn { live: usize, steps: usize },
+    /// So many were in use once; then there are frames.
+    Frames { burst: usize, frames: usize },
+    /// Frames, each with a child of its own.
+    Children { frames: usize },
+}
+
+/// Objects, calls and frames are a tenth with `--quick`.
+pub fn all(quick: bool) -> Vec<Case> {
+    let divisor = if quick { 10 } else { 1 };
+    let case = |names: &[&str], what| Case {
+        names: names.iter().map(|name| format!("latency, {name}")).collect(),
+        what,
+    };
+    let (count, steps, frames) = (1_000_000 / divisor, 1_000_000 / divisor, 300 / divisor);
+    let (live, burst) = (100_000 / divisor, 200_000 / divisor);
+    vec![
+        case(&["fill", "free all", "destroy after that"], What::Life { count }),
+        case(&["churn"], What::Churn { live, steps }),
+        case(&["frames after a burst"], What::Frames { burst, frames }),
+        case(&["a child for each frame"], What::Children { frames }),
+    ]
+}
+
+/// The first word of each is written, as its user would.
+fn write(object: Object) {
+    // SAFETY: it has at least so many bytes. The null allocator gives the same memory each time, which is a pool's.
+    unsafe { object.cast::<usize>().write(1) };
+}
+
+fn alloc(recorder: &mut Recorder, child: Handle, object: &mut Object) {
+    *object = recorder.time(|| child.alloc());
+    write(*object);
+}
+
+fn life<'a>(allocator: &Allocator, count: usize, ticks: &'a Ticks) -> Vec<Recorder<'a>> {
+    let [mut fill, mut free, mut destroy] = [(); 3].map(|()| Recorder::new(ticks));
+    let mut objects = Objects::none(count);
+    let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 0);
+    let mut child = Box::new(Child::zeroed());
+    let handle = pools.create(&mut child);
+    objects.0.iter_mut().for_each(|object| alloc(&mut fill, handle, object));
+    objects.0.iter().for_each(|&object| free.time(|| handle.free(object)));
+    destroy.time(|| pools.destroy(&mut child));
+    destroy.time(|| drop(pools));
+    vec![fill, free, destroy]
+}
+
+fn churn<'a>(
+    allocator: &Allocator,
+    live: usize,
+    steps: usize,
+    ticks: &'a Ticks,
+) -> Vec<Recorder<'a>> {
+    let mut recorder = Recorder::new(ticks);
+    let mut random = SmallRng::seed_from_u64(SEED);
+    let mut objects = Objects::none(live);
+    let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 1);
+    let child = pools.child(0);
+    child.alloc_all(&mut objects.0);
+    for _ in 0..steps {
+        let object = &mut objects.0[random.random_range(0..live)];
+        // Where the list is not in the cache is not the call's affair.
+        let freed = std::hint::black_box(*object);
+        recorder.time(|| child.free(freed));
+        alloc(&mut recorder, child, object);
+    }
+    child.free_lifo(&objects.0);
+    vec![recorder]
+}
+
+/// What an allocator does in a frame.
+trait Frame {
+    fn frame(&mut self, recorder: &mut Recorder);
+}
+
+struct AfterBurst {
+    objects: Objects,
+    child: Handle,
+    _pools: Pools,
+}
+
+impl AfterBurst {
+    fn new(allocator: &Allocator, burst: usize) -> Self {
+        let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 1);
+        let child = pools.child(0);
+        let mut objects = Objects::none(burst);
+        child.alloc_all(&mut objects.0);
+        objects.0.iter().for_each(|&object| write(object));
+        child.free_fifo(&objects.0);
+        Self { objects: Objects::none(FRAME), child, _pools: pools }
+    }
+}
+
+impl Frame for AfterBurst {
+    fn frame(&mut self, recorder: &mut Recorder) {
+        self.objects.0.iter_mut().for_each(|object| alloc(recorder, self.child, object));
+        self.objects.0.iter().for_each(|&object| recorder.time(|| self.child.free(object)));
+    }
+}
+
+struct OwnChild {
+    objects: Objects,
+    child: Box<Child>,
+    pools: Pools,
+}
+
+impl Frame for OwnChild {
+    fn frame(&mut self, recorder: &mut Recorder) {
+        let handle = recorder.time(|| self.pools.create(&mut self.child));
+        self.objects.0.iter_mut().for_each(|object| alloc(recorder, handle, object));
+        self.objects.0.iter().for_each(|&object| recorder.time(|| handle.free(object)));
+        recorder.time(|| self.pools.destroy(&mut self.child));
+    }
+}
+
+/// Each allocator has its turn in each frame, beginning with another one each time.
+fn paced<'a>(
+    allocators: &[Allocator],
+    frames: usize,
+    ticks: &'a Ticks,
+    new: impl Fn(&Allocator) -> Box<dyn Frame>,
+) -> Vec<Vec<Recorder<'a>>> {
+    let mut sessions: Vec<_> =
+        allocators.iter().map(|of| (new(of), Recorder::new(ticks))).collect();
+    let mut next = Instant::now();
+    for frame in 0..frames {
+        let count = sessions.len();
+        for turn in 0..count {
+            let (session, recorder) = &mut sessions[(frame + turn) % count];
+            session.frame(recorder);
+        }
+        next += Duration::from_secs(1) / FRAMES_A_SECOND;
+        thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    sessions.into_iter().map(|(_, recorder)| vec![recorder]).collect()
+}
+
+impl Case {
+    /// By allocator and name.
+    pub fn measure<'a>(
+        &self,
+        allocators: &[Allocator],
+        ticks: &'a Ticks,
+    ) -> Vec<Vec<Recorder<'a>>> {
+        match self.what {
+            What::Life { count } => allocators.iter().map(|of| life(of, count, ticks)).collect(),
+            What::Churn { live, steps } => {
+                allocators.iter().map(|of| churn(of, live, steps, ticks)).collect()
+            }
+            What::Frames { burst, frames } => {
+                paced(allocators, frames, ticks, |of| Box::new(AfterBurst::new(of, burst)))
+            }
+            What::Children { frames } => paced(allocators, frames, ticks, |of| {
+                let pools = Pools::new(of, ITEM_SIZE, NUM_ITEMS, 0);
+                let objects = Objects::none(FRAME_OF_A_CHILD);
+                Box::new(OwnChild { objects, child: Box::new(Child::zeroed()), pools })
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_call_is_in_the_histogram() {
+        let ticks = Ticks::new();
+        let malloc = [crate::allocators::tests::malloc()];
+        let calls = |what| {
+            let case = Case { names: Vec::new(), what };
+            let measured = case.measure(&malloc, &ticks);
+            measured[0].iter().map(Recorder::calls).collect::<Vec<_>>()
+        };
+        assert_eq!(calls(What::Life { count: 500 }), [500, 500, 2]);
+        assert_eq!(calls(What::Churn { live: 50, steps: 300 }), [600]);
+        assert_eq!(calls(What::Frames { burst: 100, frames: 3 }), [3 * 2 * FRAME as u64]);
+        assert_eq!(calls(What::Children { frames: 3 }), [3 * 2 * (FRAME_OF_A_CHILD as u64 + 1)]);
+    }
+
+    #[test]
+    fn each_name_has_what_is_measured_for_it() {
+        let ticks = Ticks::new();
+        for case in all(true) {
+            let small = match case.what {
+                What::Life { .. } => What::Life { count: 10 },
+                What::Churn { .. } => What::Churn { live: 10, steps: 10 },
+                What::Frames { .. } => What::Frames { burst: 10, frames: 1 },
+                What::Children { .. } => What::Children { frames: 1 },
+            };
+            let small = Case { names: case.names, what: small };
+            let measured = small.measure(&[crate::allocators::tests::malloc()], &ticks);
+            assert_eq!(measured[0].len(), small.names.len());
+        }
+    }
+}
