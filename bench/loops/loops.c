@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 #include "loops.h"
 
-#ifdef SLAB_INLINE
-#include "slab.h"
+#ifdef BENCH_INLINED
+/* The header that has the functions: this library's with SLAB_INLINE, or a peer's, which is C++. */
+#include BENCH_INLINED
 #define FUNCTION(name, api) slab_##name
 #else
 /* Read from the table once, before the loop. */
 #define FUNCTION(name, api) name##_function
 #endif
 
-#ifdef SLAB_INLINE
+#ifdef BENCH_INLINED
 #define TAKE(type, name, api, parameters) ((void)(api))
 #else
 #define TAKE(type, name, api, parameters) type(*const name##_function) parameters = (api)->name

@@ -46,6 +46,10 @@ struct bench_loops {
                  size_t objects_count, size_t count);
 };
 
+#ifdef __cplusplus
+extern "C" const struct bench_loops bench_loops;
+#else
 extern const struct bench_loops bench_loops;
+#endif
 
 #endif

@@ -1,7 +1,7 @@
 //! Who is ahead of this library, where, and by how much; and whether the bounds hold that it has
 //! set itself.
 
-use crate::allocators::{CLASSIC, Kind, MESA_SLAB, NULL};
+use crate::allocators::{CLASSIC, INLINED, Kind, MESA_SLAB, NULL};
 use crate::results::{Measurement, Results, WorkloadResult};
 
 /// Less than this is not told from noise.
@@ -16,15 +16,26 @@ pub struct Ahead {
     pub net: Option<f64>,
 }
 
-/// The general allocators that take less time than this library, workload by workload.
+/// The allocators that take less time than this library, workload by workload: those that are called against its called
+/// functions, those whose functions are inlined against its inlined ones.
 pub fn of_time(results: &Results) -> Vec<Ahead> {
     let mut list = Vec::new();
     for workload in &results.workloads {
         let Some(ours) = workload.of(MESA_SLAB).map(|of| of.nanoseconds) else { continue };
+        let inlined = workload.of(INLINED).map(|of| of.nanoseconds);
+        for of in &workload.allocators {
+            let peer = results.kind(&of.allocator) == Some(Kind::Peer);
+            let ours = inlined.unwrap_or(ours);
+            if peer && of.nanoseconds < ours * (1.0 - MARGIN) {
+                let (allocator, workload) = (of.allocator.clone(), workload.name.clone());
+                let nanoseconds = of.nanoseconds;
+                list.push(Ahead { allocator, workload, nanoseconds, ours, net: None });
+            }
+        }
         let harness = workload.of(NULL).map_or(0.0, |of| of.nanoseconds);
         for of in &workload.allocators {
-            let general = results.kind(&of.allocator) == Some(Kind::General);
-            if general && of.nanoseconds < ours * (1.0 - MARGIN) {
+            let kind = results.kind(&of.allocator);
+            if kind == Some(Kind::General) && of.nanoseconds < ours * (1.0 - MARGIN) {
                 list.push(Ahead {
                     allocator: of.allocator.clone(),
                     workload: workload.name.clone(),
@@ -176,6 +187,7 @@ mod tests {
             operation: "pair".into(),
             threads: 1,
             one_thread: None,
+            left_out: Vec::new(),
             allocators: times.iter().map(measurement).collect(),
         }];
         results
@@ -196,6 +208,20 @@ mod tests {
         let ahead = of_time(&results);
         assert_eq!(ahead.len(), 1);
         assert_eq!((ahead[0].allocator.as_str(), ahead[0].net), ("mimalloc", Some(0.5)));
+    }
+
+    #[test]
+    fn pools_of_others_are_held_against_the_inlined_calls() {
+        let times = [
+            (NULL, Kind::Null, 1.0),
+            (MESA_SLAB, Kind::Pools, 3.0),
+            (INLINED, Kind::Inlined, 2.0),
+            ("boost", Kind::Peer, 1.5),
+            ("foonathan", Kind::Peer, 2.5),
+        ];
+        let ahead = of_time(&results("pair", &times));
+        assert_eq!(ahead.len(), 1);
+        assert_eq!((ahead[0].allocator.as_str(), ahead[0].ours), ("boost", 2.0));
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl Arguments {
         ensure!(
             list.iter()
                 .all(|of| of.name != self.baseline
-                    || ![Kind::Inlined, Kind::Null].contains(&of.kind)),
+                    || !(of.kind.is_inlined() || of.kind == Kind::Null)),
             "{} cannot be the baseline",
             self.baseline
         );

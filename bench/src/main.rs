@@ -79,9 +79,11 @@ fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> 
         results.workloads.push(rounds::measure(workload, allocators, baseline, effort));
         bar.inc(1);
     }
+    let mut growing = allocators.to_vec();
+    growing.retain(|of| of.limits.scaling.is_none());
     for (live, workload) in &scaling {
         bar.set_message(workload.name.clone());
-        let result = rounds::measure(workload, allocators, baseline, scaling_effort);
+        let result = rounds::measure(workload, &growing, baseline, scaling_effort);
         results.scaling.push((*live, result));
         bar.inc(1);
     }
@@ -109,7 +111,11 @@ fn count(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Re
     let mut workloads = arguments.workloads()?;
     workloads.retain(instructions::is_for);
     ensure!(!workloads.is_empty(), "no workload of one thread has such a name");
-    let allocators: Vec<_> = allocators.iter().filter(|of| of.kind != Kind::General).collect();
+    let allocators: Vec<_> = allocators
+        .iter()
+        // Those whose pools do not grow have an environment that is started first.
+        .filter(|of| of.kind != Kind::General && of.expect.is_none())
+        .collect();
     let bar = progress(allocators.len())?;
     bar.enable_steady_tick(Duration::from_secs(1));
     let own = arguments.own_process();

@@ -53,12 +53,12 @@ fn times(results: &Results, out: &mut String) {
         let time = |name: &str| {
             workload.of(name).map_or("-".into(), |of| format!("{:.2}", of.nanoseconds))
         };
-        let ratio = |name: &&str| {
-            let ratio = workload.of(name).and_then(|of| results.ratio(of));
-            ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
-        };
+        let ratio = |name: &&str| workload.ratio_text(name);
         let cells = [workload.name.clone(), time(NULL), time(&results.baseline)];
         row(out, cells.into_iter().chain(compared.iter().map(ratio)));
+    }
+    for (name, reason, workloads) in results.left_out() {
+        let _ = writeln!(out, "\n{name} (n/a): {reason}. {}", workloads.join("; "));
     }
     let with_one: Vec<_> = results.workloads.iter().filter(|of| of.one_thread.is_some()).collect();
     if with_one.is_empty() {

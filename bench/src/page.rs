@@ -35,7 +35,7 @@ fn legend<'a>(results: &Results, names: impl Iterator<Item = &'a str>) -> Markup
         p.legend {
             @for name in names {
                 @let RGBColor(red, green, blue) = charts::colour(results, name);
-                @let mark = results.kind(name) == Some(Kind::General);
+                @let mark = matches!(results.kind(name), Some(Kind::General | Kind::Peer));
                 span.entry {
                     span.key.mark[mark] style={ "background: rgb(" (red) "," (green) "," (blue) ")" } {}
                     (name)
@@ -60,8 +60,8 @@ fn ratios(results: &Results) -> Result<Markup> {
         @if !parts.is_empty() {
             h2 { "Time against " (results.baseline) }
             p {
-                "Bars are pools, marks are general allocators; the line at 1 is " (results.baseline) ". The numbers at the right are those of the bars. "
-                "What the harness takes is subtracted, but for the inlined calls, whose bars compare whole times. "
+                "Bars are this library, marks are general allocators and the pools of others; the line at 1 is " (results.baseline) ". The numbers at the right are those of the bars. "
+                "What the harness takes is subtracted, but for inlined calls (inlined, boost, foonathan, rte_mempool), which are compared by whole times. "
                 "Where the calls cost next to nothing beside the harness, a bar ends at the left edge."
             }
             @for (title, svg) in &parts {
@@ -97,7 +97,7 @@ fn findings(results: &Results) -> Markup {
         }
         @if !ahead.is_empty() {
             details {
-                summary { "Where a general allocator is ahead of this library (" (ahead.len()) ")" }
+                summary { "Where another allocator is ahead of this library (" (ahead.len()) ")" }
                 ul { @for ahead in &ahead { li { (ahead.text()) } } }
             }
         }
@@ -290,12 +290,24 @@ fn times(results: &Results) -> Markup {
                                     (format!("{:.2}", of.nanoseconds))
                                 }
                             } @else {
-                                td { "-" }
+                                @let reason = workload.left_out.iter().find(|(name, _)| *name == of.name);
+                                td title=[reason.map(|(_, reason)| reason)] { (if reason.is_some() { "n/a" } else { "-" }) }
                             }
                         }
                     }
                 }
             } }
+            @let left_out = results.left_out();
+            @if !left_out.is_empty() {
+                details {
+                    summary { "Why a workload is not for an allocator (n/a)" }
+                    ul {
+                        @for (name, reason, workloads) in left_out {
+                            li { b { (name) } ": " (reason) ". " (workloads.join("; ")) }
+                        }
+                    }
+                }
+            }
         }
     }
 }

@@ -46,6 +46,9 @@ pub struct WorkloadResult {
     pub one_thread: Option<String>,
     /// Of those that the workload is for.
     pub allocators: Vec<Measurement>,
+    /// The others, and why it is not.
+    #[serde(default)]
+    pub left_out: Vec<(String, String)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,7 +58,8 @@ pub struct Measurement {
     pub nanoseconds: f64,
     /// Half the distance between the quartiles, as a part of the median.
     pub spread: f64,
-    /// To the baseline, both without the harness's time; None where that cannot be told.
+    /// To the baseline, both without the harness's time; None where that cannot be told. Where calls are inlined, the
+    /// null allocator does not tell what the loop costs: of whole times then.
     pub ratio: Option<f64>,
     /// To the baseline, the harness's time included in both.
     pub gross: f64,
@@ -203,12 +207,6 @@ impl Results {
         self.allocators.iter().find(|of| of.name == allocator).map(|of| of.kind)
     }
 
-    /// The ratio to the baseline that counts: gross where calls are inlined, as the null allocator
-    /// does not tell what the loop costs then, net otherwise.
-    pub fn ratio(&self, of: &Measurement) -> Option<f64> {
-        if self.kind(&of.allocator) == Some(Kind::Inlined) { Some(of.gross) } else { of.ratio }
-    }
-
     /// The cases, and the allocators, of which there are figures of memory.
     pub fn memory_cases(&self) -> Vec<&str> {
         distinct(self.memory.iter().map(|of| of.case.as_str()))
@@ -235,6 +233,21 @@ impl Results {
         distinct(self.instructions.iter().flat_map(|of| &of.counts).map(|(name, _)| name.as_str()))
     }
 
+    /// Why workloads are not for allocators: name, reason, and the workloads.
+    pub fn left_out(&self) -> Vec<(&str, &str, Vec<&str>)> {
+        let mut list: Vec<(&str, &str, Vec<&str>)> = Vec::new();
+        for workload in &self.workloads {
+            for (name, reason) in &workload.left_out {
+                let known = list.iter_mut().find(|(known, why, _)| known == name && why == reason);
+                match known {
+                    Some((_, _, workloads)) => workloads.push(&workload.name),
+                    None => list.push((name, reason, vec![&workload.name])),
+                }
+            }
+        }
+        list
+    }
+
     /// How much more two threads do than one, by the medians.
     pub fn speed_up(&self, workload: &WorkloadResult, allocator: &str) -> Option<f64> {
         let one = self.workload(workload.one_thread.as_deref()?)?.of(allocator)?;
@@ -243,6 +256,15 @@ impl Results {
 }
 
 impl WorkloadResult {
+    /// The ratio in a cell of a table; "n/a" for an allocator that the workload is not for.
+    pub fn ratio_text(&self, allocator: &str) -> String {
+        if self.left_out.iter().any(|(name, _)| name == allocator) {
+            return "n/a".into();
+        }
+        let ratio = self.of(allocator).and_then(|of| of.ratio);
+        ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+    }
+
     pub fn of(&self, allocator: &str) -> Option<&Measurement> {
         self.allocators.iter().find(|measurement| measurement.allocator == allocator)
     }

@@ -96,6 +96,8 @@ pub fn measure(
     baseline: &str,
     effort: Effort,
 ) -> WorkloadResult {
+    let reason = |of: &Allocator| Some((of.name.clone(), workload.reason_against(of)?.into()));
+    let left_out = allocators.iter().filter_map(reason).collect();
     let allocators: Vec<_> = allocators.iter().filter(|of| workload.is_for(of)).collect();
     let position = |name: &str| {
         let position = allocators.iter().position(|allocator| allocator.name == name);
@@ -105,14 +107,20 @@ pub fn measure(
     let samples = samples(workload, &allocators, allocators[baseline], effort);
     let nothing = vec![0.0; samples[harness].len()];
     let measurement = |(allocator, own): (&&Allocator, &Vec<f64>)| {
-        let ratio = median(&ratios(own, &samples[baseline], &samples[harness]));
+        let net = median(&ratios(own, &samples[baseline], &samples[harness]));
+        let gross = median(&ratios(own, &samples[baseline], &nothing));
         let is_seen = is_seen(&samples[baseline], &samples[harness]);
+        let inlined = workload.in_loops && allocator.kind.is_inlined();
         Measurement {
             allocator: allocator.name.clone(),
             nanoseconds: median(own),
             spread: spread(own),
-            ratio: (allocator.name != NULL && is_seen).then_some(ratio),
-            gross: median(&ratios(own, &samples[baseline], &nothing)),
+            ratio: if inlined {
+                Some(gross)
+            } else {
+                (allocator.name != NULL && is_seen).then_some(net)
+            },
+            gross,
             samples: own.clone(),
         }
     };
@@ -122,6 +130,7 @@ pub fn measure(
         operation: workload.operation.into(),
         threads: workload.threads,
         one_thread: workload.one_thread.clone(),
+        left_out,
         allocators: allocators.iter().zip(&samples).map(measurement).collect(),
     }
 }

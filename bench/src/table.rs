@@ -21,8 +21,8 @@ fn header<'a>(first: &[&'a str], names: impl Iterator<Item = &'a str>) -> Vec<St
     first.iter().copied().chain(names).map(String::from).collect()
 }
 
-fn ratio(results: &Results, of: Option<&Measurement>) -> String {
-    let ratio = of.and_then(|of| results.ratio(of));
+fn ratio(of: Option<&Measurement>) -> String {
+    let ratio = of.and_then(|of| of.ratio);
     ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
 }
 
@@ -57,15 +57,18 @@ fn print_times(results: &Results) {
 
     let names = || results.compared().map(|of| of.name.as_str());
     println!(
-        "Ratio to {}, the harness's time subtracted (but for inlined); below 1 is faster",
+        "Ratio to {}, the harness's time subtracted (but for inlined calls); below 1 is faster",
         results.baseline
     );
     let mut ratios = table(header(&["workload"], names()));
     for workload in &results.workloads {
-        let cells = names().map(|name| ratio(results, workload.of(name)));
+        let cells = names().map(|name| workload.ratio_text(name));
         ratios.add_row(std::iter::once(workload.name.clone()).chain(cells));
     }
     println!("{ratios}");
+    for (name, reason, workloads) in results.left_out() {
+        println!("n/a: {name}: {reason} ({} workloads)", workloads.len());
+    }
 }
 
 fn print_scaling(results: &Results) {
@@ -174,10 +177,10 @@ pub fn print_changes(results: &Results, old: &Results, old_path: &Path) {
         };
         for now in workload.allocators.iter().filter(|now| now.allocator != results.baseline) {
             let before = before.of(&now.allocator);
-            let was = before.and_then(|before| old.ratio(before));
-            if let (Some(was), Some(is)) = (was, results.ratio(now)) {
+            let was = before.and_then(|before| before.ratio);
+            if let (Some(was), Some(is)) = (was, now.ratio) {
                 let change = format!("{:+.0} %", (is / was - 1.0) * 100.0);
-                let cells = [ratio(old, before), ratio(results, Some(now)), change];
+                let cells = [ratio(before), ratio(Some(now)), change];
                 let head = [workload.name.clone(), now.allocator.clone()];
                 changes.add_row(head.into_iter().chain(cells));
             }

@@ -1,12 +1,15 @@
 //! What is measured: names, function tables, loops.
 
 mod general;
+#[cfg(feature = "peers")]
+mod peers;
 mod shared;
 mod tcmalloc;
 
 use crate::api::{Api, CALLING_LOOPS, Loops};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
+use std::ffi::c_uint;
 use std::path::{Path, PathBuf};
 
 /// The allocator that measures the harness: its time is subtracted from everybody's.
@@ -27,8 +30,32 @@ pub enum Kind {
     Pools,
     /// Pools whose fast paths are inlined into the loops.
     Inlined,
+    /// Pools of other libraries, whose functions are inlined into the loops as well.
+    Peer,
     /// Each object by itself.
     General,
+}
+
+impl Kind {
+    /// Whether the loops have the functions inlined: what the loop costs is not known then, and not subtracted.
+    pub fn is_inlined(self) -> bool {
+        matches!(self, Self::Inlined | Self::Peer)
+    }
+}
+
+/// What an allocator cannot do, and why.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    pub children: Option<&'static str>,
+    pub threads: Option<&'static str>,
+    pub large: Option<&'static str>,
+    pub traces: Option<&'static str>,
+    pub scaling: Option<&'static str>,
+}
+
+impl Limits {
+    pub const NONE: Self =
+        Self { children: None, threads: None, large: None, traces: None, scaling: None };
 }
 
 #[derive(Clone)]
@@ -37,11 +64,23 @@ pub struct Allocator {
     pub kind: Kind,
     pub api: Api,
     pub loops: &'static Loops,
+    pub limits: Limits,
+    /// Of one whose pools do not grow: is told how many objects those will hold that are made next.
+    pub expect: Option<unsafe extern "C" fn(c_uint)>,
 }
 
 impl Allocator {
     fn called(name: impl Into<String>, kind: Kind, api: Api) -> Self {
-        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS }
+        let (limits, expect) = (Limits::NONE, None);
+        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS, limits, expect }
+    }
+
+    /// To be called before pools are made that hold so many objects at most.
+    pub fn expect(&self, objects: usize) {
+        if let Some(expect) = self.expect {
+            // SAFETY: it is a number.
+            unsafe { expect(objects as c_uint) }
+        }
     }
 }
 
@@ -83,6 +122,8 @@ pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
             kind: Kind::Inlined,
             api: inlined,
             loops: inlined_loops.context("the inlined library has no loops")?,
+            limits: Limits::NONE,
+            expect: None,
         },
     ];
     let general = general::all()?;
@@ -92,6 +133,8 @@ pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
         ensure!(!taken, "there is already an allocator called {}", other.name);
         list.push(Allocator::called(&other.name, Kind::Pools, shared::load(&other.path)?.0));
     }
+    #[cfg(feature = "peers")]
+    list.extend(peers::all()?);
     list.extend(general.into_iter().map(|(name, api)| Allocator::called(name, Kind::General, api)));
     Ok(list)
 }

@@ -14,7 +14,7 @@ pub use ratios::ratios;
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of them.
-const COLOURS: [RGBColor; 12] = [
+const COLOURS: [RGBColor; 16] = [
     RGBColor(190, 190, 190),
     RGBColor(90, 90, 90),
     RGBColor(0, 114, 178),
@@ -25,10 +25,14 @@ const COLOURS: [RGBColor; 12] = [
     RGBColor(204, 121, 167),
     RGBColor(213, 94, 0),
     RGBColor(120, 60, 160),
+    RGBColor(0, 190, 190),
+    RGBColor(150, 80, 30),
+    RGBColor(130, 180, 40),
+    RGBColor(220, 30, 80),
     RGBColor(150, 130, 0),
     RGBColor(0, 90, 60),
 ];
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 14] = [
     NULL,
     "classic",
     "mesa-slab",
@@ -39,6 +43,10 @@ const NAMES: [&str; 10] = [
     "jemalloc",
     "snmalloc",
     "tcmalloc",
+    "mi-heaps",
+    "boost",
+    "foonathan",
+    "rte_mempool",
 ];
 
 /// The same for an allocator in all charts.
@@ -52,7 +60,8 @@ pub fn colour(results: &Results, name: &str) -> RGBColor {
 
 /// One for each line of a chart.
 pub fn colour_of(index: usize) -> RGBColor {
-    COLOURS[index % COLOURS.len()]
+    // The first is pale, as null's.
+    COLOURS[1 + index % (COLOURS.len() - 1)]
 }
 
 fn svg(draw: impl FnOnce(&mut String) -> Drawn) -> Result<String> {

@@ -1,4 +1,4 @@
-//! Ratios to the baseline: bars for pools, marks for general allocators.
+//! Ratios to the baseline: bars for this library, marks for general allocators and other pools.
 
 use super::{Drawn, colour, svg, text};
 use crate::allocators::Kind;
@@ -38,7 +38,8 @@ struct Chart<'a> {
 
 /// The chart of a group of workloads; None if none of them was measured.
 pub fn ratios(results: &Results, group: Group) -> Result<Option<String>> {
-    let (marks, bars) = results.compared().partition(|of| of.kind == Kind::General);
+    let (marks, bars) =
+        results.compared().partition(|of| matches!(of.kind, Kind::General | Kind::Peer));
     let rows: Vec<_> = results.workloads.iter().filter(|of| of.group == group).collect();
     if rows.is_empty() {
         return Ok(None);
@@ -98,14 +99,13 @@ impl Chart<'_> {
             let name = text(13).pos(Pos::new(HPos::Right, VPos::Center));
             root.draw(&Text::new(workload.name.clone(), (left - 8, y), name))?;
 
-            let ratio = |of: &Measured| {
-                workload.of(&of.name).and_then(|measurement| self.results.ratio(measurement))
-            };
+            let ratio =
+                |of: &Measured| workload.of(&of.name).and_then(|measurement| measurement.ratio);
             if !self
                 .bars
                 .iter()
                 .chain(&self.marks)
-                .any(|of| of.kind != Kind::Inlined && ratio(of).is_some())
+                .any(|of| !of.kind.is_inlined() && ratio(of).is_some())
             {
                 let (x, y) = chart.backend_coord(&(1.0, middle));
                 let style = text(11).color(&RGBColor(130, 130, 130));

@@ -65,6 +65,7 @@ fn alloc(recorder: &mut Recorder, child: Handle, object: &mut Object) {
 fn life<'a>(allocator: &Allocator, count: usize, ticks: &'a Ticks) -> Vec<Recorder<'a>> {
     let [mut fill, mut free, mut destroy] = [(); 3].map(|()| Recorder::new(ticks));
     let mut objects = Objects::none(count);
+    allocator.expect(count);
     let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 0);
     let mut child = Box::new(Child::zeroed());
     let handle = pools.create(&mut child);
@@ -84,6 +85,7 @@ fn churn<'a>(
     let mut recorder = Recorder::new(ticks);
     let mut random = SmallRng::seed_from_u64(SEED);
     let mut objects = Objects::none(live);
+    allocator.expect(live);
     let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 1);
     let child = pools.child(0);
     child.alloc_all(&mut objects.0);
@@ -111,6 +113,7 @@ struct AfterBurst {
 
 impl AfterBurst {
     fn new(allocator: &Allocator, burst: usize) -> Self {
+        allocator.expect(burst.max(FRAME));
         let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 1);
         let child = pools.child(0);
         let mut objects = Objects::none(burst);
@@ -166,6 +169,11 @@ fn paced<'a>(
 }
 
 impl Case {
+    /// Whether its calls are those of an allocator with these limits.
+    pub fn is_for(&self, allocator: &Allocator) -> bool {
+        !(matches!(self.what, What::Children { .. }) && allocator.limits.children.is_some())
+    }
+
     /// By allocator and name.
     pub fn measure<'a>(
         &self,
@@ -181,6 +189,7 @@ impl Case {
                 paced(allocators, frames, ticks, |of| Box::new(AfterBurst::new(of, burst)))
             }
             What::Children { frames } => paced(allocators, frames, ticks, |of| {
+                of.expect(FRAME_OF_A_CHILD);
                 let pools = Pools::new(of, ITEM_SIZE, NUM_ITEMS, 0);
                 let objects = Objects::none(FRAME_OF_A_CHILD);
                 Box::new(OwnChild { objects, child: Box::new(Child::zeroed()), pools })

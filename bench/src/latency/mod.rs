@@ -97,6 +97,8 @@ pub fn measure_here(cases: &[Case], mut allocators: Vec<Allocator>, run: usize) 
     allocators.rotate_left(first);
     let mut runs = Vec::new();
     for case in cases {
+        let mut allocators = allocators.clone();
+        allocators.retain(|of| case.is_for(of));
         for (allocator, recorders) in allocators.iter().zip(case.measure(&allocators, &ticks)) {
             runs.extend(case.names.iter().zip(&recorders).map(|(name, recorder)| Run {
                 case: name.clone(),
@@ -163,7 +165,10 @@ pub fn measure(
             let all = outputs.iter().flat_map(|output| &output.runs);
             let same: Vec<_> =
                 all.filter(|run| run.case == *case && run.allocator == *name).collect();
-            list.push(merged(&same));
+            // None of an allocator that the case is not for.
+            if !same.is_empty() {
+                list.push(merged(&same));
+            }
         }
     }
     Ok((outputs.into_iter().next().map(|output| output.clock), list))

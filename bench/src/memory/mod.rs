@@ -20,9 +20,10 @@ pub fn all(traces: Vec<TraceFile>, quick: bool) -> Vec<Case> {
     cases::all(traces, if quick { 10 } else { 1 })
 }
 
-/// Whether the allocator's memory differs from what it is measured as under another name.
+/// Whether the allocator's memory is measured, and not under another name. Pools of other libraries keep what they have, or
+/// have it from the beginning: there is nothing to measure.
 pub fn is_for(allocator: &Allocator) -> bool {
-    allocator.kind != Kind::Null && allocator.kind != Kind::Inlined && allocator.name != STATIC
+    allocator.kind != Kind::Null && !allocator.kind.is_inlined() && allocator.name != STATIC
 }
 
 /// In the process of its own: measures, and prints what came out.

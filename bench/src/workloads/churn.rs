@@ -38,8 +38,9 @@ pub fn workload(name: String, live: usize, item_size: u32) -> Workload {
         let child = pools.child(0);
         let mut random = SmallRng::seed_from_u64(SEED);
         let indices = (0..steps).map(|_| random.random_range(0..live as u32)).collect();
-        let mut live = Objects::none(live);
-        child.alloc_all(&mut live.0);
-        Churn { live, indices, child, _pools: pools }
+        let mut objects = Objects::none(live);
+        child.alloc_all(&mut objects.0);
+        Churn { live: objects, indices, child, _pools: pools }
     })
+    .with_live(live)
 }

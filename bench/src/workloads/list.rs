@@ -114,3 +114,48 @@ fn threads() -> Vec<Workload> {
     list.push(false_sharing::workload("false sharing, handed objects", Origin::Handed));
     list
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocators::tests::malloc;
+    use crate::allocators::{Allocator, Kind, Limits};
+
+    #[test]
+    fn names_are_distinct() {
+        let mut names: Vec<_> = all(&[]).into_iter().map(|workload| workload.name).collect();
+        names.sort();
+        let count = names.len();
+        names.dedup();
+        assert_eq!(names.len(), count);
+    }
+
+    #[test]
+    fn what_an_allocator_cannot_do_is_left_out_with_the_reason() {
+        let limits =
+            Limits { children: Some("no children"), threads: Some("one thread"), ..Limits::NONE };
+        let peer = Allocator { kind: Kind::Peer, limits, ..malloc() };
+        let reason = |name: &str| {
+            let workload = all(&[]).into_iter().find(|workload| workload.name == name);
+            workload.expect("it is in the list").reason_against(&peer)
+        };
+        assert_eq!(reason("pair"), None);
+        assert_eq!(reason("child of 3"), Some("no children"));
+        assert_eq!(reason("ring of 1"), None);
+        assert_eq!(reason("ring of 2"), Some("one thread"));
+        assert!(all(&[]).iter().all(|workload| workload.is_for(&malloc())));
+    }
+
+    #[test]
+    fn new_workloads_leave_things_as_they_were() {
+        let mut chained = chained();
+        chained.retain(|workload| workload.operations <= 1_000);
+        let list = chained.into_iter().chain(large()).chain([several_pools::in_turns()]);
+        for workload in list {
+            let mut session = workload.session(&malloc());
+            // Freeing twice, or what was not allocated, would end the process.
+            session.run(2);
+            session.run(1);
+        }
+    }
+}

@@ -86,6 +86,8 @@ pub struct Workload {
     pub one_thread: Option<String>,
     /// Whether its calls are made by the loops, and so can be inlined.
     pub in_loops: bool,
+    /// Objects that a pool holds at most.
+    live: usize,
     session: Box<NewSession>,
 }
 
@@ -105,6 +107,7 @@ impl Workload {
             in_this_thread: true,
             one_thread: None,
             in_loops: true,
+            live: operations as usize,
             session: Box::new(move |allocator| Box::new(session(allocator))),
         }
     }
@@ -117,16 +120,36 @@ impl Workload {
         Self { one_thread: Some(one_thread), ..self }
     }
 
+    /// For those whose pools hold more or far fewer objects than there are operations in a pass.
+    fn with_live(self, live: usize) -> Self {
+        Self { live, ..self }
+    }
+
     fn without_loops(self) -> Self {
         Self { in_loops: false, ..self }
     }
 
-    /// Whether the allocator differs here from what it is measured as under another name.
+    /// Why it is not for the allocator, or differs in nothing from what that is measured as under another name.
+    pub fn reason_against(&self, allocator: &Allocator) -> Option<&'static str> {
+        let limits = &allocator.limits;
+        match self.group {
+            _ if !self.in_loops && allocator.kind == Kind::Inlined => {
+                Some("its calls are not made by the loops: it would be static again")
+            }
+            _ if self.threads > 1 && limits.threads.is_some() => limits.threads,
+            Group::Children => limits.children,
+            Group::Large => limits.large,
+            Group::Replays => limits.traces,
+            _ => None,
+        }
+    }
+
     pub fn is_for(&self, allocator: &Allocator) -> bool {
-        self.in_loops || allocator.kind != Kind::Inlined
+        self.reason_against(allocator).is_none()
     }
 
     pub fn session(&self, allocator: &Allocator) -> Box<dyn Session> {
+        allocator.expect(self.live);
         (self.session)(allocator)
     }
 }

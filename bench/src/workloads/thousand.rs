@@ -29,4 +29,6 @@ pub fn workload(name: &str) -> Workload {
             (0..CHILDREN).map(|index| (pools.child(index), Objects::none(OBJECTS))).collect();
         Thousand { children, _pools: pools }
     })
+    // A cache of each may hold many more than are in use.
+    .with_live(CHILDREN * 1_000)
 }
