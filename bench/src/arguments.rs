@@ -4,6 +4,7 @@ use crate::allocators::{self, Allocator, CLASSIC, Kind, NULL, NamedLibrary};
 use crate::latency;
 use crate::memory::{self, Case};
 use crate::own_process::OwnProcess;
+use crate::queueing;
 use crate::rounds::Effort;
 use crate::trace::{self, Trace};
 use crate::workloads::{self, Workload};
@@ -102,6 +103,8 @@ pub struct Here {
     #[arg(long, hide = true)]
     pub count_here: bool,
     #[arg(long, hide = true)]
+    pub visits_here: bool,
+    #[arg(long, hide = true)]
     pub latency_run: Option<usize>,
 }
 
@@ -134,9 +137,25 @@ impl Arguments {
         self.only.is_empty() || self.only.iter().any(|text| name.contains(text))
     }
 
-    pub fn workloads(&self) -> Result<Vec<Workload>> {
+    /// Whatever --only says.
+    fn every_workload(&self) -> Result<Vec<Workload>> {
         let traces: Vec<_> = Trace::all_in(&self.traces)?.into_iter().map(Rc::new).collect();
-        let mut workloads = workloads::all(&traces);
+        Ok(workloads::all(&traces))
+    }
+
+    /// Those that are wanted, and what they are compared to.
+    pub fn wanted_with_their_base(&self) -> Result<Vec<Workload>> {
+        let mut workloads = self.every_workload()?;
+        let mut names: Vec<String> = Vec::new();
+        for workload in workloads.iter().filter(|workload| self.is_wanted(&workload.name)) {
+            names.extend([workload.name.clone(), queueing::base_name(workload).into()]);
+        }
+        workloads.retain(|workload| names.contains(&workload.name));
+        Ok(workloads)
+    }
+
+    pub fn workloads(&self) -> Result<Vec<Workload>> {
+        let mut workloads = self.every_workload()?;
         workloads.retain(|workload| self.is_wanted(&workload.name));
         Ok(workloads)
     }

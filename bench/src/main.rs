@@ -8,6 +8,7 @@
 //! | `workloads/` | what is timed, over `pools.rs` and `trace/`; the loops are C, in `loops/` |
 //! | `rounds.rs`, `clock.rs`, `statistics.rs` | how it is timed, and what becomes of the samples |
 //! | `memory/`, `latency/`, `instructions.rs` | what is held, how long single calls take, and what is executed, in processes of their own (`own_process.rs`) |
+//! | `queueing/` | what many threads would do, from how long they hold the lock |
 //! | `results.rs`, `ahead.rs` | what was found |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
 //! | `curve.rs` | the same as a function of a constant, for `curves` |
@@ -26,6 +27,7 @@ mod memory;
 mod own_process;
 mod page;
 mod pools;
+mod queueing;
 mod results;
 mod rounds;
 mod statistics;
@@ -93,6 +95,11 @@ fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> 
         (results.latency_clock, results.latency) =
             latency::measure(&latency_cases, allocators, latency_runs, &own, done)?;
     }
+    if workloads.iter().any(queueing::is_of) {
+        bar.set_message("visits to the lock");
+        let sharing: Vec<_> = allocators.iter().filter(|of| queueing::is_for(of)).collect();
+        results.queues = queueing::measure(&sharing, &own)?;
+    }
     for case in &cases {
         bar.set_message(case.name.clone());
         results.memory.extend(memory::measure(case, &holding, &own)?);
@@ -137,6 +144,13 @@ fn main() -> Result<()> {
     let arguments = Arguments::parse();
     // Before this thread is confined to one core.
     let machine = machine();
+    if arguments.here.visits_here {
+        workloads::pin_all_to_one();
+        return queueing::measure_here(
+            &arguments.wanted_with_their_base()?,
+            &arguments.allocator()?,
+        );
+    }
     workloads::pin_main();
     if arguments.list {
         let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);

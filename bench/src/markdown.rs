@@ -3,6 +3,7 @@
 use crate::ahead;
 use crate::allocators::NULL;
 use crate::latency;
+use crate::queueing;
 use crate::results::{Memory, Results};
 use std::fmt::Write;
 
@@ -25,6 +26,14 @@ pub fn tables(results: &Results) -> String {
     let mut out = format!("{}; medians of {} rounds.\n", results.machine, results.rounds);
     if !results.workloads.is_empty() {
         times(results, &mut out);
+    }
+    if !results.queues.is_empty() {
+        let _ = write!(out, "\nMany cores, on paper. {}\n\n", queueing::SAID);
+        head(&mut out, "workload", &queueing::COLUMNS);
+        for queue in &results.queues {
+            let cells = queueing::cells(results, queue);
+            row(&mut out, std::iter::once(queue.workload.clone()).chain(cells));
+        }
     }
     if !results.latency.is_empty() {
         latencies(results, &mut out);

@@ -5,6 +5,7 @@ use crate::allocators::{Kind, MESA_SLAB};
 use crate::charts::{self, Axis, LineChart, Series};
 use crate::latency;
 use crate::markdown::{MEMORY_FIGURES, digits};
+use crate::queueing;
 use crate::results::Results;
 use crate::workloads::Group;
 use anyhow::{Context, Result};
@@ -337,6 +338,24 @@ fn speed_ups(results: &Results) -> Markup {
     }
 }
 
+fn queues(results: &Results) -> Markup {
+    html! {
+        @if !results.queues.is_empty() {
+            h2 { "Many cores, on paper" }
+            p { (queueing::SAID) }
+            div.scroll { table {
+                thead { tr { th { "workload" } @for column in queueing::COLUMNS { th { (column) } } } }
+                @for queue in &results.queues {
+                    tr {
+                        td { (queue.workload) }
+                        @for cell in queueing::cells(results, queue) { td { (cell) } }
+                    }
+                }
+            } }
+        }
+    }
+}
+
 fn instructions(results: &Results) -> Markup {
     let names = results.counted();
     html! {
@@ -373,6 +392,7 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
                 @if library { (findings(results)) }
                 (ratios(results)?)
                 (speed_ups(results))
+                (queues(results))
                 (scaling(results)?)
                 (latencies(results)?)
                 (memory(results)?)

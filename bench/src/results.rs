@@ -24,6 +24,9 @@ pub struct Results {
     /// How long single calls take, and with what that was measured.
     #[serde(default)]
     pub latency: Vec<Latency>,
+    /// How threads share a lock.
+    #[serde(default)]
+    pub queues: Vec<Queue>,
     #[serde(default)]
     pub latency_clock: Option<LatencyClock>,
 }
@@ -107,6 +110,19 @@ pub struct LatencyClock {
     pub step: f64,
 }
 
+/// How a thread of a workload visits the lock that all share; times in nanoseconds.
+#[derive(Serialize, Deserialize)]
+pub struct Queue {
+    pub workload: String,
+    pub allocator: String,
+    /// Between two visits; None if there are none.
+    pub operations: Option<f64>,
+    /// Of a visit.
+    pub hold: f64,
+    /// Between two visits, without them.
+    pub think: f64,
+}
+
 /// How long an allocator's calls take in one case, in nanoseconds: medians of several runs.
 #[derive(Serialize, Deserialize)]
 pub struct Latency {
@@ -176,6 +192,7 @@ impl Results {
             after_freeing: Vec::new(),
             instructions: Vec::new(),
             latency: Vec::new(),
+            queues: Vec::new(),
             latency_clock: None,
         }
     }

@@ -3,6 +3,7 @@
 use crate::ahead;
 use crate::latency;
 use crate::markdown::MEMORY_FIGURES;
+use crate::queueing;
 use crate::results::{Measurement, Results};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
@@ -37,6 +38,7 @@ pub fn print(results: &Results) {
         print_speed_ups(results);
     }
     print_scaling(results);
+    print_queues(results);
     print_latency(results);
     print_memory(results);
     print_bounds(results);
@@ -83,6 +85,18 @@ fn print_scaling(results: &Results) {
         scaling.add_row(std::iter::once(live.to_string()).chain(cells));
     }
     println!("{scaling}");
+}
+
+fn print_queues(results: &Results) {
+    if results.queues.is_empty() {
+        return;
+    }
+    let mut rows = table(header(&["workload"], queueing::COLUMNS.iter().copied()));
+    for queue in &results.queues {
+        let cells = queueing::cells(results, queue);
+        rows.add_row(std::iter::once(queue.workload.clone()).chain(cells));
+    }
+    println!("\nMany cores, on paper. {}\n{rows}", queueing::SAID);
 }
 
 fn print_latency(results: &Results) {

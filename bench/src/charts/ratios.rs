@@ -107,10 +107,11 @@ impl Chart<'_> {
                 .chain(&self.marks)
                 .any(|of| !of.kind.is_inlined() && ratio(of).is_some())
             {
-                let (x, y) = chart.backend_coord(&(1.0, middle));
+                // At the right, where marks are rare.
+                let (x, y) = chart.backend_coord(&(MOST, middle));
                 let style = text(11).color(&RGBColor(130, 130, 130));
-                let style = style.pos(Pos::new(HPos::Left, VPos::Center));
-                root.draw(&Text::new("hidden behind the harness", (x + 6, y), style))?;
+                let style = style.pos(Pos::new(HPos::Right, VPos::Center));
+                root.draw(&Text::new("hidden behind the harness", (x - 6, y), style))?;
             }
             let first = middle - f64::from(BAR * self.bars.len() as u32) / 2.0;
             for (index, of) in self.bars.iter().enumerate() {

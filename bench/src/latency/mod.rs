@@ -11,9 +11,9 @@ use crate::statistics::median;
 use anyhow::{Context, Result};
 use recorder::Recorder;
 use serde::{Deserialize, Serialize};
-use ticks::Ticks;
 
 pub use cases::{Case, all};
+pub use ticks::Ticks;
 
 /// What the tables show beside the longest.
 pub const QUANTILES: [(&str, f64); 4] =

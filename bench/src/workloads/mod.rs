@@ -20,7 +20,7 @@ use crate::clock::thread_time;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-pub use crew::pin_main;
+pub use crew::{pin_all_to_one, pin_main};
 pub use list::{all, scaling};
 
 /// The item of a driver's transfer, and the number of them it asks for.
