@@ -123,10 +123,10 @@ print_row(const struct row *row)
    trace_name(row->path, name);
    snprintf(items, sizeof(items), "%u x %u", totals->item_size, totals->num_items);
    samples_median_text(&row->times.net, 1, net);
-   printf("%-27s %11s %6zu %5zu %8zu %8zu %8zu %8zu %6zu %6zu %6zu %6s %5.1f\n", name,
-          items, totals->children, totals->peak_children, totals->allocs, totals->frees_own,
-          totals->frees_sibling, totals->frees_dead, totals->peak_live,
-          row->held.peak_bytes / 1024, row->held.final_bytes / 1024, net, samples_quantile(&row->times.loop, 0.5));
+   printf("%-27s %11s %6zu %5zu %8zu %8zu %8zu %8zu %6zu %6zu %6zu %6s %5.1f\n", name, items, totals->children,
+          totals->peak_children, totals->allocs, totals->frees_own, totals->frees_sibling, totals->frees_dead,
+          totals->peak_live, row->held.peak_bytes / 1024, row->held.final_bytes / 1024, net,
+          samples_quantile(&row->times.loop, 0.5));
 }
 
 static void

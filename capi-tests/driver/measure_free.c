@@ -141,8 +141,8 @@ print_comparison(const char *what, size_t batch, const char *calls, const struct
    samples_median_text(&comparison->same, 2, same);
    samples_median_text(&comparison->sibling, 2, sibling);
    printf("  %-10s %6zu  %-12s %8s %8s ", what, batch, calls, same, sibling);
-   samples_print_ratio(&comparison->ratio, samples_are_seen(&comparison->same) &&
-                                              samples_are_seen(&comparison->sibling));
+   samples_print_ratio(&comparison->ratio,
+                       samples_are_seen(&comparison->same) && samples_are_seen(&comparison->sibling));
 }
 
 static void
