@@ -30,7 +30,8 @@ fn compiler(language: Language) -> Command {
     build.get_compiler().to_command()
 }
 
-/// Makes a shared object, whose path the program gets as an environment variable when it is compiled.
+/// Makes a shared object, whose path the program gets as an environment variable when it is
+/// compiled.
 fn shared_object(language: Language, variable: &str, name: &str, arguments: &[&str]) {
     let path = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR")).join(name);
     let status = compiler(language).args(arguments).arg("-o").arg(&path).status();
@@ -41,7 +42,8 @@ fn shared_object(language: Language, variable: &str, name: &str, arguments: &[&s
     println!("cargo::rustc-env={variable}={}", path.display());
 }
 
-/// The pools of other libraries, with the loops in which their functions are inlined. All are Debian packages.
+/// The pools of other libraries, with the loops in which their functions are inlined. All are
+/// Debian packages.
 fn peers() {
     let common = ["-x", "c++", "loops/loops.c", "-x", "none", "-Ipeers"];
     let peer = |variable, name, header: &str, more: &[&str]| {

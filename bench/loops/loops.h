@@ -33,6 +33,10 @@ struct bench_api {
 struct bench_loops {
    /* Allocates an object and frees it, so many times. */
    void (*pairs)(const struct bench_api *, struct slab_child_pool *, size_t count);
+   /* The same, where each call needs the address that the one before has given or taken. */
+   void (*chained_pairs)(const struct bench_api *, struct slab_child_pool *, size_t count);
+   /* Allocates the objects and frees them, the last one first; each call needs the address of the one before. */
+   void (*chained_batch)(const struct bench_api *, struct slab_child_pool *, void **objects, size_t count);
    void (*alloc)(const struct bench_api *, struct slab_child_pool *, void **objects, size_t count);
    /* Frees the last one first. */
    void (*free_lifo)(const struct bench_api *, struct slab_child_pool *, void *const *objects, size_t count);

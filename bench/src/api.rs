@@ -54,6 +54,8 @@ pub struct Api {
 #[repr(C)]
 pub struct Loops {
     pub pairs: unsafe extern "C" fn(&Api, *mut Child, usize),
+    pub chained_pairs: unsafe extern "C" fn(&Api, *mut Child, usize),
+    pub chained_batch: unsafe extern "C" fn(&Api, *mut Child, *mut Object, usize),
     pub alloc: unsafe extern "C" fn(&Api, *mut Child, *mut Object, usize),
     pub free_lifo: unsafe extern "C" fn(&Api, *mut Child, *const Object, usize),
     pub free_fifo: unsafe extern "C" fn(&Api, *mut Child, *const Object, usize),

@@ -69,7 +69,7 @@ fn chart(constant: &str, title: &str, curves: &[Curve]) -> Result<Option<String>
     LineChart { x: axis(constant), y: axis(title), series: series.collect() }.draw()
 }
 
-/// Writes `path` with several endings, and prints the table.
+/// Writes `path` with several endings, and prints a table.
 pub fn write(results: &Results, path: &Path) -> Result<()> {
     let constant = path.file_name().context("--curve needs a name")?.to_string_lossy();
     let (times, memory) = (times(results), memory(results));
@@ -96,7 +96,6 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
         table.push('\n');
     }
     std::fs::write(path.with_extension("csv"), csv)?;
-    std::fs::write(path.with_extension("md"), &table)?;
     println!("\n{table}");
     Ok(())
 }

@@ -57,6 +57,19 @@ impl Handle {
         unsafe { (self.loops.pairs)(&self.api, self.child, count) }
     }
 
+    /// The same, where each call needs the address that the one before has given or taken.
+    pub fn chained_pairs(&self, count: usize) {
+        // SAFETY: as above.
+        unsafe { (self.loops.chained_pairs)(&self.api, self.child, count) }
+    }
+
+    /// Allocates the objects and frees them, each call with the address of the one before.
+    pub fn chained_batch(&self, objects: &mut [Object]) {
+        let (pointers, count) = (objects.as_mut_ptr(), objects.len());
+        // SAFETY: as above.
+        unsafe { (self.loops.chained_batch)(&self.api, self.child, pointers, count) }
+    }
+
     pub fn alloc_all(&self, objects: &mut [Object]) {
         // SAFETY: as above.
         unsafe { (self.loops.alloc)(&self.api, self.child, objects.as_mut_ptr(), objects.len()) }

@@ -61,8 +61,9 @@ pub struct Measurement {
     pub nanoseconds: f64,
     /// Half the distance between the quartiles, as a part of the median.
     pub spread: f64,
-    /// To the baseline, both without the harness's time; None where that cannot be told. Where calls are inlined, the
-    /// null allocator does not tell what the loop costs: of whole times then.
+    /// To the baseline, both without the harness's time; None where that cannot be told. Where
+    /// calls are inlined, the null allocator does not tell what the loop costs: of whole times
+    /// then.
     pub ratio: Option<f64>,
     /// To the baseline, the harness's time included in both.
     pub gross: f64,

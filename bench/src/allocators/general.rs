@@ -119,8 +119,8 @@ mod heaps {
         heap: *mut mi_heap_t,
     }
 
-    // SAFETY (of all that follow): the caller passes storage of its own, which no other thread uses at the same
-    // time, and objects that came from here.
+    // SAFETY (of all that follow): the caller passes storage of its own, which no other thread uses
+    // at the same time, and objects that came from here.
 
     unsafe fn create_heap(heap: *mut Heap, item_size: usize) {
         // SAFETY: as above.

@@ -37,7 +37,8 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Whether the loops have the functions inlined: what the loop costs is not known then, and not subtracted.
+    /// Whether the loops have the functions inlined: what the loop costs is not known then, and not
+    /// subtracted.
     pub fn is_inlined(self) -> bool {
         matches!(self, Self::Inlined | Self::Peer)
     }

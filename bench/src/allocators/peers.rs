@@ -1,4 +1,5 @@
-//! Pools of other libraries, in shared objects with the loops in which their functions are inlined (`peers/`).
+//! Pools of other libraries, in shared objects with the loops in which their functions are inlined
+//! (`peers/`).
 
 use super::shared;
 use super::{Allocator, Kind, Limits};

@@ -13,7 +13,8 @@ pub use ratios::ratios;
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
-/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of them.
+/// The set of Okabe and Ito, which the colour-blind can tell apart, and dark shades of three of
+/// them.
 const COLOURS: [RGBColor; 16] = [
     RGBColor(190, 190, 190),
     RGBColor(90, 90, 90),

@@ -53,7 +53,8 @@ pub fn all(quick: bool) -> Vec<Case> {
 
 /// The first word of each is written, as its user would.
 fn write(object: Object) {
-    // SAFETY: it has at least so many bytes. The null allocator gives the same memory each time, which is a pool's.
+    // SAFETY: it has at least so many bytes. The null allocator gives the same memory each time,
+    // which is a pool's.
     unsafe { object.cast::<usize>().write(1) };
 }
 

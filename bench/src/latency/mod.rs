@@ -1,4 +1,5 @@
-//! How long single calls take: a process of its own for each run, in which all allocators have their turns.
+//! How long single calls take: a process of its own for each run, in which all allocators have
+//! their turns.
 
 mod cases;
 mod recorder;
@@ -90,7 +91,8 @@ fn curve(recorder: &Recorder) -> Vec<(f64, f64)> {
         .collect()
 }
 
-/// In the process of its own: measures, and prints what came out. Another allocator is the first in each run.
+/// In the process of its own: measures, and prints what came out. Another allocator is the first in
+/// each run.
 pub fn measure_here(cases: &[Case], mut allocators: Vec<Allocator>, run: usize) -> Result<()> {
     let ticks = Ticks::new();
     let first = run % allocators.len();

@@ -1,19 +1,22 @@
 //! Single calls in a histogram, without the time in which the thread was not on its core.
 //!
-//! A call that takes long is either slow or was interrupted: another program had the core meanwhile. The thread's own
-//! clock (`CLOCK_THREAD_CPUTIME_ID`) tells them apart, but reading it is a system call, which takes longer than most
-//! calls that are timed. So it is read only after those that took long, and held against what it was at an *anchor*: a
-//! reading of both clocks shortly before. What passed since, and was not the thread's, is subtracted from the call. An
-//! anchor is cast anew when something took long between two calls, so that a call is not relieved of what was not its
-//! own, and after a millisecond, so that the two clocks do not drift apart.
+//! A call that takes long is either slow or was interrupted: another program had the core
+//! meanwhile. The thread's own clock (`CLOCK_THREAD_CPUTIME_ID`) tells them apart, but reading it
+//! is a system call, which takes longer than most calls that are timed. So it is read only after
+//! those that took long, and held against what it was at an *anchor*: a reading of both clocks
+//! shortly before. What passed since, and was not the thread's, is subtracted from the call. An
+//! anchor is cast anew when something took long between two calls, so that a call is not relieved
+//! of what was not its own, and after a millisecond, so that the two clocks do not drift apart.
 //!
-//! Interrupts of the system's own, and of a hypervisor that does not say what it takes, are not seen by that clock. They
-//! come at other calls each time: of several runs the median is shown, and what null has is the machine's.
+//! Interrupts of the system's own, and of a hypervisor that does not say what it takes, are not
+//! seen by that clock. They come at other calls each time: of several runs the median is shown, and
+//! what null has is the machine's.
 
 use super::ticks::{Ticks, of_thread};
 use hdrhistogram::Histogram;
 
-/// Nanoseconds. A call that took longer than this is looked into: to leave a core and to come back takes longer.
+/// Nanoseconds. A call that took longer than this is looked into: to leave a core and to come back
+/// takes longer.
 const LONG: f64 = 1_000.0;
 /// Of two clocks, a difference below this is their own.
 const LEAST_LOST: f64 = 500.0;
@@ -40,8 +43,8 @@ pub struct Recorder<'a> {
     pub interrupted: u64,
 }
 
-/// The nanoseconds of a call that are its own, of those that passed since an anchor, and of which the thread used
-/// some; None if it used all of them.
+/// The nanoseconds of a call that are its own, of those that passed since an anchor, and of which
+/// the thread used some; None if it used all of them.
 fn own(took: f64, passed: f64, used: f64) -> Option<f64> {
     let lost = passed - used;
     (lost > LEAST_LOST).then(|| (took - lost).max(0.0))

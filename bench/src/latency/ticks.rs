@@ -1,4 +1,5 @@
-//! A clock that is read twice for each call: the processor's counter where it has one that runs evenly, else the system's.
+//! A clock that is read twice for each call: the processor's counter where it has one that runs
+//! evenly, else the system's.
 
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ mod counter {
     }
 }
 
-/// The counter and the system's clock at the same time: of several tries the one that was least disturbed.
+/// The counter and the system's clock at the same time: of several tries the one that was least
+/// disturbed.
 fn both() -> (u64, u64) {
     let once = || {
         let (before, ticks) = (system(libc::CLOCK_MONOTONIC), counter::read());

@@ -110,7 +110,8 @@ pub fn all(traces: Vec<TraceFile>, divisor: usize) -> Vec<Case> {
 }
 
 impl Case {
-    /// Whether it does next to nothing for most of the time, so that all allocators may do it at once.
+    /// Whether it does next to nothing for most of the time, so that all allocators may do it at
+    /// once.
     pub fn is_idle(&self) -> bool {
         matches!(self.what, What::SleepingPools { .. })
     }

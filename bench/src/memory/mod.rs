@@ -20,8 +20,8 @@ pub fn all(traces: Vec<TraceFile>, quick: bool) -> Vec<Case> {
     cases::all(traces, if quick { 10 } else { 1 })
 }
 
-/// Whether the allocator's memory is measured, and not under another name. Pools of other libraries keep what they have, or
-/// have it from the beginning: there is nothing to measure.
+/// Whether the allocator's memory is measured, and not under another name. Pools of other libraries
+/// keep what they have, or have it from the beginning: there is nothing to measure.
 pub fn is_for(allocator: &Allocator) -> bool {
     allocator.kind != Kind::Null && !allocator.kind.is_inlined() && allocator.name != STATIC
 }

@@ -1,4 +1,5 @@
-//! Cases of several pools: what one of them has freed, and no longer uses, is to serve the others, or the system.
+//! Cases of several pools: what one of them has freed, and no longer uses, is to serve the others,
+//! or the system.
 
 use super::stage::{Figures, Stage, alloc_written, list};
 use crate::allocators::Allocator;
@@ -30,7 +31,8 @@ impl Pool {
 const STEP: Duration = Duration::from_millis(10);
 const CALLS: usize = 1_500;
 
-/// Pools are filled and emptied once, as by a loading screen; then only one of them is used, for some time.
+/// Pools are filled and emptied once, as by a loading screen; then only one of them is used, for
+/// some time.
 pub fn sleeping(
     allocator: &Allocator,
     pools: usize,
@@ -64,8 +66,8 @@ pub fn sleeping(
     (stage, Figures { live, live_bytes, resident, held, left, samples: Vec::new() })
 }
 
-/// Marsaglia's xorshift with his own seed: the sizes of a few pools decide what the figures are, so that they are to be
-/// the same in whatever else draws them.
+/// Marsaglia's xorshift with his own seed: the sizes of a few pools decide what the figures are, so
+/// that they are to be the same in whatever else draws them.
 struct Random(u64);
 
 impl Random {
@@ -85,8 +87,8 @@ const PHASES: usize = 10;
 /// Of the pools, one in so many is used in a phase.
 const SHARE: usize = 3;
 
-/// So many objects are live, of pools of 16 to 2015 bytes. In each phase random ones are replaced by objects of another
-/// third of the pools.
+/// So many objects are live, of pools of 16 to 2015 bytes. In each phase random ones are replaced
+/// by objects of another third of the pools.
 pub fn in_phases(allocator: &Allocator, pools: usize, live: usize) -> (Stage, Figures) {
     let mut random = Random::new();
     let mut objects = list(live);

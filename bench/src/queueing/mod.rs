@@ -1,7 +1,9 @@
-//! Many cores, on paper: from how often threads visit the lock, and for how long, what 2 to 128 of them would do.
+//! Many cores, on paper: from how often threads visit the lock, and for how long, what 2 to 128 of
+//! them would do.
 //!
-//! A process of its own for each library, confined to one core so that no visit waits for another thread's, runs each workload of
-//! several threads, or what does the same on one thread, twice: with every call timed, for the visits, and untimed, for the time of an operation.
+//! A process of its own for each library, confined to one core so that no visit waits for another
+//! thread's, runs each workload of several threads, or what does the same on one thread, twice:
+//! with every call timed, for the visits, and untimed, for the time of an operation.
 
 mod model;
 mod visits;
@@ -18,8 +20,8 @@ pub const THREADS: [u32; 7] = [2, 4, 8, 16, 32, 64, 128];
 /// Passes take at least as long.
 const LEAST: Duration = Duration::from_millis(20);
 
-/// Libraries whose children share a parent's lock, and leave it alone in most calls: this one, and builds of it. What
-/// classic does with its lock is too short to be told from its other calls.
+/// Libraries whose children share a parent's lock, and leave it alone in most calls: this one, and
+/// builds of it. What classic does with its lock is too short to be told from its other calls.
 pub fn is_for(allocator: &Allocator) -> bool {
     allocator.kind == Kind::Pools && allocator.name != CLASSIC && allocator.name != STATIC
 }
@@ -34,7 +36,8 @@ pub fn is_of(workload: &Workload) -> bool {
     workload.threads > 1
 }
 
-/// Runs so many passes that they take long enough, after some that do not count; and says how many, and how long they took.
+/// Runs so many passes that they take long enough, after some that do not count; and says how many,
+/// and how long they took.
 fn run(workload: &Workload, allocator: &Allocator) -> (u64, Duration) {
     let mut session = workload.session(allocator);
     session.run(3);
@@ -54,7 +57,8 @@ fn queue(workload: &Workload, base: &Workload, allocator: &Allocator, timed: &Al
     visits::taken();
     run(base, timed);
     let calls = visits::taken();
-    // An operation is a call, or two; a workload whose operations are not calls is not among those of several threads.
+    // An operation is a call, or two; a workload whose operations are not calls is not among those
+    // of several threads.
     let calls_of_one = if base.operation == "alloc + free" { 2.0 } else { 1.0 };
     let visits = visits::visits(&calls).map(|(share, hold)| {
         let between = 1.0 / (share * calls_of_one);

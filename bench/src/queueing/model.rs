@@ -1,7 +1,9 @@
-//! A closed network of one queue: so many threads, each of which thinks for a time, then needs the lock for a time.
+//! A closed network of one queue: so many threads, each of which thinks for a time, then needs the
+//! lock for a time.
 //!
-//! Mean value analysis is exact for it where both times are exponential: who comes to the lock finds the queue that one
-//! thread fewer would have on average. With times that vary less there is less waiting.
+//! Mean value analysis is exact for it where both times are exponential: who comes to the lock
+//! finds the queue that one thread fewer would have on average. With times that vary less there is
+//! less waiting.
 
 /// Nanoseconds.
 #[derive(Clone, Copy)]
@@ -29,8 +31,8 @@ impl Times {
         self.throughput(threads) / self.throughput(1)
     }
 
-    /// The threads beyond which the lock is what limits them: as many as would keep it busy if none had to wait. It is the most
-    /// that any number of threads does, as a multiple of one.
+    /// The threads beyond which the lock is what limits them: as many as would keep it busy if none
+    /// had to wait. It is the most that any number of threads does, as a multiple of one.
     pub fn saturation(self) -> f64 {
         (self.think + self.hold) / self.hold
     }
@@ -42,8 +44,8 @@ mod tests {
 
     #[test]
     fn two_threads_are_as_the_balance_of_their_states_says() {
-        // Both think, one is at the lock, both are: in proportion 1, 2 r, 2 r * r with r = hold / think, as two threads come
-        // at twice the rate of one. The lock is busy in the last two.
+        // Both think, one is at the lock, both are: in proportion 1, 2 r, 2 r * r with r = hold /
+        // think, as two threads come at twice the rate of one. The lock is busy in the last two.
         let times = Times { think: 300.0, hold: 100.0 };
         let ratio = times.hold / times.think;
         let states = [1.0, 2.0 * ratio, 2.0 * ratio * ratio];

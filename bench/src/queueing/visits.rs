@@ -1,7 +1,8 @@
-//! How often calls visit the lock, and for how long: every call is timed, and those that take longer than the fast paths
-//! do are visits.
+//! How often calls visit the lock, and for how long: every call is timed, and those that take
+//! longer than the fast paths do are visits.
 //!
-//! The functions of an allocator are put behind others that read the clock before and after, one allocator in a process.
+//! The functions of an allocator are put behind others that read the clock before and after, one
+//! allocator in a process.
 
 use crate::api::{Api, Child, Mempool, Object, Parent};
 use crate::latency::Ticks;
@@ -11,7 +12,8 @@ use std::sync::{Mutex, OnceLock};
 
 /// Calls that take as long or longer, in nanoseconds, were interrupted or have asked the system.
 const LONGEST: usize = 10_000;
-/// A visit takes so many nanoseconds longer than the median of all calls. Locking and unlocking alone take as long.
+/// A visit takes so many nanoseconds longer than the median of all calls. Locking and unlocking
+/// alone take as long.
 const BEYOND: usize = 20;
 
 struct Timed {
@@ -93,7 +95,8 @@ pub fn taken() -> Vec<u64> {
     std::mem::take(&mut CALLS.lock().expect("no thread panics with it"))
 }
 
-/// Part of the calls that are visits, and the nanoseconds that one takes on average beyond the median of all calls.
+/// Part of the calls that are visits, and the nanoseconds that one takes on average beyond the
+/// median of all calls.
 pub fn visits(calls: &[u64]) -> Option<(f64, f64)> {
     let all: u64 = calls.iter().sum();
     let mut below = 0;

@@ -1,6 +1,6 @@
 //! Allocate many objects, then free them all.
 
-use super::{NUM_ITEMS, Pass, Workload};
+use super::{Pass, Workload};
 use crate::pools::{Handle, Objects, Pools};
 use std::fmt;
 
@@ -37,9 +37,15 @@ impl Pass for Batch {
     }
 }
 
-pub fn workload(name: impl Into<String>, count: usize, order: Order, item_size: u32) -> Workload {
+pub fn workload(
+    name: impl Into<String>,
+    count: usize,
+    order: Order,
+    item_size: u32,
+    num_items: u32,
+) -> Workload {
     Workload::new(name, "alloc + free", count as u64, move |allocator| {
-        let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
+        let mut pools = Pools::new(allocator, item_size, num_items, 1);
         Batch { objects: Objects::none(count), order, child: pools.child(0), _pools: pools }
     })
 }

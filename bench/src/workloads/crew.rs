@@ -34,7 +34,8 @@ pub fn pin_all_to_one() {
     pin(0);
 }
 
-/// Where the threads of a crew wait for each other. It is passed between what is timed, never within.
+/// Where the threads of a crew wait for each other. It is passed between what is timed, never
+/// within.
 pub struct Gate {
     threads: usize,
     arrived: AtomicUsize,

@@ -4,10 +4,10 @@ use super::batch::Order;
 use super::child_life::Company;
 use super::false_sharing::Origin;
 use super::two_threads::Phases;
-use super::{Group, ITEM_SIZE, Workload};
+use super::{Group, ITEM_SIZE, NUM_ITEMS, Workload};
 use super::{
-    batch, child_life, churn, false_sharing, handover, new_pool, pair, replay, ring, sibling,
-    thousand, two_threads,
+    batch, chained, child_life, churn, false_sharing, handover, new_pool, pair, replay, ring,
+    several_pools, sibling, thousand, two_threads,
 };
 use crate::trace::Trace;
 use std::rc::Rc;
@@ -20,6 +20,13 @@ const OTHER_SIZES: [(u32, &[usize]); 4] = [
     (66_632, &[64, 1_000]),
 ];
 
+/// Objects that are larger than what a magazine takes, and than what the library reserves at a
+/// time; how many at once.
+const LARGE_SIZES: [u32; 4] = [140_000, 500_000, 3_000_000, 20_000_000];
+const LARGE_BATCH: usize = 32;
+/// What a driver asks for that has such objects: a page of them is not to be gigabytes.
+const LARGE_NUM_ITEMS: u32 = 4;
+
 fn short(count: usize) -> String {
     match count {
         1_000_000.. => format!("{}M", count / 1_000_000),
@@ -31,9 +38,12 @@ fn short(count: usize) -> String {
 /// All workloads, with the traces.
 pub fn all(traces: &[Rc<Trace>]) -> Vec<Workload> {
     let replays = traces.iter().map(replay::workload);
-    let groups: [(Group, Vec<Workload>); 5] = [
+    let groups: [(Group, Vec<Workload>); 8] = [
         (Group::OneThread, one_thread()),
+        (Group::Chained, chained()),
         (Group::Sizes, sizes()),
+        (Group::Large, large()),
+        (Group::SeveralPools, vec![several_pools::in_turns(), several_pools::one_hot()]),
         (Group::Children, children()),
         (Group::Threads, threads()),
         (Group::Replays, replays.chain(traces.iter().filter_map(replay::threaded)).collect()),
@@ -53,11 +63,11 @@ pub fn scaling(most: usize) -> Vec<(usize, Workload)> {
 }
 
 fn one_thread() -> Vec<Workload> {
-    let mut list = vec![pair::workload("pair", ITEM_SIZE)];
+    let mut list = vec![pair::workload("pair", ITEM_SIZE, NUM_ITEMS)];
     for count in [64, 1_000, 100_000, 1_000_000] {
         for order in [Order::Lifo, Order::Fifo] {
             let name = format!("batch {} {order}", short(count));
-            list.push(batch::workload(name, count, order, ITEM_SIZE));
+            list.push(batch::workload(name, count, order, ITEM_SIZE, NUM_ITEMS));
         }
     }
     for count in [100_000, 1_000_000] {
@@ -72,14 +82,33 @@ fn one_thread() -> Vec<Workload> {
     list
 }
 
+fn chained() -> Vec<Workload> {
+    let batch = |count| chained::batch(format!("chained batch {}", short(count)), count);
+    std::iter::once(chained::pairs()).chain([64, 1_000, 100_000].map(batch)).collect()
+}
+
+fn large() -> Vec<Workload> {
+    let mut list = Vec::new();
+    for size in LARGE_SIZES {
+        let of = match size {
+            1_000_000.. => format!("{} MB", size / 1_000_000),
+            _ => format!("{} KB", size / 1_000),
+        };
+        list.push(pair::workload(format!("pair, {of}"), size, LARGE_NUM_ITEMS));
+        let name = format!("batch {LARGE_BATCH} LIFO, {of}");
+        list.push(batch::workload(name, LARGE_BATCH, Order::Lifo, size, LARGE_NUM_ITEMS));
+    }
+    list
+}
+
 fn sizes() -> Vec<Workload> {
     let mut list = Vec::new();
     for (size, counts) in OTHER_SIZES {
-        list.push(pair::workload(format!("pair, {size} B"), size));
+        list.push(pair::workload(format!("pair, {size} B"), size, NUM_ITEMS));
         for &count in counts {
             for order in [Order::Lifo, Order::Fifo] {
                 let name = format!("batch {} {order}, {size} B", short(count));
-                list.push(batch::workload(name, count, order, size));
+                list.push(batch::workload(name, count, order, size, NUM_ITEMS));
             }
         }
         for &live in &counts[1..] {

@@ -1,6 +1,7 @@
 //! What is timed. One kind of workload a file; `list.rs` has them all.
 
 mod batch;
+mod chained;
 mod child_life;
 mod churn;
 mod crew;
@@ -11,6 +12,7 @@ mod new_pool;
 mod pair;
 pub mod replay;
 mod ring;
+mod several_pools;
 mod sibling;
 mod thousand;
 mod two_threads;
@@ -48,20 +50,34 @@ impl<P: Pass> Session for P {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum Group {
     OneThread,
+    Chained,
     Sizes,
+    Large,
+    SeveralPools,
     Children,
     Threads,
     Replays,
 }
 
 impl Group {
-    pub const ALL: [Self; 5] =
-        [Self::OneThread, Self::Sizes, Self::Children, Self::Threads, Self::Replays];
+    pub const ALL: [Self; 8] = [
+        Self::OneThread,
+        Self::Chained,
+        Self::Sizes,
+        Self::Large,
+        Self::SeveralPools,
+        Self::Children,
+        Self::Threads,
+        Self::Replays,
+    ];
 
     pub fn title(self) -> &'static str {
         match self {
             Self::OneThread => "One thread, objects of 96 bytes",
             Self::Sizes => "One thread, objects of other sizes",
+            Self::Chained => "One thread, each call needs the address of the one before",
+            Self::Large => "One thread, large objects, which are not written",
+            Self::SeveralPools => "One thread, several pools",
             Self::Children => "Children that come and go",
             Self::Threads => "Several threads",
             Self::Replays => "Recorded drivers",
@@ -129,7 +145,8 @@ impl Workload {
         Self { in_loops: false, ..self }
     }
 
-    /// Why it is not for the allocator, or differs in nothing from what that is measured as under another name.
+    /// Why it is not for the allocator, or differs in nothing from what that is measured as under
+    /// another name.
     pub fn reason_against(&self, allocator: &Allocator) -> Option<&'static str> {
         let limits = &allocator.limits;
         match self.group {

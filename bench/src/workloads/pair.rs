@@ -1,6 +1,6 @@
 //! Allocate an object, free it: the fast paths and nothing else.
 
-use super::{NUM_ITEMS, Pass, Workload};
+use super::{Pass, Workload};
 use crate::pools::{Handle, Pools};
 
 const PAIRS: usize = 1_000;
@@ -16,9 +16,9 @@ impl Pass for Pair {
     }
 }
 
-pub fn workload(name: impl Into<String>, item_size: u32) -> Workload {
+pub fn workload(name: impl Into<String>, item_size: u32, num_items: u32) -> Workload {
     Workload::new(name, "alloc + free", PAIRS as u64, move |allocator| {
-        let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
+        let mut pools = Pools::new(allocator, item_size, num_items, 1);
         Pair { child: pools.child(0), _pools: pools }
     })
 }
