@@ -1,0 +1,7 @@
+#include "strings.h"
+
+const char *
+driver_name(void)
+{
+   return "driver";
+}

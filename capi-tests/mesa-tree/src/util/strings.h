@@ -1,0 +1,6 @@
+#ifndef STRINGS_H
+#define STRINGS_H
+
+const char *driver_name(void);
+
+#endif
