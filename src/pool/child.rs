@@ -127,6 +127,7 @@ impl ChildPool {
     ///
     /// # Safety
     /// The child has magazines, and a parent that exists or is destroyed.
+    #[inline(never)]
     unsafe fn retire(&mut self, function: &'static str) -> bool {
         // SAFETY: the caller's promise; the magazines are the child's own.
         unsafe {
