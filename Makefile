@@ -15,7 +15,7 @@ sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
 .PHONY: help build header man docs dist demo measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi loom mutants
-.PHONY: test test-rust test-builds test-c test-sanitizers test-targets
+.PHONY: test test-rust test-builds test-c test-sanitizers test-targets test-mesa test-mesa-quick
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -101,6 +101,14 @@ test-sanitizers: ## The C tests under valgrind, ASan and TSan; traces and misuse
 test-targets: ## The tests with the oldest rustc: on i686, aarch64, musl, Windows; builds for other systems
 	scripts/setup targets
 	scripts/test-targets
+
+# MESA_FLAGS are scripts/test-mesa's own: parts, --again.
+test-mesa: ## Builds Mesa with its own slab and with the library, and compares what its drivers do
+	scripts/setup mesa
+	scripts/test-mesa $(MESA_FLAGS)
+
+test-mesa-quick: ## The same with what is built already, without piglit
+	scripts/test-mesa --quick $(MESA_FLAGS)
 
 MINUTES = 15
 THREADS = 8

@@ -169,6 +169,8 @@ impl ChildPool {
     ///
     /// # Safety
     /// The child has magazines.
+    #[cold]
+    #[inline(never)]
     unsafe fn abandon(&mut self, function: &'static str) {
         let mut surplus = Surplus::EMPTY;
         let mask = self.cache.mask;

@@ -153,17 +153,30 @@ unsafe fn through(child: *mut ChildPool) -> &'static str {
 ///
 /// # Safety
 /// As for [`ChildPool::destroy`]; `parent` is the child's.
+#[inline(always)]
 pub(crate) unsafe fn instead_of_destroy_child(
     parent: *const ParentPool,
     child: *mut ChildPool,
 ) -> bool {
-    const FUNCTION: &str = "slab_destroy_child";
-    // SAFETY: the caller's promise. A child that was never used does not need its parent any more,
-    // one that was used does; a parent that is destroyed is zeroed but for its modes.
+    // SAFETY: the caller's promise.
     unsafe {
-        if !(*child).cache.is_none() || *fate(child) != COUNTED {
-            return false;
+        let counted = (*child).cache.is_none() && *fate(child) == COUNTED;
+        if counted {
+            destroy_child(parent, child);
         }
+        counted
+    }
+}
+
+/// # Safety
+/// As for [`ChildPool::destroy`]; `parent` is that of the child, which was used in a pool with
+/// modes. (One that was never used does not need its parent any more.)
+#[cold]
+#[inline(never)]
+unsafe fn destroy_child(parent: *const ParentPool, child: *mut ChildPool) {
+    const FUNCTION: &str = "slab_destroy_child";
+    // SAFETY: the caller's promise; a parent that is destroyed is zeroed but for its modes.
+    unsafe {
         let parent = &*parent;
         if parent.exists() {
             let _entry = Entry::new(parent, child, FUNCTION);
@@ -172,7 +185,6 @@ pub(crate) unsafe fn instead_of_destroy_child(
         ChildPool::create(child, ptr::null());
         *fate(child) = GONE;
     }
-    true
 }
 
 /// Reports a pool that is destroyed for the second time.

@@ -118,6 +118,8 @@ impl Recording {
 }
 
 /// A child is created, of a pool in the mode.
+#[cold]
+#[inline(never)]
 pub(crate) fn create_child(child: *const ChildPool, parent: &ParentPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.child(child.addr(), parent);
@@ -125,6 +127,8 @@ pub(crate) fn create_child(child: *const ChildPool, parent: &ParentPool) {
 }
 
 /// A child is about to be destroyed.
+#[cold]
+#[inline(never)]
 pub(crate) fn destroy_child(child: *const ChildPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.destroy_child(child.addr());
@@ -132,6 +136,8 @@ pub(crate) fn destroy_child(child: *const ChildPool) {
 }
 
 /// A pool is about to be destroyed, or its memory is used for another one.
+#[cold]
+#[inline(never)]
 pub(crate) fn destroy_parent(parent: *const ParentPool) {
     if let Some(mut state) = RECORDING.lock() {
         state.destroy_parent(parent.addr());
@@ -139,6 +145,8 @@ pub(crate) fn destroy_parent(parent: *const ParentPool) {
 }
 
 /// An object was allocated, from a pool in the mode.
+#[cold]
+#[inline(never)]
 pub(crate) fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const u8, zeroed: bool) {
     if let Some(mut state) = RECORDING.lock() {
         state.alloc(child.addr(), parent, object.addr(), zeroed);
@@ -146,6 +154,8 @@ pub(crate) fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const
 }
 
 /// Something is about to be freed, which may be an object of a pool in the mode.
+#[cold]
+#[inline(never)]
 pub(crate) fn free(child: *const ChildPool, object: *const u8) {
     if let Some(mut state) = RECORDING.lock() {
         state.free(child.addr(), object.addr());
