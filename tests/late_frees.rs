@@ -134,3 +134,32 @@ fn a_child_that_outlives_its_pool_and_is_used_with_the_next_one_loses_no_object(
     });
     assert_eq!(reports, Vec::<String>::new());
 }
+
+#[test]
+fn a_child_that_outlives_its_pool_is_not_trimmed_into_the_next_one() {
+    let reports = reports_of(|| {
+        let (mut parent, mut old): (slab_parent_pool, slab_child_pool) = (zeroed(), zeroed());
+        let mut new: slab_child_pool = zeroed();
+        // SAFETY: the pools are this function's. That `old` is used after its pool is against the
+        // rules, and yet the next pool must stay in order.
+        unsafe {
+            slab_create_parent(&mut parent, 96, 16);
+            slab_create_child(&mut old, &mut parent);
+            let first = slab_alloc(&mut old);
+            slab_free(&mut old, first);
+            slab_create_parent(&mut parent, 96, 16);
+            slab_create_child(&mut new, &mut parent);
+            let second = slab_alloc(&mut new);
+            assert_eq!(slab_trim_child(&mut old), 0);
+            let mut pool: slab_parent_stats = zeroed();
+            pool.struct_size = size_of::<slab_parent_stats>();
+            assert_eq!(slab_get_parent_stats(&mut parent, &mut pool), 0);
+            assert_eq!(pool.children, 1);
+            slab_free(&mut new, second);
+            slab_destroy_child(&mut old);
+            slab_destroy_child(&mut new);
+            slab_destroy_parent(&mut parent);
+        }
+    });
+    assert_eq!(reports, Vec::<String>::new());
+}
