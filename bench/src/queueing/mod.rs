@@ -99,9 +99,9 @@ pub fn measure(allocators: &[&Allocator], own: &OwnProcess) -> Result<Vec<Queue>
 
 pub const COLUMNS: [&str; 13] = [
     "library",
-    "operations between visits",
+    "operations a visit",
     "visit, ns",
-    "between visits, ns",
+    "between, ns",
     "saturates at",
     "2 measured",
     "2",
@@ -131,7 +131,7 @@ pub fn cells(results: &Results, queue: &Queue) -> Vec<String> {
         format!("{operations:.1}"),
         format!("{:.0}", queue.hold),
         format!("{:.0}", queue.think),
-        format!("{:.1} threads", times.saturation()),
+        format!("{:.1}", times.saturation()),
         measured,
     ]);
     cells.extend(THREADS.map(|threads| format!("{:.1}", times.speed_up(threads))));
@@ -141,7 +141,7 @@ pub fn cells(results: &Results, queue: &Queue) -> Vec<String> {
 pub const SAID: &str = "From how long a visit to the lock takes and how much time is between two, by one core: what so many \
      threads would do, as a multiple of one, if nothing but the lock were in their way (mean value analysis of a closed network of one \
      queue). A visit is a call that takes 20 ns longer than the median of calls; it includes what is done before \
-     and after the lock is held, so that a lock saturates at so many threads or more. \"2 measured\" is what two threads did here; \
+     and after the lock is held, so that a lock saturates at so many threads or more. Columns 2 to 128 are numbers of threads. \"2 measured\" is what two threads did here; \
      null, which has no lock, shows above what the machine allows.";
 
 #[cfg(test)]
@@ -160,7 +160,7 @@ mod tests {
         };
         let cells = cells(&results, &queue(Some(63.0)));
         assert_eq!(cells.len(), COLUMNS.len());
-        assert_eq!(cells[1..6], ["63.0", "100", "900", "10.0 threads", "-"]);
+        assert_eq!(cells[1..6], ["63.0", "100", "900", "10.0", "-"]);
         assert_eq!(super::cells(&results, &queue(None)).len(), COLUMNS.len());
     }
 }
