@@ -3,3 +3,5 @@
 
 pub(crate) mod os;
 pub(crate) mod sync;
+#[cfg(any(feature = "debug", target_os = "linux", target_os = "android"))]
+pub(crate) mod valgrind;

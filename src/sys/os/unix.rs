@@ -33,6 +33,12 @@ use core::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 mod system;
 
 // Unused on the systems that do not name them.
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")
+))]
+#[path = "unix/linux_mutex.rs"]
+mod linux_mutex;
 #[cfg(not(any(
     target_vendor = "apple",
     target_os = "freebsd",
@@ -45,7 +51,8 @@ mod pthread_mutex;
     target_os = "freebsd",
     target_os = "dragonfly",
     target_os = "openbsd",
-    all(test, target_os = "linux")
+    target_os = "linux",
+    target_os = "android"
 ))]
 #[path = "unix/word_mutex.rs"]
 mod word_mutex;

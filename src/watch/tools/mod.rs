@@ -21,7 +21,6 @@
 //! would not in memory that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and
 //! the latter two are told which words are atomic.
 
-mod valgrind;
 mod weak;
 
 use core::ffi::c_char;
@@ -35,12 +34,12 @@ use crate::heap::registry;
 use crate::heap::{HEAP, Owner, known_atomics, owner};
 use crate::sys::os;
 use crate::sys::sync::rank;
+use crate::sys::valgrind::{self, request};
 use crate::watch::debug::access::Access;
 use crate::watch::debug::ledger::Ledger;
 use crate::watch::debug::table::{State, User};
 #[cfg(unix)]
 use crate::watch::guard::sample;
-use valgrind::request;
 use weak::weak;
 
 /// Bits of what is there.

@@ -3,6 +3,10 @@
 
 use core::ffi::c_int;
 
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
+pub(crate) use super::linux_mutex::*;
+// Where it is not known whether valgrind watches.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")))]
 pub(crate) use super::pthread_mutex::*;
 
 pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
@@ -41,13 +45,11 @@ pub(crate) fn is_privileged() -> bool {
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
 }
 
-/// For the tests of the mutex of other systems: sleeps until [`wake_one`], if the word has this
-/// value.
-#[cfg(test)]
+/// Sleeps until [`wake_one`], if the word has this value.
 pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
     let no_timeout = core::ptr::null::<libc::timespec>();
     // SAFETY: the word exists for as long as the call.
-    unsafe {
+    keeping_errno(|| unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
@@ -55,19 +57,34 @@ pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
             value,
             no_timeout,
         )
-    };
+    });
 }
 
 /// Wakes one thread that sleeps on the word, if there is one.
-#[cfg(test)]
 pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
     // SAFETY: the word is only an address to the kernel.
-    unsafe {
+    keeping_errno(|| unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
             libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
             1,
         )
-    };
+    });
+}
+
+/// Makes a system call whose failure is nobody's business: errno is the program's.
+fn keeping_errno<T>(call: impl FnOnce() -> T) {
+    let before = errno();
+    call();
+    #[cfg(target_os = "linux")]
+    // SAFETY: always callable; the word is the thread's own.
+    unsafe {
+        *libc::__errno_location() = before;
+    }
+    #[cfg(target_os = "android")]
+    // SAFETY: always callable; the word is the thread's own.
+    unsafe {
+        *libc::__errno() = before;
+    }
 }
