@@ -12,7 +12,7 @@ library := target/staged/libmesa_slab.so target/staged/libmesa_slab.a
 sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
-.PHONY: help build header man docs dist demo measure install clean FORCE
+.PHONY: help build header man docs dist wrap deb demo measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
 .PHONY: fuzz soak coverage abi loom mutants
 .PHONY: test test-rust test-builds test-c test-sanitizers test-targets test-mesa test-mesa-quick
@@ -146,6 +146,13 @@ install: export DESTDIR := $(DESTDIR)
 dist: ## Makes target/dist/mesa-slab-VERSION.tar.xz: all that a build needs without a network
 	scripts/setup man
 	scripts/dist
+
+wrap: dist ## Writes target/dist/mesa-slab.wrap, for the tarball at URL
+	scripts/wrap '$(URL)'
+
+deb: dist ## Builds Debian packages from the tarball, below target/deb
+	scripts/setup deb
+	scripts/deb
 
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, what finds them
 	scripts/install
