@@ -118,7 +118,11 @@ struct slab_child_pool {
    /**
     * Private: size of a magazine in bytes less 1, or 0 while there is none.
     */
-   size_t mask;
+   uint32_t mask;
+   /**
+    * The parent's item_size, at least 1; 0 if there is no parent. Read only.
+    */
+   unsigned int item_size;
 };
 
 /**
@@ -177,8 +181,8 @@ void slab_destroy_parent(struct slab_parent_pool *parent);
 /**
  * Creates a child pool of `parent`.
  *
- * Nothing is allocated and the old contents of `*pool` are not read. A child pool costs four words
- * until its first allocation.
+ * Nothing is allocated and the old contents of `*pool` are not read. A child pool costs what it
+ * takes itself until its first allocation.
  *
  * Threading: no other call may use `pool` at the same time; `parent` may be in use by others.
  * Ownership: `*pool` stays the caller's. `parent` must exist for as long as the child is used.
@@ -303,7 +307,7 @@ SLAB_STATIC_ASSERT_(slab_parent_pool, sizeof(struct slab_parent_pool) == 256);
 SLAB_STATIC_ASSERT_(parent, offsetof(struct slab_child_pool, parent) == 0);
 SLAB_STATIC_ASSERT_(top, offsetof(struct slab_child_pool, top) == sizeof(void *));
 SLAB_STATIC_ASSERT_(mask, offsetof(struct slab_child_pool, mask) == 3 * sizeof(void *));
-SLAB_STATIC_ASSERT_(slab_child_pool, sizeof(struct slab_child_pool) == 4 * sizeof(void *));
+SLAB_STATIC_ASSERT_(slab_child_pool, sizeof(struct slab_child_pool) == 3 * sizeof(void *) + 8);
 SLAB_STATIC_ASSERT_(slab_mempool, offsetof(struct slab_mempool, child) == 256);
 #undef SLAB_STATIC_ASSERT_
 

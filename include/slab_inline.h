@@ -40,8 +40,8 @@ extern "C" {
 #endif
 
 /* Private: the slow paths. */
-void *slab_alloc_layout_1(struct slab_child_pool *pool);
-void slab_free_layout_1(struct slab_child_pool *pool, void *ptr);
+void *slab_alloc_layout_2(struct slab_child_pool *pool);
+void slab_free_layout_2(struct slab_child_pool *pool, void *ptr);
 
 extern __inline__ __attribute__((__gnu_inline__)) void *
 slab_alloc(struct slab_child_pool *pool)
@@ -50,7 +50,7 @@ slab_alloc(struct slab_child_pool *pool)
 
    /* The loaded magazine is empty, or there is none. */
    if (__builtin_expect(((uintptr_t)top & pool->mask) == 0, 0))
-      return slab_alloc_layout_1(pool);
+      return slab_alloc_layout_2(pool);
 
    pool->top = top - 1;
    return *top;
@@ -67,7 +67,7 @@ slab_free(struct slab_child_pool *pool, void *ptr)
    /* The loaded magazine is full, or there is none; or the object is not of this parent. */
    if (__builtin_expect(!ptr, 0) || __builtin_expect(((uintptr_t)next & pool->mask) == 0, 0) ||
        __builtin_expect(__atomic_load_n((uintptr_t *)chunk + page, __ATOMIC_RELAXED) != (uintptr_t)pool->parent, 0)) {
-      slab_free_layout_1(pool, ptr);
+      slab_free_layout_2(pool, ptr);
       return;
    }
 

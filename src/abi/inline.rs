@@ -15,7 +15,7 @@ use crate::pool::child;
 /// # Safety
 /// As for [`crate::abi::slab::slab_alloc`], and the loaded magazine is empty or there is none.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn slab_alloc_layout_1(pool: *mut slab_child_pool) -> *mut c_void {
+pub unsafe extern "C" fn slab_alloc_layout_2(pool: *mut slab_child_pool) -> *mut c_void {
     // SAFETY: the caller's promise.
     unsafe { child::alloc_slow(&mut *pool.cast()) }
 }
@@ -25,7 +25,7 @@ pub unsafe extern "C" fn slab_alloc_layout_1(pool: *mut slab_child_pool) -> *mut
 /// # Safety
 /// As for [`crate::abi::slab::slab_free`], and one of the two holds, or the object is NULL.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn slab_free_layout_1(pool: *mut slab_child_pool, ptr: *mut c_void) {
+pub unsafe extern "C" fn slab_free_layout_2(pool: *mut slab_child_pool, ptr: *mut c_void) {
     // SAFETY: the caller's promise.
     unsafe { child::free_slow(&mut *pool.cast(), ptr.cast()) }
 }

@@ -64,7 +64,9 @@ pub struct slab_child_pool {
     /// Private: the same of the previous magazine.
     pub previous: *mut c_void,
     /// Private: size of a magazine in bytes less 1, or 0 while there is none.
-    pub mask: usize,
+    pub mask: u32,
+    /// The parent's item_size, at least 1; 0 if there is no parent. Read only.
+    pub item_size: c_uint,
 }
 
 /// A parent and its only child in one, for a single user.
@@ -126,8 +128,8 @@ pub unsafe extern "C" fn slab_destroy_parent(parent: *mut slab_parent_pool) {
 
 /// Creates a child pool of `parent`.
 ///
-/// Nothing is allocated and the old contents of `*pool` are not read. A child pool costs four words
-/// until its first allocation.
+/// Nothing is allocated and the old contents of `*pool` are not read. A child pool costs what it
+/// takes itself until its first allocation.
 ///
 /// Threading: no other call may use `pool` at the same time; `parent` may be in use by others.
 /// Ownership: `*pool` stays the caller's. `parent` must exist for as long as the child is used.
@@ -278,12 +280,13 @@ same_place! {
     ChildPool.cache.loaded == slab_child_pool.top;
     ChildPool.cache.previous == slab_child_pool.previous;
     ChildPool.cache.mask == slab_child_pool.mask;
+    ChildPool.cache.item_size == slab_child_pool.item_size;
 }
 
 const _: () = {
     assert!(size_of::<slab_mutex>() == 48);
     assert!(size_of::<slab_parent_pool>() == 256);
-    assert!(size_of::<slab_child_pool>() == 4 * size_of::<usize>());
+    assert!(size_of::<slab_child_pool>() == 3 * size_of::<usize>() + 8);
     assert!(offset_of!(slab_mempool, child) == 256);
     assert!(size_of::<slab_mempool>() == 256 + size_of::<slab_child_pool>());
     assert!(size_of::<ParentPool>() <= size_of::<slab_parent_pool>());

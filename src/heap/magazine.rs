@@ -32,6 +32,18 @@ const WORD: usize = size_of::<usize>();
 #[repr(transparent)]
 pub(crate) struct Magazine(*mut *mut u8);
 
+/// The place behind the last round of a magazine.
+#[derive(Clone, Copy)]
+pub(crate) struct Next(*mut *mut u8);
+
+impl Next {
+    /// Whether there is none: the magazine is full. True of no magazine with a mask of 0.
+    #[inline(always)]
+    pub(crate) fn is_beyond(self, mask: u32) -> bool {
+        self.0.addr() as u32 & mask == 0
+    }
+}
+
 impl Magazine {
     /// No magazine.
     pub(crate) const NONE: Magazine = Magazine(ptr::null_mut());
@@ -52,13 +64,14 @@ impl Magazine {
     /// Whether there is no round in it. True of no magazine, whatever the mask.
     #[inline(always)]
     pub(crate) fn is_empty(self, mask: usize) -> bool {
-        self.0.addr() & mask == 0
+        // The lower half of a word says it, and is what a child keeps of a mask.
+        self.0.addr() as u32 & mask as u32 == 0
     }
 
     /// Whether there is no room in it. True of no magazine with a mask of 0.
     #[inline(always)]
     pub(crate) fn is_full(self, mask: usize) -> bool {
-        (self.0.addr() + WORD) & mask == 0
+        (self.0.addr() + WORD) as u32 & mask as u32 == 0
     }
 
     /// How many rounds it holds.
@@ -94,6 +107,31 @@ impl Magazine {
         reads(self.0);
         // SAFETY: the last filled word of a magazine that is not empty is a round.
         unsafe { seal(*self.0, self.0) }
+    }
+
+    /// The place behind the last round, which is the block's start or its end if there is no room.
+    #[inline(always)]
+    pub(crate) fn next(self) -> Next {
+        let mut next = self.0.wrapping_add(1);
+        // So that it is computed once: the compiler would add anew for the lower half.
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: no instruction.
+        unsafe {
+            core::arch::asm!("/* {0} */", inout(reg) next, options(pure, readonly, nostack, preserves_flags));
+        }
+        Next(next)
+    }
+
+    /// Adds a round at the place that [`Magazine::next`] gave.
+    ///
+    /// # Safety
+    /// There is room, and nobody else uses it.
+    #[inline(always)]
+    pub(crate) unsafe fn push_at(&mut self, next: Next, round: *mut u8) {
+        self.0 = next.0;
+        writes(self.0);
+        // SAFETY: a magazine that is not full has a word behind the last filled one.
+        unsafe { *self.0 = seal(round, self.0) }
     }
 
     /// Adds a round.

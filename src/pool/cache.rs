@@ -6,6 +6,11 @@
 //! | `loaded` | objects are taken from it and put into it |
 //! | `previous` | swapped in when the loaded one is used up: none, empty or full |
 //! | `mask` | size of a magazine less 1; 0: it has none yet, or the pool is uncached |
+//! | `item_size` | bytes of an object, at least 1; 0 if the child has no parent |
+//!
+//! The size of an object is the parent's. It is here too so that zeroing an object does not touch
+//! the parent, with whose lock other threads are busy; on 64-bit machines it shares a word with the
+//! mask.
 //!
 //! With two, a child that allocates and frees in turns goes to the parent once in a magazine's
 //! worth of calls at most, wherever it stands. Everything here belongs to the child's user, one
@@ -21,13 +26,26 @@ use crate::heap::magazine::Magazine;
 pub(crate) struct Cache {
     pub(crate) loaded: Magazine,
     pub(crate) previous: Magazine,
-    pub(crate) mask: usize,
+    pub(crate) mask: u32,
+    pub(crate) item_size: u32,
 }
 
 impl Cache {
-    /// No magazines.
-    pub(crate) const NONE: Cache =
-        Cache { loaded: Magazine::NONE, previous: Magazine::NONE, mask: 0 };
+    /// No magazines, of objects of so many bytes.
+    pub(crate) fn of(item_size: u32) -> Cache {
+        Cache { loaded: Magazine::NONE, previous: Magazine::NONE, mask: 0, item_size }
+    }
+
+    /// Size of a magazine less 1.
+    #[inline(always)]
+    pub(crate) fn mask(&self) -> usize {
+        self.mask as usize
+    }
+
+    /// Goes on with magazines of another size.
+    pub(crate) fn set_mask(&mut self, mask: usize) {
+        self.mask = mask as u32;
+    }
 
     /// Whether there are no magazines.
     #[inline(always)]
@@ -38,18 +56,18 @@ impl Cache {
     /// Whether the loaded magazine has no round, or there is none.
     #[inline(always)]
     pub(crate) fn is_empty(&self) -> bool {
-        self.loaded.is_empty(self.mask)
+        self.loaded.is_empty(self.mask())
     }
 
     /// Whether the loaded magazine has no room, or there is none.
     #[inline(always)]
     pub(crate) fn is_full(&self) -> bool {
-        self.loaded.is_full(self.mask)
+        self.loaded.is_full(self.mask())
     }
 
     /// How many rounds the loaded magazine has.
     pub(crate) fn rounds(&self) -> usize {
-        self.loaded.rounds(self.mask)
+        self.loaded.rounds(self.mask())
     }
 
     /// Takes a round.
@@ -75,7 +93,7 @@ impl Cache {
     /// Whether the previous magazine has rounds.
     #[inline(always)]
     pub(crate) fn can_swap_to_alloc(&self) -> bool {
-        !self.previous.is_empty(self.mask)
+        !self.previous.is_empty(self.mask())
     }
 
     /// Whether the loaded magazine is full and the previous one empty. (Without magazines the words
@@ -84,8 +102,8 @@ impl Cache {
     pub(crate) fn can_swap_to_free(&self) -> bool {
         self.mask != 0
             && !self.previous.is_none()
-            && self.previous.is_empty(self.mask)
-            && self.loaded.is_full(self.mask)
+            && self.previous.is_empty(self.mask())
+            && self.loaded.is_full(self.mask())
     }
 
     /// Swaps the magazines.
@@ -99,7 +117,7 @@ impl Cache {
         let of_another = |magazine: Magazine| {
             // SAFETY: a magazine that is not empty has a last round, which is in a chunk, as its
             // slab is not free while it is out; it may have been overwritten.
-            !magazine.is_empty(self.mask) && unsafe { owner_if_any(magazine.last()) != parent }
+            !magazine.is_empty(self.mask()) && unsafe { owner_if_any(magazine.last()) != parent }
         };
         of_another(self.loaded) || of_another(self.previous)
     }

@@ -39,7 +39,8 @@ impl ChildPool {
     pub(crate) unsafe fn create(this: *mut ChildPool, parent: *const ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
-            this.write(ChildPool { parent, cache: Cache::NONE });
+            let item_size = parent.as_ref().map_or(0, |parent| parent.item_size.max(1));
+            this.write(ChildPool { parent, cache: Cache::of(item_size) });
             hooks::child_made(this, parent);
         }
     }
@@ -73,7 +74,7 @@ impl ChildPool {
                 return zalloc_slow(child);
             }
             let object = child.cache.pop();
-            zero(object, (*child.parent).item_size.max(1) as usize);
+            zero(object, child.cache.item_size as usize);
             object.cast()
         }
     }
@@ -89,14 +90,15 @@ impl ChildPool {
         unsafe {
             let child = &mut *this;
             let object = object.cast::<u8>();
+            let next = child.cache.loaded.next();
             if object.is_null()
-                || child.cache.is_full()
+                || next.is_beyond(child.cache.mask)
                 || owner_on_free(object) != child.parent.addr()
             {
                 one_exit();
                 return free_slow(child, object);
             }
-            child.cache.push(object);
+            child.cache.loaded.push_at(next, object);
         }
     }
 
@@ -173,7 +175,7 @@ impl ChildPool {
     #[inline(never)]
     unsafe fn abandon(&mut self, function: &'static str) {
         let mut surplus = Surplus::EMPTY;
-        let mask = self.cache.mask;
+        let mask = self.cache.mask();
         for mut magazine in [self.cache.loaded, self.cache.previous] {
             if magazine.is_none() {
                 continue;
@@ -253,8 +255,7 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     unsafe {
         let object = alloc_far(child, true);
         if !object.is_null() {
-            let bytes = (*child.parent).item_size.max(1) as usize;
-            ptr::write_bytes(object.cast::<u8>(), 0, bytes);
+            ptr::write_bytes(object.cast::<u8>(), 0, child.cache.item_size as usize);
         }
         object
     }

@@ -37,7 +37,8 @@ impl Visit<'_> {
     /// Whether the pool that the magazines were filled from was destroyed, or created anew, before
     /// the child. Then their rounds are in limbo.
     pub(crate) fn is_stale(&self, cache: &Cache) -> bool {
-        !self.body.policy.masks().contains(&cache.mask) || cache.has_rounds_of_another(self.owner())
+        !self.body.policy.masks().contains(&cache.mask())
+            || cache.has_rounds_of_another(self.owner())
     }
 
     /// Gives a cache that has no magazine its first one, which may be empty or full. Returns false
@@ -60,7 +61,7 @@ impl Visit<'_> {
             }
         }
         cache.loaded = magazine;
-        cache.mask = mask;
+        cache.set_mask(mask);
         self.body.holders += 1;
         true
     }
@@ -125,7 +126,7 @@ impl Visit<'_> {
             let body = &mut **self.body;
             // SAFETY: the caller's promise.
             unsafe {
-                body.depot.keep(magazine, cache.mask, &body.policy, out, &mut self.surplus);
+                body.depot.keep(magazine, cache.mask(), &body.policy, out, &mut self.surplus);
             }
         }
         self.body.holders = self.body.holders.saturating_sub(1);
@@ -144,18 +145,19 @@ impl Visit<'_> {
     /// The cache's magazines are of this parent.
     pub(crate) unsafe fn strip(&mut self, cache: &mut Cache) -> usize {
         let mut objects = 0;
+        let mask = cache.mask();
         for magazine in [&mut cache.loaded, &mut cache.previous] {
             if !magazine.is_none() {
-                objects += magazine.rounds(cache.mask);
+                objects += magazine.rounds(mask);
                 // SAFETY: the caller's promise.
                 unsafe {
-                    self.drain(magazine, cache.mask);
-                    self.surplus.add_magazine(*magazine, cache.mask);
+                    self.drain(magazine, mask);
+                    self.surplus.add_magazine(*magazine, mask);
                 }
                 *magazine = Magazine::NONE;
             }
         }
-        cache.mask = 0;
+        cache.set_mask(0);
         self.body.holders = self.body.holders.saturating_sub(1);
         if self.body.holders == 0 {
             self.drain_depot();
@@ -176,7 +178,7 @@ impl Visit<'_> {
     /// one. Nothing changes if the child is not busy, or has the larger size already, or objects
     /// are sampled, or there is no memory.
     fn promote(&mut self, cache: &mut Cache) {
-        let (mask, busy_mask) = (cache.mask, self.body.policy.busy_mask());
+        let (mask, busy_mask) = (cache.mask(), self.body.policy.busy_mask());
         // SAFETY: the child's magazines are its own.
         unsafe {
             let quota = cache.loaded.quota(mask);
@@ -201,7 +203,9 @@ impl Visit<'_> {
                     self.keep_empty(magazine, mask);
                 }
             }
-            *cache = Cache { loaded: larger, previous: Magazine::NONE, mask: busy_mask };
+            cache.loaded = larger;
+            cache.previous = Magazine::NONE;
+            cache.set_mask(busy_mask);
         }
     }
 
@@ -212,24 +216,24 @@ impl Visit<'_> {
         self.promote(cache);
         // SAFETY: the child's magazines are its own.
         unsafe {
-            let quota = cache.loaded.quota(cache.mask);
-            if let Some((full, mask)) = self.take_full(cache.mask) {
+            let quota = cache.loaded.quota(cache.mask());
+            if let Some((full, mask)) = self.take_full(cache.mask()) {
                 self.count_exchange();
                 let mut empty = mem::replace(&mut cache.loaded, full);
-                if mask != cache.mask {
+                if mask != cache.mask() {
                     // Of the other size, as which the child goes on.
-                    self.keep_empty(empty, cache.mask);
+                    self.keep_empty(empty, cache.mask());
                     empty = Magazine::NONE;
                 }
                 let spare = mem::replace(&mut cache.previous, empty);
-                self.keep_empty(spare, cache.mask);
-                cache.mask = mask;
+                self.keep_empty(spare, cache.mask());
+                cache.set_mask(mask);
             } else {
-                let most = policy::rounds_to_take(quota, cache.mask);
+                let most = policy::rounds_to_take(quota, cache.mask());
                 cache.loaded.fill(most, |rounds| self.take(rounds));
                 self.body.policy.note_wanted(cache.rounds());
             }
-            cache.loaded.set_quota(cache.mask, policy::next_quota(quota, cache.mask));
+            cache.loaded.set_quota(cache.mask(), policy::next_quota(quota, cache.mask()));
         }
     }
 
@@ -237,9 +241,9 @@ impl Visit<'_> {
     /// one; or a larger one in place of both. Returns false if there is no memory and nothing has
     /// changed.
     pub(crate) fn unload(&mut self, cache: &mut Cache) -> bool {
-        self.check_link(List::Empty, cache.mask);
+        self.check_link(List::Empty, cache.mask());
         self.promote(cache);
-        let mask = cache.mask;
+        let mask = cache.mask();
         if !cache.is_full() {
             return true;
         }
