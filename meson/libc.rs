@@ -70,6 +70,15 @@ pub const PTHREAD_MUTEX_INITIALIZER: pthread_mutex_t = pthread_mutex_t([0; 6]);
 
 pub const CLOCK_MONOTONIC: clockid_t = 1;
 pub const CLOCK_MONOTONIC_COARSE: clockid_t = 6;
+pub const FUTEX_PRIVATE_FLAG: c_int = 128;
+pub const FUTEX_WAIT: c_int = 0;
+pub const FUTEX_WAKE: c_int = 1;
+#[cfg(target_arch = "x86_64")]
+pub const SYS_futex: c_long = 202;
+#[cfg(target_arch = "x86")]
+pub const SYS_futex: c_long = 240;
+#[cfg(target_arch = "aarch64")]
+pub const SYS_futex: c_long = 98;
 pub const MADV_DONTNEED: c_int = 4;
 pub const MADV_NOHUGEPAGE: c_int = 15;
 pub const MAP_ANON: c_int = 0x20;
@@ -149,6 +158,7 @@ unsafe extern "C" {
     pub fn raise(signal: c_int) -> c_int;
     pub fn sigaction(signal: c_int, action: *const sigaction, before: *mut sigaction) -> c_int;
     pub fn sigemptyset(set: *mut sigset_t) -> c_int;
+    pub fn syscall(number: c_long, ...) -> c_long;
     pub fn sysconf(name: c_int) -> c_long;
     pub fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t;
 }

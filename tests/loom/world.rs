@@ -182,6 +182,7 @@ fn zeroed() -> slab_child_pool {
         top: ptr::null_mut(),
         previous: ptr::null_mut(),
         mask: 0,
+        item_size: 0,
     }
 }
 
@@ -233,7 +234,7 @@ impl Child {
 
     /// Bytes of its magazines; 0 if it has none.
     pub fn magazine_bytes(&self) -> usize {
-        match self.0.mask {
+        match self.0.mask as usize {
             0 => 0,
             mask => mask + 1,
         }
@@ -241,7 +242,7 @@ impl Child {
 
     /// Whether it has objects to give without the pool, in its loaded magazine.
     pub fn has_objects(&self) -> bool {
-        self.0.top.addr() & self.0.mask != 0
+        self.0.top.addr() & self.0.mask as usize != 0
     }
 
     /// Destroys it.

@@ -51,8 +51,10 @@ mod pthread_mutex;
     target_os = "freebsd",
     target_os = "dragonfly",
     target_os = "openbsd",
-    target_os = "linux",
-    target_os = "android"
+    all(
+        any(target_os = "linux", target_os = "android"),
+        any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")
+    )
 ))]
 #[path = "unix/word_mutex.rs"]
 mod word_mutex;

@@ -46,6 +46,7 @@ pub(crate) fn is_privileged() -> bool {
 }
 
 /// Sleeps until [`wake_one`], if the word has this value.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
     let no_timeout = core::ptr::null::<libc::timespec>();
     // SAFETY: the word exists for as long as the call.
@@ -61,6 +62,7 @@ pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
 }
 
 /// Wakes one thread that sleeps on the word, if there is one.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
     // SAFETY: the word is only an address to the kernel.
     keeping_errno(|| unsafe {
@@ -74,6 +76,7 @@ pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
 }
 
 /// Makes a system call whose failure is nobody's business: errno is the program's.
+#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 fn keeping_errno<T>(call: impl FnOnce() -> T) {
     let before = errno();
     call();
