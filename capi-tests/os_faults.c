@@ -135,6 +135,12 @@ backtrace(void **frames, int most)
    return next(frames, most);
 }
 
+/* The library locks by the C library's mutex, whose functions can fail, where ThreadSanitizer is: it looks for this. */
+__attribute__((weak)) void
+__tsan_init(void)
+{
+}
+
 int
 pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
 {

@@ -108,6 +108,7 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
     }
 }
 
+#[inline(never)]
 fn map(bytes: usize) -> *mut u8 {
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
     let start = unsafe {
@@ -191,6 +192,7 @@ unsafe fn keep_refused(start: *mut u8, bytes: usize) {
 
 /// # Safety
 /// As for [`release`].
+#[inline(never)]
 unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: the caller's promise.
     unsafe { libc::munmap(start.cast(), bytes) == 0 }

@@ -20,6 +20,7 @@ pub(crate) enum Access {
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.
+#[inline(never)]
 pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
     let protection = match access {
         Access::None => libc::PROT_NONE,

@@ -16,6 +16,7 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
+#[inline(never)]
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
@@ -25,6 +26,7 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of a reservation.
+#[inline(never)]
 pub(crate) unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
     // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE) };

@@ -13,6 +13,7 @@ pub(crate) const RAW_MUTEX: RawMutex = libc::PTHREAD_MUTEX_INITIALIZER;
 ///
 /// # Safety
 /// `mutex` is writable, and no thread uses it.
+#[inline(never)]
 pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise. A system that needs memory for it may not have it; the mutex is
     // then one that gets ready when it is first locked.
@@ -27,6 +28,7 @@ pub(crate) unsafe fn init_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// `mutex` is initialised, unlocked, and no thread uses it.
+#[inline(never)]
 pub(crate) unsafe fn destroy_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_destroy(mutex) };
@@ -36,7 +38,7 @@ pub(crate) unsafe fn destroy_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// `mutex` is initialised, and this thread does not hold it.
-#[inline]
+#[inline(never)]
 pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise; a normal mutex that is not held by this thread cannot fail.
     unsafe { libc::pthread_mutex_lock(mutex) };
@@ -46,6 +48,7 @@ pub(crate) unsafe fn lock_mutex(mutex: *mut RawMutex) {
 ///
 /// # Safety
 /// As for [`lock_mutex`].
+#[inline(never)]
 pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_trylock(mutex) == 0 }
@@ -55,7 +58,7 @@ pub(crate) unsafe fn try_lock_mutex(mutex: *mut RawMutex) -> bool {
 ///
 /// # Safety
 /// This thread holds `mutex`.
-#[inline]
+#[inline(never)]
 pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     // SAFETY: the caller's promise.
     unsafe { libc::pthread_mutex_unlock(mutex) };
