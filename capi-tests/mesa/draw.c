@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Renders by every way in which a GL driver takes objects from its pools (buffers that are mapped, transfers of textures
  * and pixels, queries, contexts), and prints a hash of what came out of each: a line "SCENE HASH", with "error" and its

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "gl.h"
 
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * GL functions beyond version 1.1, by glXGetProcAddress, and contexts on one X display.
  */

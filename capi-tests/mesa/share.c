@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /*
  * Share groups: a buffer is mapped in one context, the context is destroyed, and the buffer is unmapped in another one,
  * by one thread and by several, which also make and destroy contexts all the time. What was written through the mapping

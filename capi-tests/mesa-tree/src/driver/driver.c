@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #include "util/slab.h"
 #include "util/strings.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 #ifndef SIMPLE_MTX_H
 #define SIMPLE_MTX_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A pool allocator that asks malloc for each object. */
 
 #ifndef SLAB_H
