@@ -293,11 +293,17 @@ unsigned int slab_validate(struct slab_parent_pool *parent);
  *
  * With the word "abort" in the environment variable SLAB_DEBUG the process ends after a report.
  *
- * The handler is called where the misuse is seen, which may be with pools locked: it must not call
- * functions of the library, nor leave by longjmp() or an exception.
+ * The handler is called in the thread that meets the misuse, where nothing is locked: it may call
+ * any function of the library, on any pool but one that is just being destroyed, and fork(); and
+ * it may end the thread or the process, or leave by longjmp(). Further reports of the same call
+ * are lost then. It must not leave by an exception.
  *
- * Threading: any thread; reports that are made at the same time may go to the old or to the new
- * handler.
+ * Without a handler a report is one write() for each line. A full pipe or a slow terminal stops the
+ * thread that reports, and no other one; if stderr cannot be written, the report is lost, without
+ * SIGPIPE.
+ *
+ * Threading: any thread; reports that are made at the same time go to the old or to the new
+ * handler, each with its own data.
  */
 void slab_set_report_handler(void (*handler)(void *data, const char *report), void *data);
 

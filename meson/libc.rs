@@ -101,14 +101,27 @@ pub const O_NOFOLLOW: c_int = 0o100_000;
     target_arch = "powerpc64"
 )))]
 pub const O_NOFOLLOW: c_int = 0o400_000;
+pub const RTLD_NODELETE: c_int = 0x1000;
+pub const RTLD_NOLOAD: c_int = 4;
+pub const RTLD_NOW: c_int = 2;
+pub const SA_NODEFER: c_int = 0x4000_0000;
 pub const SA_ONSTACK: c_int = 0x0800_0000;
+pub const SA_RESETHAND: c_int = 0x8000_0000u32 as c_int;
+pub const SA_RESTART: c_int = 0x1000_0000;
 pub const SA_SIGINFO: c_int = 4;
 pub const SIGBUS: c_int = 7;
+pub const SIGPIPE: c_int = 13;
 pub const SIGSEGV: c_int = 11;
+pub const SIGXFSZ: c_int = 25;
+pub const SIG_BLOCK: c_int = 0;
+pub const SIG_SETMASK: c_int = 2;
 pub const SIG_DFL: size_t = 0;
 pub const SIG_IGN: size_t = 1;
 pub const STDERR_FILENO: c_int = 2;
 pub const _SC_PAGESIZE: c_int = 30;
+pub const AT_PHDR: c_ulong = 3;
+pub const AT_PHENT: c_ulong = 4;
+pub const AT_PHNUM: c_ulong = 5;
 pub const AT_SECURE: c_ulong = 23;
 pub const AT_RANDOM: c_ulong = 25;
 pub const EINTR: c_int = 4;
@@ -154,11 +167,17 @@ unsafe extern "C" {
     pub fn pthread_mutex_trylock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int;
     pub fn pthread_self() -> pthread_t;
+    pub fn pthread_sigmask(how: c_int, set: *const sigset_t, before: *mut sigset_t) -> c_int;
     pub fn read(fd: c_int, bytes: *mut c_void, count: size_t) -> ssize_t;
     pub fn raise(signal: c_int) -> c_int;
     pub fn sigaction(signal: c_int, action: *const sigaction, before: *mut sigaction) -> c_int;
+    pub fn sigaddset(set: *mut sigset_t, signal: c_int) -> c_int;
     pub fn sigemptyset(set: *mut sigset_t) -> c_int;
     pub fn syscall(number: c_long, ...) -> c_long;
+    pub fn sigfillset(set: *mut sigset_t) -> c_int;
+    pub fn sigismember(set: *const sigset_t, signal: c_int) -> c_int;
+    pub fn sigpending(set: *mut sigset_t) -> c_int;
+    pub fn sigwait(set: *const sigset_t, signal: *mut c_int) -> c_int;
     pub fn sysconf(name: c_int) -> c_long;
     pub fn write(fd: c_int, bytes: *const c_void, count: size_t) -> ssize_t;
 }

@@ -20,7 +20,7 @@ use crate::inspect::validate;
 use crate::pool::child::ChildPool;
 use crate::pool::numbers::PoolNumbers;
 use crate::pool::parent::ParentPool;
-use crate::watch::report;
+use crate::watch::handler;
 
 /// For slab_print_stats(): a table for people.
 pub const SLAB_STATS_TABLE: c_uint = 0;
@@ -272,17 +272,23 @@ pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint 
 ///
 /// With the word "abort" in the environment variable SLAB_DEBUG the process ends after a report.
 ///
-/// The handler is called where the misuse is seen, which may be with pools locked: it must not call
-/// functions of the library, nor leave by longjmp() or an exception.
+/// The handler is called in the thread that meets the misuse, where nothing is locked: it may call
+/// any function of the library, on any pool but one that is just being destroyed, and fork(); and
+/// it may end the thread or the process, or leave by longjmp(). Further reports of the same call
+/// are lost then. It must not leave by an exception.
 ///
-/// Threading: any thread; reports that are made at the same time may go to the old or to the new
-/// handler.
+/// Without a handler a report is one write() for each line. A full pipe or a slow terminal stops the
+/// thread that reports, and no other one; if stderr cannot be written, the report is lost, without
+/// SIGPIPE.
+///
+/// Threading: any thread; reports that are made at the same time go to the old or to the new
+/// handler, each with its own data.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_set_report_handler(
     handler: Option<unsafe extern "C" fn(data: *mut c_void, report: *const c_char)>,
     data: *mut c_void,
 ) {
-    report::set_handler(handler, data);
+    handler::set(handler, data);
 }
 
 /// Chooses what is looked for in the calls on a parent pool: `words`, separated by commas, in place

@@ -10,11 +10,13 @@
 //! | `trace` | a record of all calls, for a replay |
 //! | `options` | what SLAB_DEBUG says |
 //! | `report`, `notes` | what is said on misuse, and how it is kept until nothing is locked |
+//! | `handler` | the program's own function for reports |
 
 #[cfg(feature = "debug")]
 pub(crate) mod debug;
 #[cfg(all(feature = "debug", unix))]
 pub(crate) mod guard;
+pub(crate) mod handler;
 pub(crate) mod notes;
 pub(crate) mod options;
 pub(crate) mod report;

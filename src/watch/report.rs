@@ -2,44 +2,31 @@
 //! What is said on misuse, and when a walk over the structures finds one that is broken.
 //!
 //! One line, made in a buffer on the stack and written to stderr at once, or given to the program's
-//! own handler: no allocation, no lock and no stdio, so that it can be said from anywhere. The
-//! program goes on, and the object in question is left alone; with `abort` in SLAB_DEBUG the
+//! own handler: no allocation, no lock and no stdio, so that it can be said from anywhere.
+//! **Nothing is locked where a report is made**: the handler may call the library, fork, or never
+//! return, and a reader of stderr that is slow stops the thread that reports, and no other one.
+//! What is found with a lock is noted (`notes`), and said behind it. The program goes on, and the object in question is left alone; with `abort` in SLAB_DEBUG the
 //! process ends. After the first [`MOST`] reports, further ones are only counted.
 
-use core::ffi::{CStr, c_char, c_void};
-use core::ptr;
-use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering::Relaxed};
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
 use crate::base::line::Text;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::sys::os;
+use crate::watch::handler;
 use crate::watch::options::{Options, WORDS};
 
 /// So many reports are said.
 pub(crate) const MOST: u32 = 100;
 
-// Relaxed in all of this file: the count orders nothing, and a handler is set before there is
-// something to report, or in an order that the program sees to.
+// Relaxed in all of this file: the count orders nothing.
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
 static MOST_SAID: AtomicBool = AtomicBool::new(false);
 /// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
 static UNSET: AtomicBool = AtomicBool::new(false);
-
-/// A function of the program's that is given reports.
-pub(crate) type Handler = unsafe extern "C" fn(data: *mut c_void, report: *const c_char);
-
-static HANDLER: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-static HANDLER_DATA: AtomicPtr<c_void> = AtomicPtr::new(ptr::null_mut());
-
-/// Gives reports to `handler` from now on, or says them on stderr if there is none.
-pub(crate) fn set_handler(handler: Option<Handler>, data: *mut c_void) {
-    let handler = handler.map_or(ptr::null_mut(), |handler| handler as *mut c_void);
-    HANDLER.store(ptr::null_mut(), Relaxed);
-    HANDLER_DATA.store(data, Relaxed);
-    HANDLER.store(handler, Relaxed);
-}
 
 /// Says that `function` found something wrong at an address; of a pool, if it is known of which.
 #[cold]
@@ -127,17 +114,13 @@ impl Report {
 
     /// Says a further line.
     pub(crate) fn line(&self, line: &mut Text) {
-        let handler = HANDLER.load(Relaxed);
         if self.before >= MOST {
             // Said already, or too much.
-        } else if handler.is_null() {
-            os::say(line.text("\n").as_bytes());
+        } else if let Some((handler, data)) = handler::get() {
+            // SAFETY: the program set them for this, and the line ends with a 0.
+            unsafe { handler(data, line.as_c_string().as_ptr().cast()) }
         } else {
-            // SAFETY: `set_handler` stored a handler, and the line ends with a 0.
-            unsafe {
-                let handler: Handler = core::mem::transmute(handler);
-                handler(HANDLER_DATA.load(Relaxed), line.as_c_string().as_ptr().cast());
-            }
+            os::say(line.text("\n").as_bytes());
         }
     }
 

@@ -59,6 +59,9 @@ mod pthread_mutex;
 #[path = "unix/word_mutex.rs"]
 mod word_mutex;
 
+#[path = "unix/undisturbed.rs"]
+mod undisturbed;
+use undisturbed::{HeldBack, Uncancelled};
 pub(crate) use system::{
     RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, is_privileged, lock_mutex, purge,
     try_lock_mutex, unlock_mutex, without_huge_pages,
@@ -241,11 +244,19 @@ pub(crate) fn around_fork(
 #[inline(never)]
 pub(crate) fn say(line: &[u8]) {
     // There is no one to tell if stderr is closed.
-    write(STDERR, line);
+    write_uncancelled(STDERR, line);
 }
 
-/// Writes all of `text` to a file descriptor, and returns whether it could.
+/// As [`write`]; the thread is not cancelled meanwhile.
+pub(crate) fn write_uncancelled(fd: c_int, text: &[u8]) -> bool {
+    let _uncancelled = Uncancelled::begin();
+    write(fd, text)
+}
+
+/// Writes all of `text` to a file descriptor, and returns whether it could. A reader that is gone
+/// raises no signal. A cancellation point, as any write to a file of the program's.
 pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
+    let signals = HeldBack::begin();
     while !text.is_empty() {
         // SAFETY: `text` is readable.
         let written = unsafe { libc::write(fd, text.as_ptr().cast::<c_void>(), text.len()) };
@@ -254,7 +265,10 @@ pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
             Ok(0) => return false,
             Ok(written) => text = &text[written..],
             Err(_) if system::errno() == libc::EINTR => {}
-            Err(_) => return false,
+            Err(_) => {
+                signals.take_back();
+                return false;
+            }
         }
     }
     true
@@ -265,12 +279,14 @@ pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
 /// write to, it could lead anywhere.
 pub(crate) fn create_file(path: &CStr) -> c_int {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: `path` is a string.
     unsafe { libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint) }
 }
 
 /// Closes a descriptor.
 pub(crate) fn close_file(fd: c_int) {
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: always callable.
     unsafe { libc::close(fd) };
 }

@@ -88,7 +88,7 @@ pub(crate) unsafe fn instead_of_owner(
     // SAFETY: the caller's promise.
     unsafe {
         report_stranger(function, parent, child, object);
-        object::put(function, parent, object, true);
+        object::put(function, parent, object, None);
     }
     true
 }
@@ -179,8 +179,11 @@ unsafe fn destroy_child(parent: *const ParentPool, child: *mut ChildPool) {
     unsafe {
         let parent = &*parent;
         if parent.exists() {
-            let _entry = Entry::new(parent, child, FUNCTION);
-            parent.visit(FUNCTION, |visit| visit.remove_holder());
+            let entry = Entry::new(parent, child, FUNCTION);
+            parent.visit(FUNCTION, |visit| {
+                visit.remove_holder();
+                drop(entry);
+            });
         }
         ChildPool::create(child, ptr::null());
         *fate(child) = GONE;
@@ -230,7 +233,7 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
     const FUNCTION: &str = "slab_alloc";
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
-        let _entry = Entry::new(parent, child, FUNCTION);
+        let entry = Entry::new(parent, child, FUNCTION);
         let now = this_call(parent);
         #[cfg(unix)]
         if parent.modes.get().has(Modes::GUARD) {
@@ -239,7 +242,9 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
                 return object;
             }
         }
-        parent.visit(FUNCTION, |visit| {
+        parent.visit(FUNCTION, move |visit| {
+            // Over before the visit is, and what it found is said.
+            let _entry = entry;
             count(visit, child);
             let mut slot = visit.take_one();
             if slot.is_null() && let_all_go(visit) {
@@ -276,21 +281,23 @@ unsafe fn free(parent: &ParentPool, child: *mut ChildPool, object: *mut u8) {
     const FUNCTION: &str = "slab_free";
     // SAFETY: the caller's promise. The child's mask is 0, as the pool is uncached.
     unsafe {
-        let _entry = Entry::new(parent, child, FUNCTION);
+        let entry = Entry::new(parent, child, FUNCTION);
         let own = (&raw const *parent).addr();
         let (words, wild) = match owner(object) {
             Owner::Parent(address) if address == own => {
-                return object::put(FUNCTION, parent, object, false);
+                return object::put(FUNCTION, parent, object, Some(entry));
             }
             Owner::Parent(_) => ("object of another pool", false),
             Owner::Limbo => ("object of a pool that is destroyed", false),
             #[cfg(unix)]
             Owner::Guards if [0, own].contains(&guard::pool_of(object)) => {
+                drop(entry);
                 return guard::free(FUNCTION, object);
             }
             Owner::Guards => ("object of another pool", false),
             Owner::None => (Misuse::NotAnObject.words(), true),
         };
+        drop(entry);
         if wild || parent.modes.get().has(Modes::CHECKS) {
             say(FUNCTION, parent, object, words, this_call(parent));
         }

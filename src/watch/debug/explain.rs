@@ -4,6 +4,7 @@
 //! Each return address is a line, `module+0xoffset`, of the call before it, as addr2line takes it;
 //! where the module cannot be told, the address itself.
 
+use super::stack::FRAMES;
 use super::stacks::Stack;
 use super::table::{Record, User};
 use crate::base::line::Text;
@@ -32,12 +33,20 @@ pub(crate) fn tell(words: &str, user: User, report: Option<&Report>) {
 
 /// Says the frames of a stack.
 pub(crate) fn frames(stack: Stack, report: Option<&Report>) {
+    // Read first: a report handler may not return from the first line.
+    let (mut all, mut count) = ([0; FRAMES], 0);
     stack.for_each_frame(|frame| {
+        if let Some(place) = all.get_mut(count) {
+            *place = frame;
+            count += 1;
+        }
+    });
+    for frame in &all[..count] {
         let mut line = Text::empty();
         line.text("    ");
         location(&mut line, frame - 1);
         say(&mut line, report);
-    });
+    }
 }
 
 /// Says a line of a report, or on stderr.

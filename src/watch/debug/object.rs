@@ -12,6 +12,7 @@
 //! wanted, and when the pool is trimmed or destroyed. At each of these steps the bytes that the
 //! program must not have written are looked at.
 
+use super::entry::Entry;
 use super::fill::{self, Slot};
 use super::ledger::{Ledger, MOST_WAITING, Pages};
 use super::stacks::Stack;
@@ -152,7 +153,8 @@ unsafe fn let_go(visit: &mut Visit<'_>, most: usize) -> bool {
     }
 }
 
-/// Frees an object, or reports why not.
+/// Frees an object, or reports why not. `entry` is the call on the pool's own child, if it is one;
+/// it is over before anything is said.
 ///
 /// # Safety
 /// The pool owns the page of the object.
@@ -160,15 +162,16 @@ pub(super) unsafe fn put(
     function: &'static str,
     parent: &ParentPool,
     object: *mut u8,
-    foreign: bool,
+    entry: Option<Entry<'_>>,
 ) {
     let now = this_call(parent);
-    parent.visit(function, |visit| {
-        if foreign {
+    parent.visit(function, move |visit| {
+        if entry.is_none() {
             visit.count_foreign_free();
         }
         // SAFETY: the caller's promise; the slab belongs to the lock that is held.
         unsafe { put_visiting(visit, object, now) }
+        drop(entry);
     });
 }
 

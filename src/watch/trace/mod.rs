@@ -10,7 +10,10 @@
 //! exits. What is written is gathered first, in memory of the recording's own. Should that or the
 //! file system be full, the recording ends there. After fork() the child process records nothing.
 //!
-//! The lock is taken with no other one held, and none is taken under it.
+//! The lock is taken with no other one held, and none is taken under it. It is held while the file
+//! is written, as the order of the records is that of the calls: a slow file stops the threads that
+//! use recorded pools, once in [`BUFFER`] bytes, and a thread that forks; others go on. What is to
+//! be said of the recording is said without the lock.
 
 mod map;
 
@@ -74,8 +77,19 @@ struct Recording {
 // SAFETY: the state is only reached with the mutex locked.
 unsafe impl Sync for Recording {}
 
+/// What is to be said of the recording, once it is not locked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Message {
+    Nothing,
+    NotAllowed,
+    NotCreated,
+    NotWritten,
+    NoMemory,
+}
+
 struct State {
     phase: Phase,
+    message: Message,
     fd: core::ffi::c_int,
     began: u64,
     buffer: *mut u8,
@@ -92,6 +106,7 @@ static RECORDING: Recording = Recording {
     mutex: Mutex::unlocked(),
     state: UnsafeCell::new(State {
         phase: Phase::Fresh,
+        message: Message::Nothing,
         fd: -1,
         began: 0,
         buffer: ptr::null_mut(),
@@ -105,15 +120,49 @@ static RECORDING: Recording = Recording {
 };
 
 impl Recording {
-    /// The recording, unless it is over.
-    fn lock(&self) -> Option<Locked<'_, State>> {
+    /// Calls `work` with the recording locked, unless it is over; then says what is to be said.
+    fn record(&self, work: impl FnOnce(&mut State)) {
         // SAFETY: no thread that is in here calls this, and the state is reached through this lock
         // only.
         let mut state = unsafe { Locked::lock(&self.mutex, self.state.get()) };
         if state.phase == Phase::Fresh {
             state.open();
         }
-        (state.phase == Phase::Open).then_some(state)
+        if state.phase == Phase::Open {
+            work(&mut state);
+        }
+        let message = core::mem::replace(&mut state.message, Message::Nothing);
+        drop(state);
+        message.say();
+    }
+}
+
+impl Message {
+    #[inline(always)]
+    fn say(self) {
+        if self != Message::Nothing {
+            self.say_it();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn say_it(self) {
+        match self {
+            Message::Nothing => {}
+            Message::NotAllowed => os::say(b"mesa-slab: no trace is written\n"),
+            Message::NotCreated => {
+                let mut path = Line::empty();
+                if expanded_path(&mut path) {
+                    report::cannot_write(
+                        "a trace",
+                        path.as_bytes().strip_suffix(&[0]).unwrap_or_default(),
+                    );
+                }
+            }
+            Message::NotWritten => os::say(b"mesa-slab: the trace cannot be written any more\n"),
+            Message::NoMemory => os::say(b"mesa-slab: no memory for the trace\n"),
+        }
     }
 }
 
@@ -121,55 +170,44 @@ impl Recording {
 #[cold]
 #[inline(never)]
 pub(crate) fn create_child(child: *const ChildPool, parent: &ParentPool) {
-    if let Some(mut state) = RECORDING.lock() {
-        state.child(child.addr(), parent);
-    }
+    RECORDING.record(|state| _ = state.child(child.addr(), parent));
 }
 
 /// A child is about to be destroyed.
 #[cold]
 #[inline(never)]
 pub(crate) fn destroy_child(child: *const ChildPool) {
-    if let Some(mut state) = RECORDING.lock() {
-        state.destroy_child(child.addr());
-    }
+    RECORDING.record(|state| state.destroy_child(child.addr()));
 }
 
 /// A pool is about to be destroyed, or its memory is used for another one.
 #[cold]
 #[inline(never)]
 pub(crate) fn destroy_parent(parent: *const ParentPool) {
-    if let Some(mut state) = RECORDING.lock() {
-        state.destroy_parent(parent.addr());
-    }
+    RECORDING.record(|state| state.destroy_parent(parent.addr()));
 }
 
 /// An object was allocated, from a pool in the mode.
 #[cold]
 #[inline(never)]
 pub(crate) fn alloc(child: *const ChildPool, parent: &ParentPool, object: *const u8, zeroed: bool) {
-    if let Some(mut state) = RECORDING.lock() {
-        state.alloc(child.addr(), parent, object.addr(), zeroed);
-    }
+    RECORDING.record(|state| state.alloc(child.addr(), parent, object.addr(), zeroed));
 }
 
 /// Something is about to be freed, which may be an object of a pool in the mode.
 #[cold]
 #[inline(never)]
 pub(crate) fn free(child: *const ChildPool, object: *const u8) {
-    if let Some(mut state) = RECORDING.lock() {
-        state.free(child.addr(), object.addr());
-    }
+    RECORDING.record(|state| state.free(child.addr(), object.addr()));
 }
 
 impl State {
     fn open(&mut self) {
         self.phase = Phase::Over;
-        let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
-        let mut path = Line::<1024>::empty();
-        let process = os::process_id();
-        if os::is_privileged() || !expand(pattern.to_bytes(), process, &mut path) {
-            return os::say(b"mesa-slab: no trace is written\n");
+        let mut path = Line::empty();
+        if os::is_privileged() || !expanded_path(&mut path) {
+            self.message = Message::NotAllowed;
+            return;
         }
         let bytes = os::whole_pages(BUFFER);
         self.buffer = os::reserve(bytes, PAGE);
@@ -178,7 +216,8 @@ impl State {
         self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
         if self.fd < 0 {
             self.release_buffer();
-            return report::cannot_write("a trace", path.to_bytes());
+            self.message = Message::NotCreated;
+            return;
         }
         self.began = os::microseconds();
         self.phase = Phase::Open;
@@ -200,8 +239,8 @@ impl State {
         // SAFETY: so many bytes of the buffer are written.
         let gathered = unsafe { core::slice::from_raw_parts(self.buffer, self.filled) };
         self.filled = 0;
-        if !os::write(self.fd, gathered) {
-            os::say(b"mesa-slab: the trace cannot be written any more\n");
+        if !os::write_uncancelled(self.fd, gathered) {
+            self.message = Message::NotWritten;
             self.close();
         }
     }
@@ -236,9 +275,11 @@ impl State {
     /// Sets the values of a key; without memory for it the recording ends.
     fn set(&mut self, kind: Kind, key: usize, values: [u32; 2]) {
         if self.phase == Phase::Open && !self.map.set(kind, key, values) {
-            os::say(b"mesa-slab: no memory for the trace\n");
+            self.message = Message::NoMemory;
             self.flush();
-            self.close();
+            if self.phase == Phase::Open {
+                self.close();
+            }
         }
     }
 
@@ -361,6 +402,12 @@ impl State {
     }
 }
 
+/// Writes the path of the file, with a 0 at its end. Returns false if it is too long or empty.
+fn expanded_path(path: &mut Line<1024>) -> bool {
+    let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
+    expand(pattern.to_bytes(), os::process_id(), path)
+}
+
 /// Writes a path with the number of the process for each `%p`, and a 0 at its end. Returns false if
 /// it is too long or empty.
 fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTES>) -> bool {
@@ -395,6 +442,9 @@ pub(crate) fn at_unload() {
         }
     }
     state.phase = Phase::Over;
+    let message = state.message;
+    drop(state);
+    message.say();
 }
 
 /// Locks, around fork().

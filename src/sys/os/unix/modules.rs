@@ -1,6 +1,12 @@
 // SPDX-License-Identifier: MIT
 //! Which file is mapped at an address, for call stacks.
+//!
+//! The kernel is asked, by `/proc/self/maps`: the dynamic linker's list has a lock, which who is
+//! interrupted by a signal may have. Of the files that are mapped nothing is read. Their owners may
+//! truncate them, and then whoever reads gets SIGBUS.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
+use super::undisturbed::Uncancelled;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 use core::ffi::c_void;
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -12,8 +18,9 @@ use core::ptr;
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-    let mut maps = Maps { line: Mapping::EMPTY, load: 0, name };
+    let mut maps = Maps { line: Mapping::EMPTY, load: 0, fixed: fixed_program(), name };
     let mut text = [0u8; 256];
+    let _uncancelled = Uncancelled::begin();
     // SAFETY: the path is a string, so many bytes are writable, and the descriptor is closed once.
     unsafe {
         let fd = libc::open(c"/proc/self/maps".as_ptr(), flags);
@@ -42,6 +49,8 @@ struct Maps<'a> {
     line: Mapping,
     /// What is to be subtracted from addresses of the last file whose beginning was seen.
     load: usize,
+    /// What [`fixed_program`] says.
+    fixed: Option<usize>,
     name: &'a mut [u8],
 }
 
@@ -52,21 +61,19 @@ struct Mapping {
     field: usize,
     /// The first fields: start, end, rights (of no meaning as a number), offset.
     numbers: [usize; 4],
-    readable: bool,
     /// Bytes of the path, from its last slash.
     length: usize,
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 impl Mapping {
-    const EMPTY: Mapping = Mapping { field: 0, numbers: [0; 4], readable: false, length: 0 };
+    const EMPTY: Mapping = Mapping { field: 0, numbers: [0; 4], length: 0 };
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
 impl Maps<'_> {
     /// Reads a byte; at the end of the line where `address` is, returns what [`module_of`] does.
     fn read(&mut self, byte: u8, address: usize) -> Option<(usize, usize)> {
-        const RIGHTS: usize = 2;
         const PATH: usize = 6;
         let line = &mut self.line;
         match byte {
@@ -74,7 +81,7 @@ impl Maps<'_> {
                 let line = core::mem::replace(line, Mapping::EMPTY);
                 let [start, end, _, offset] = line.numbers;
                 if offset == 0 && line.length != 0 {
-                    self.load = if line.readable && is_fixed(start) { 0 } else { start };
+                    self.load = if self.fixed == Some(start) { 0 } else { start };
                 }
                 if line.length != 0 && (start..end).contains(&address) {
                     return Some((line.length, address - self.load));
@@ -90,7 +97,6 @@ impl Maps<'_> {
                     line.length += 1;
                 }
             }
-            b'r' if line.field == RIGHTS => line.readable = true,
             _ => {
                 if let Some(number) = line.numbers.get_mut(line.field) {
                     *number = *number << 4 | (byte as char).to_digit(16).unwrap_or(0) as usize;
@@ -101,13 +107,26 @@ impl Maps<'_> {
     }
 }
 
-/// Whether the file that is mapped from here is a program whose addresses are those of its file.
+/// Where the program's file is mapped, if its addresses are those of the file: if it is no
+/// position-independent one. Its own headers say so, of which the kernel has told the process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn is_fixed(start: usize) -> bool {
-    const TYPE: usize = 8;
-    const EXECUTABLE: u16 = 2;
-    // SAFETY: it is mapped and readable, and at least a page.
-    unsafe { *ptr::with_exposed_provenance::<u16>(start).add(TYPE) == EXECUTABLE }
+fn fixed_program() -> Option<usize> {
+    const LOAD: u32 = 1;
+    /// Where in a program header the offset in the file is, and behind it the address.
+    const OFFSET: usize = size_of::<usize>();
+    // SAFETY: so many headers of this size are there, aligned, for as long as the process.
+    unsafe {
+        let headers = libc::getauxval(libc::AT_PHDR) as usize;
+        let size = libc::getauxval(libc::AT_PHENT) as usize;
+        let count = if headers == 0 { 0 } else { libc::getauxval(libc::AT_PHNUM) as usize };
+        let all = ptr::with_exposed_provenance::<u8>(headers);
+        let begins = |header: &*const u8| {
+            header.cast::<u32>().read() == LOAD && header.add(OFFSET).cast::<usize>().read() == 0
+        };
+        let first = (0..count).map(|index| all.add(index * size)).find(begins)?;
+        let address = first.add(2 * OFFSET).cast::<usize>().read();
+        (address != 0).then_some(address)
+    }
 }
 
 #[cfg(all(test, any(target_os = "linux", target_os = "android")))]
@@ -133,10 +152,12 @@ mod tests {
         let text = b"1000-2000 ---p 00000000 08:01 12   /usr/lib/lib one.so\n\
             2000-3000 r-xp 00001000 08:01 12   /usr/lib/lib one.so\n\
             3000-4000 rw-p 00000000 00:00 0 \n\
-            4000-5000 ---p 00000000 00:00 0   [stack]\n";
+            4000-5000 ---p 00000000 00:00 0   [stack]\n\
+            6000-7000 r-xp 00000000 08:01 13   /bin/fixed\n";
         let look = |address| {
             let mut name = [0; 8];
-            let mut maps = Maps { line: Mapping::EMPTY, load: 0, name: &mut name };
+            let mut maps =
+                Maps { line: Mapping::EMPTY, load: 0, fixed: Some(0x6000), name: &mut name };
             let found = text.iter().find_map(|byte| maps.read(*byte, address));
             found.map(|(length, offset)| {
                 (String::from_utf8_lossy(&name[..length]).into_owned(), offset)
@@ -146,5 +167,6 @@ mod tests {
         assert_eq!(look(0x3000), None);
         assert_eq!(look(0x4008), Some(("[stack]".to_owned(), 8)));
         assert_eq!(look(0x5000), None);
+        assert_eq!(look(0x6010), Some(("fixed".to_owned(), 0x6010)));
     }
 }
