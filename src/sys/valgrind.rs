@@ -4,6 +4,9 @@
 
 /// Whether the program runs under valgrind.
 pub(crate) const RUNNING: usize = 0x1001;
+/// The range is a stack, which threads may be on.
+#[cfg(unix)]
+pub(crate) const STACK_REGISTER: usize = 0x1501;
 /// A request of memcheck's: any access to the range is an error.
 pub(crate) const MAKE_NOACCESS: usize = tool(b'M', b'C');
 /// The range may be written, and is uninitialised.

@@ -62,6 +62,17 @@ mod word_mutex;
 #[path = "unix/undisturbed.rs"]
 mod undisturbed;
 use undisturbed::{HeldBack, Uncancelled};
+#[cfg(feature = "debug")]
+#[path = "unix/own_stack.rs"]
+mod own_stack;
+#[cfg(feature = "debug")]
+#[path = "unix/stay_loaded.rs"]
+mod stay_loaded;
+#[cfg(feature = "debug")]
+pub(crate) use own_stack::{on_own_stack, own_stack};
+#[cfg(feature = "debug")]
+pub(crate) use stay_loaded::stay_loaded;
+
 pub(crate) use system::{
     RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, is_privileged, lock_mutex, purge,
     try_lock_mutex, unlock_mutex, without_huge_pages,

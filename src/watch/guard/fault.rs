@@ -3,8 +3,9 @@
 //!
 //! The handler of SIGSEGV and SIGBUS is installed with the first guarded object, and not before. It
 //! says whose object it was, and then the signal goes its way: to the handler that was there
-//! before, or to the default, by letting the instruction fault again, so that debuggers and core
-//! dumps see it where it happened.
+//! before, as if that had been installed itself, or to the default, by letting the instruction
+//! fault again, so that debuggers and core dumps see it where it happened. It speaks on a stack of
+//! the library's own: the program's for signals may be small.
 //!
 //! It runs wherever the program was interrupted, so it waits for no lock (for the pool's name it
 //! tries the heap's), and allocates nothing: the list of chunks only grows, and what is read of a
@@ -17,6 +18,7 @@ use super::chunk::{FREED, GuardChunk, LIVE, Place};
 use super::find_chunk;
 use crate::sys::os::{self, Fault};
 use crate::watch::debug::access::{Access, Relation};
+use crate::sys::valgrind::{STACK_REGISTER, request};
 
 /// So many faults are told of, should the program go on after them.
 const MOST: u32 = 10;
@@ -30,6 +32,8 @@ pub(crate) fn watch() {
     if !WATCHED.load(Relaxed) && !WATCHED.swap(true, Relaxed) {
         // So that nothing has to be loaded when the first stack is captured.
         crate::watch::debug::stack::prepare();
+        let (start, end) = os::own_stack();
+        request(STACK_REGISTER, start, end - 1, 0);
         os::watch_faults(on_fault);
     }
 }

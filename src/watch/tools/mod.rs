@@ -108,8 +108,11 @@ pub(crate) fn look() {
         request(valgrind::CREATE_MEMPOOL, mempool(), REDZONE, 0);
     }
     if let Some(set_callback) = weak.asan_set_callback {
-        // SAFETY: it is the runtime's function, and the callback stays for as long as the library
-        // is loaded.
+        // The runtime does not tell which callback it has, so that ours cannot be taken away when
+        // the library is unloaded.
+        #[cfg(unix)]
+        os::stay_loaded();
+        // SAFETY: it is the runtime's function, and the callback stays.
         unsafe { set_callback(Some(on_report)) }
     }
 }

@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The library's handler of faults, which comes with guarded objects, before the program's own one: that is called as if
+ * it had been installed itself. Each case is a process of its own. The rows of docs/host.md name them.
+ */
+#include "child_process.h"
+#include "cmocka_case.h"
+#include "must.h"
+#include "slab.h"
+
+#include <setjmp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#ifndef _SC_MINSIGSTKSZ
+#define _SC_MINSIGSTKSZ 249
+#endif
+
+enum { size = 96 };
+
+static struct slab_parent_pool parent;
+static struct slab_child_pool child;
+static char *freed;
+
+/* After the program's own handler is installed. */
+static void
+create_guarded(void)
+{
+   MUST(setenv("SLAB_DEBUG", "guard", 1) == 0);
+   slab_create_parent(&parent, size, 16);
+   slab_create_child(&child, &parent);
+   freed = (char *)slab_alloc(&child);
+   MUST(freed);
+   slab_free(&child, freed);
+}
+
+static void
+fault(void)
+{
+   *(volatile char *)freed = 1;
+}
+
+static void
+install(void (*handler)(int, siginfo_t *, void *), int flags, int blocked)
+{
+   struct sigaction action;
+
+   memset(&action, 0, sizeof(action));
+   if (flags & SA_SIGINFO)
+      action.sa_sigaction = handler;
+   else
+      memcpy(&action.sa_handler, &handler, sizeof(handler));
+   action.sa_flags = flags;
+   sigemptyset(&action.sa_mask);
+   if (blocked)
+      sigaddset(&action.sa_mask, blocked);
+   MUST(sigaction(SIGSEGV, &action, NULL) == 0);
+}
+
+/* The smallest stack for signals that the system knows of. */
+static char *alternate;
+static size_t alternate_bytes;
+
+static void
+set_alternate_stack(size_t bytes)
+{
+   size_t page = (size_t)sysconf(_SC_PAGESIZE), pages = (bytes + page - 1) / page * page;
+   char *start = (char *)mmap(NULL, pages + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+   stack_t stack;
+
+   MUST(start != MAP_FAILED && mprotect(start + page, pages, PROT_READ | PROT_WRITE) == 0);
+   memset(&stack, 0, sizeof(stack));
+   stack.ss_sp = alternate = start + page;
+   stack.ss_size = alternate_bytes = bytes;
+   MUST(sigaltstack(&stack, NULL) == 0);
+}
+
+static size_t
+smallest_stack(void)
+{
+   long bytes = sysconf(_SC_MINSIGSTKSZ);
+
+   return bytes > MINSIGSTKSZ ? (size_t)bytes : (size_t)MINSIGSTKSZ;
+}
+
+/* By its address: the dynamic linker takes more stack than there is to bind a function at its first call. */
+static void (*volatile leave)(int) = _exit;
+
+static void
+leave_at_once(int signal, siginfo_t *info, void *context)
+{
+   (void)signal;
+   (void)info;
+   (void)context;
+   leave(5);
+}
+
+static void
+small_stack_body(void *arg)
+{
+   set_alternate_stack(smallest_stack() + *(const size_t *)arg);
+   install(leave_at_once, SA_SIGINFO | SA_ONSTACK, 0);
+   create_guarded();
+   fault();
+}
+
+static void
+must_exit(struct child_process *process, int status)
+{
+   child_wait_quietly(process);
+   if (!WIFEXITED(process->status) || WEXITSTATUS(process->status) != status)
+      fprintf(stderr, "status 0x%x, and said:\n%s\n", (unsigned)process->status, process->said);
+   assert_true(WIFEXITED(process->status));
+   assert_int_equal(WEXITSTATUS(process->status), status);
+}
+
+static void
+the_note_fits_the_smallest_stack_for_signals(void **state)
+{
+   static const size_t more[] = {0, 256, 1024, 2048, 8192};
+   struct child_process process;
+   size_t i;
+
+   (void)state;
+   for (i = 0; i < sizeof(more) / sizeof(more[0]); i++) {
+      size_t bytes = more[i];
+      child_start(&process, small_stack_body, &bytes);
+      must_exit(&process, 5);
+      assert_non_null(strstr(process.said, "use after free of object"));
+      assert_non_null(strstr(process.said, "freed by thread"));
+   }
+}
+
+/* What the program's handler finds as it is called. */
+struct call {
+   int flags;
+   bool other_blocked, own_blocked, on_stack;
+   int number;
+   void *address;
+};
+static struct call call;
+static sigjmp_buf back;
+
+static void
+note_call(int signal, siginfo_t *info, void *context)
+{
+   char here;
+   sigset_t mask;
+
+   (void)context;
+   MUST(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
+   call.other_blocked = sigismember(&mask, SIGUSR1) == 1;
+   call.own_blocked = sigismember(&mask, SIGSEGV) == 1;
+   MUST(sigismember(&mask, SIGUSR2) == 0);
+   call.on_stack = &here >= alternate && &here < alternate + alternate_bytes;
+   call.number = signal;
+   call.address = call.flags & SA_SIGINFO ? info->si_addr : freed;
+   siglongjmp(back, 1);
+}
+
+static void
+flags_body(void *arg)
+{
+   int round;
+
+   call.flags = *(const int *)arg;
+   set_alternate_stack(1 << 16);
+   install(note_call, call.flags, SIGUSR1);
+   create_guarded();
+   for (round = 0; round < 3; round++) {
+      call.number = 0;
+      if (sigsetjmp(back, 1) == 0)
+         fault();
+      MUST(call.number == SIGSEGV && call.address == freed);
+      MUST(call.other_blocked);
+      MUST(call.own_blocked == !(call.flags & SA_NODEFER));
+      MUST(call.on_stack == !!(call.flags & SA_ONSTACK));
+      MUST(call.flags & SA_RESETHAND ? round == 0 : true);
+   }
+}
+
+static void
+the_programs_handler_is_called_as_if_it_had_been_installed_itself(void **state)
+{
+   struct child_process process;
+   int flags;
+
+   (void)state;
+   for (flags = 0; flags < 8; flags++) {
+      int some = (flags & 1 ? SA_SIGINFO : 0) | (flags & 2 ? SA_NODEFER : 0) | (flags & 4 ? SA_ONSTACK : 0);
+
+      assert_true(child_run(&process, flags_body, &some));
+      assert_non_null(strstr(process.said, "use after free of object"));
+   }
+}
+
+static void
+a_handler_that_is_to_be_called_once_is(void **state)
+{
+   struct child_process process;
+   int once = SA_SIGINFO | SA_RESETHAND;
+
+   (void)state;
+   child_start(&process, flags_body, &once);
+   child_wait_quietly(&process);
+   assert_null(strstr(process.said, "does not hold"));
+   assert_non_null(strstr(process.said, "use after free of object"));
+   assert_true(WIFSIGNALED(process.status));
+   assert_int_equal(WTERMSIG(process.status), SIGSEGV);
+}
+
+int
+main(void)
+{
+   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(the_note_fits_the_smallest_stack_for_signals),
+      cmocka_unit_test(the_programs_handler_is_called_as_if_it_had_been_installed_itself),
+      cmocka_unit_test(a_handler_that_is_to_be_called_once_is),
+   };
+
+   return cmocka_run_group_tests(tests, NULL, NULL);
+}
