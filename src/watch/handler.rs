@@ -35,20 +35,22 @@ struct Handlers {
     current: AtomicUsize,
 }
 
-static HANDLERS: Handlers = Handlers::NONE;
+static HANDLERS: Handlers = Handlers::none();
 
 impl Handlers {
-    const NONE: Handlers = Handlers {
-        places: [const {
-            Place {
-                version: AtomicUsize::new(0),
-                handler: AtomicPtr::new(ptr::null_mut()),
-                data: AtomicPtr::new(ptr::null_mut()),
-            }
-        }; PLACES],
-        begun: AtomicUsize::new(0),
-        current: AtomicUsize::new(0),
-    };
+    const fn none() -> Handlers {
+        Handlers {
+            places: [const {
+                Place {
+                    version: AtomicUsize::new(0),
+                    handler: AtomicPtr::new(ptr::null_mut()),
+                    data: AtomicPtr::new(ptr::null_mut()),
+                }
+            }; PLACES],
+            begun: AtomicUsize::new(0),
+            current: AtomicUsize::new(0),
+        }
+    }
 
     fn set(&self, handler: Option<Handler>, data: *mut c_void) {
         let handler = handler.map_or(ptr::null_mut(), |handler| handler as *mut c_void);
@@ -108,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_last_one_is_found_and_none_is() {
-        let handlers = Handlers::NONE;
+        let handlers = Handlers::none();
         assert!(handlers.get().is_none());
         for round in 1..100 {
             let data = ptr::without_provenance_mut(round);
@@ -121,7 +123,7 @@ mod tests {
 
     #[test]
     fn no_handler_is_found_with_the_data_of_another_one() {
-        static HANDLERS: Handlers = Handlers::NONE;
+        static HANDLERS: Handlers = Handlers::none();
         static STOP: AtomicBool = AtomicBool::new(false);
         let set = |first: usize| {
             for number in (first..40_000).step_by(2) {

@@ -141,10 +141,8 @@ extern "C" fn on_fault(signal: c_int, info: *mut libc::siginfo_t, context: *mut 
     let faulted = unsafe { (*info).si_code > 0 };
     if faulted {
         // SAFETY: as above; a fault has an address.
-        on_own_stack(
-            tell,
-            &Fault { address: unsafe { (*info).si_addr().addr() }, name: NAMES[index] },
-        );
+        let address = unsafe { (*info).si_addr().addr() };
+        on_own_stack(tell, &Fault { address, name: NAMES[index] });
     }
     let action = before.action();
     if before.is_handler() {
