@@ -17,7 +17,7 @@
 //! | what waits is wanted | [`let_all_go`] |
 //! | a chunk, a slab comes or goes | [`chunk_reserved`], [`chunk_released`], [`slab_made`], [`slab_gone`] |
 //! | a slow path ends | [`after_slow_path`] |
-//! | something is wrong | [`Notes`], [`report`] |
+//! | something is wrong | [`Notes`], [`report`], [`report_more`] |
 //! | someone counts or checks | [`guarded`], [`for_each_guarded`], [`records`], [`check_slab`] |
 //! | the process forks, the library is unloaded | [`before_fork`], [`after_fork`], [`is_watch_locked`], [`at_end`], [`at_unload`] |
 #![cfg_attr(
@@ -320,6 +320,12 @@ pub(crate) fn after_slow_path(parent: &ParentPool) {
 #[cold]
 pub(crate) fn report(function: &str, pool: Option<&PoolId>, address: usize, words: &str) {
     said::problem(function, pool, address, words);
+}
+
+/// Says that there were so many more problems in the same call. Nothing is locked.
+#[cold]
+pub(crate) fn report_more(function: &str, problems: u32) {
+    said::count_more(function, None, problems);
 }
 
 /// How many guarded objects of a pool callers have, and the bytes of their pages.

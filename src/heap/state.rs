@@ -229,13 +229,13 @@ impl State {
         // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
         unsafe {
             if owner_if_any(block) != MAGAZINES {
-                return twice(block);
+                return unused.note_twice(block);
             }
             let slab = slab_of(block);
             let list = (*slab).list.get() as usize;
             let was_full = (*slab).is_full();
             if (*slab).put(&[block]).1.is_err() {
-                return twice(block);
+                return unused.note_twice(block);
             }
             if was_full {
                 self.magazines[list].insert(slab);
@@ -346,19 +346,33 @@ impl State {
     }
 }
 
-/// Reports a magazine block that is taken back twice.
-#[cold]
-fn twice(block: *mut u8) {
-    hooks::report("heap", None, block.addr(), "corrupted magazine");
-}
-
-/// Chunks taken off the heap's lists, to be released once the lock is not held.
+/// What is left to do once the heap's lock is not held: chunks that are off its lists are released,
+/// and blocks that came back twice are reported.
 pub(super) struct Unused {
     first: *mut Chunk,
+    /// The first such block, or 0, and how many there are.
+    twice: (usize, u32),
 }
 
 impl Unused {
-    pub(super) const NONE: Unused = Unused { first: ptr::null_mut() };
+    pub(super) const NONE: Unused = Unused { first: ptr::null_mut(), twice: (0, 0) };
+
+    /// Notes a magazine block that is taken back twice.
+    #[cold]
+    fn note_twice(&mut self, block: *mut u8) {
+        if self.twice.1 == 0 {
+            self.twice.0 = block.addr();
+        }
+        self.twice.1 += 1;
+    }
+
+    #[cold]
+    fn report_twice(address: usize, count: u32) {
+        hooks::report("heap", None, address, "corrupted magazine");
+        if count > 1 {
+            hooks::report_more("heap", count - 1);
+        }
+    }
 
     /// # Safety
     /// The chunk is on no list, and nothing of it is handed out.
@@ -372,6 +386,7 @@ impl Unused {
     }
 
     pub(super) fn release(self) {
+        let (twice, count) = self.twice;
         let mut chunk = self.first;
         while !chunk.is_null() {
             // SAFETY: nobody else knows the chunk.
@@ -380,6 +395,9 @@ impl Unused {
                 Chunk::release(chunk);
                 chunk = next;
             }
+        }
+        if count != 0 {
+            Unused::report_twice(twice, count);
         }
     }
 }
