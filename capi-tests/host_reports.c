@@ -47,8 +47,8 @@ use_pool(struct slab_child_pool *child)
 }
 
 /*
- * Makes one report, of a double free. Without modes it is seen when the child is destroyed. A child of its own: a handler
- * may use all others.
+ * Makes one report, of a double free. Without modes it is seen when the child is destroyed. It has a child of its own,
+ * as a handler may use all others.
  */
 static void
 misuse(void)

@@ -158,12 +158,60 @@ a_library_that_stayed_is_used_again(void **state)
    assert_true(child_run(&process, again_body, &what));
 }
 
+#if defined(__SANITIZE_ADDRESS__)
+#define ADDRESS_SANITIZER 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ADDRESS_SANITIZER 1
+#endif
+#endif
+
+#ifdef ADDRESS_SANITIZER
+static void
+error_body(void *arg)
+{
+   const struct what *what = (const struct what *)arg;
+   struct private_driver slab;
+   void *handle;
+   char *volatile freed;
+
+   unsetenv("SLAB_TOOLS");
+   handle = load(what->shared, &slab);
+   use(&slab);
+   MUST(dlclose(handle) == 0);
+   freed = (char *)malloc(10);
+   free(freed);
+   freed[3] = 1;
+}
+
+/* Its callback is the library's. */
+static void
+a_sanitizers_report_after_dlclose_is_whole(void **state)
+{
+   struct what what = {true, "", ""};
+   struct child_process process;
+   int i;
+
+   (void)state;
+   for (i = 0; i < 2; i++) {
+      what.shared = i == 0;
+      child_start(&process, error_body, &what);
+      child_wait_quietly(&process);
+      assert_non_null(strstr(process.said, "SUMMARY: AddressSanitizer: heap-use-after-free"));
+      assert_null(strstr(process.said, "nested bug"));
+   }
+}
+#endif
+
 int
 main(void)
 {
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(a_handler_that_others_call_is_there_after_dlclose),
       cmocka_unit_test(a_library_that_stayed_is_used_again),
+#ifdef ADDRESS_SANITIZER
+      cmocka_unit_test(a_sanitizers_report_after_dlclose_is_whole),
+#endif
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);
