@@ -5,11 +5,16 @@
 //! chunks, since each chunk is a system reservation of its own.
 //!
 //! Invariants:
-//! - each page behind the header is in exactly one run, which is handed out or free;
+//! - each page behind the header is in exactly one run, which is handed out or free, or is not
+//!   committed;
 //! - a free run is on the list of its order and state, and its buddy is not a free run of its order
 //!   (else they would be one);
 //! - the header's pages are in no run, so that page 0 can stand for "none", and zeroed memory is a
 //!   valid chunk without free runs.
+//!
+//! **Steps.** Of a new chunk no page can be accessed. The pages become runs in steps, from the lowest
+//! up, as each range is *committed*: from then on the system counts it as the program's. Pages that
+//! are not committed are free and clean, and on no list.
 //!
 //! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or
 //! purged. A free run with a dirty page is a dirty run; it is handed out before the others, which
@@ -53,21 +58,51 @@ pub(crate) struct Buddy {
     free_pages: u16,
     /// How many of the free pages are dirty.
     dirty_pages: u16,
+    /// The first page that is not committed.
+    end: u16,
     /// Which pages are dirty; of meaning for free pages.
     dirty: [u64; PAGES / 64],
     nodes: [Node; PAGES],
 }
 
+/// The order of the least range that is committed. On 64-bit machines it is 128 KiB, which makes 256
+/// KiB with the header.
+const STEP_ORDER: u8 = MAX_ORDER - 4;
+
+/// Up to which page is committed at least if all below `from` is, so that there is a run of this
+/// order more; everything, if there is no room for it.
+pub(crate) fn least_step(from: usize, order: u8) -> usize {
+    let run = 1 << order.max(STEP_ORDER);
+    (from.next_multiple_of(run) + run).min(PAGES)
+}
+
+/// Up to which page is best committed: as much again as is so already. Ranges of 128 KiB throughout
+/// would take 31 calls of the system for a chunk, these take five.
+pub(crate) fn best_step(from: usize, order: u8) -> usize {
+    least_step(from, order).max((2 * from).min(PAGES))
+}
+
 impl Buddy {
-    /// Frees everything behind the header of a new chunk, as clean runs.
+    /// Frees everything behind the header of a new chunk, of which nothing is committed.
     pub(crate) fn seed(&mut self) {
-        let mut page = HEADER_PAGES;
-        while page < PAGES {
-            let order = page.trailing_zeros() as u8;
-            self.insert(Run { page, order }, false, 0);
-            self.free_pages += 1 << order;
-            page += 1 << order;
+        self.free_pages = (PAGES - HEADER_PAGES) as u16;
+        self.end = HEADER_PAGES as u16;
+    }
+
+    /// Makes clean runs of the pages below `end`, which are committed.
+    pub(crate) fn commit(&mut self, end: usize) {
+        while self.committed() < end {
+            let run = Run { page: self.committed(), order: STEP_ORDER };
+            self.end += 1 << run.order;
+            // They were counted as free before.
+            self.free_pages -= 1 << run.order;
+            self.join(run, 0);
         }
+    }
+
+    /// The first page that is not committed.
+    pub(crate) fn committed(&self) -> usize {
+        self.end as usize
     }
 
     /// Takes a run out: the smallest that is large enough, dirty before clean; its lower end if it
@@ -294,6 +329,9 @@ impl Buddy {
                 }
             }
         }
+        if self.committed() != 0 {
+            free_pages += PAGES - self.committed();
+        }
         if free_pages != self.free_pages() || dirty_pages != self.dirty_pages() {
             problem("free pages are not counted as they should be");
         }
@@ -306,12 +344,58 @@ mod tests {
 
     use super::*;
 
-    fn seeded() -> Box<Buddy> {
+    fn unseeded() -> Box<Buddy> {
         let layout = Layout::new::<Buddy>();
         // SAFETY: all zeroes is a valid Buddy, see its head.
-        let mut buddy = unsafe { Box::<Buddy>::from_raw(alloc_zeroed(layout).cast()) };
+        unsafe { Box::<Buddy>::from_raw(alloc_zeroed(layout).cast()) }
+    }
+
+    fn seeded() -> Box<Buddy> {
+        let mut buddy = unseeded();
         buddy.seed();
+        buddy.commit(PAGES);
         buddy
+    }
+
+    #[test]
+    fn a_chunk_is_committed_in_steps_that_double() {
+        let mut buddy = unseeded();
+        buddy.seed();
+        validate(&buddy);
+        assert!(buddy.is_whole() && buddy.largest().is_none());
+        let mut steps = 0;
+        while buddy.committed() < PAGES {
+            let end = best_step(buddy.committed(), 0);
+            assert!(end <= 2 * buddy.committed(), "as large as all before it at most");
+            buddy.commit(end);
+            validate(&buddy);
+            assert!(buddy.is_whole(), "what is committed and what is not, it is free");
+            steps += 1;
+        }
+        assert!(steps <= 6);
+        assert_eq!(buddy.alloc(MAX_ORDER), Some(PAGES / 2));
+    }
+
+    #[test]
+    fn a_step_is_large_enough_for_the_run_that_is_wanted() {
+        for from in (HEADER_PAGES..PAGES).step_by(1 << STEP_ORDER) {
+            for order in 0..=MAX_ORDER {
+                let end = least_step(from, order);
+                assert!(end > from && end <= best_step(from, order) && end <= PAGES);
+                let mut buddy = unseeded();
+                buddy.seed();
+                buddy.commit(from);
+                while let Some(run) = buddy.largest() {
+                    buddy.alloc(run).unwrap();
+                }
+                buddy.commit(end);
+                validate(&buddy);
+                let page = buddy.alloc(order);
+                assert!(page.is_some() || end == PAGES);
+                assert!(page.is_none_or(|page| page >= from && page + (1 << order) <= end));
+            }
+        }
+        assert_eq!(least_step(HEADER_PAGES, 0), HEADER_PAGES + PAGES / 32);
     }
 
     fn validate(buddy: &Buddy) {

@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
-//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `buddy` | heap's lock | the same |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `steps`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large` | before the chunk is shared | by all |
 //! | `slabs` | the lock of each slab's owner | the same |
 //!
@@ -77,6 +77,8 @@ pub(crate) struct Chunk {
     pub(crate) large: bool,
     /// Pages that are taken out to be purged.
     pub(crate) purging: u16,
+    /// How many threads are just committing pages of it.
+    pub(crate) steps: u16,
     /// How many slab descriptors have been in use at some time.
     slots_written: u16,
     /// Bytes of the reservation.
@@ -132,12 +134,16 @@ pub(crate) unsafe fn slab_of(object: *mut u8) -> *mut Slab {
 }
 
 impl Chunk {
-    /// Reserves a chunk whose pages behind the header are all free. Null if there is no memory.
-    pub(crate) fn reserve(huge_pages: bool) -> *mut Chunk {
-        let chunk = Chunk::map(CHUNK, false, huge_pages);
+    /// Reserves a chunk whose pages behind the header are all free, and commits those below page
+    /// `end`. Null if there is no memory.
+    pub(crate) fn reserve(end: usize, huge_pages: bool) -> *mut Chunk {
+        let chunk = Chunk::map(CHUNK, end * PAGE, false, huge_pages);
         if !chunk.is_null() {
             // SAFETY: a new reservation is zeroed, and nobody else knows it.
-            unsafe { (*chunk).buddy.seed() }
+            unsafe {
+                (*chunk).buddy.seed();
+                (*chunk).buddy.commit(end);
+            }
         }
         chunk
     }
@@ -149,13 +155,13 @@ impl Chunk {
             .checked_add(HEADER)
             .and_then(|bytes| bytes.checked_next_multiple_of(os::page_size().max(PAGE)))
         {
-            Some(bytes) => Chunk::map(bytes, true, huge_pages),
+            Some(bytes) => Chunk::map(bytes, bytes, true, huge_pages),
             None => ptr::null_mut(),
         }
     }
 
-    fn map(bytes: usize, large: bool, huge_pages: bool) -> *mut Chunk {
-        let chunk: *mut Chunk = reserve_guarded(bytes).cast();
+    fn map(bytes: usize, committed: usize, large: bool, huge_pages: bool) -> *mut Chunk {
+        let chunk: *mut Chunk = reserve_guarded(bytes, committed).cast();
         if !chunk.is_null() {
             renew(chunk, bytes);
             // Here and once: see `base::address`.
@@ -397,11 +403,11 @@ fn guard_bytes() -> usize {
     os::page_size()
 }
 
-/// Reserves a chunk. In the hardened build, a page behind its header and one behind the chunk
-/// cannot be accessed.
-fn reserve_guarded(bytes: usize) -> *mut u8 {
+/// Reserves a chunk of which so many bytes can be accessed. In the hardened build, a page behind
+/// its header and one behind the chunk cannot be.
+fn reserve_guarded(bytes: usize, committed: usize) -> *mut u8 {
     #[cfg(not(feature = "hardened"))]
-    return os::reserve(bytes, CHUNK);
+    return reserve_committed(bytes, committed);
     #[cfg(feature = "hardened")]
     {
         let guard = guard_bytes();
@@ -410,7 +416,8 @@ fn reserve_guarded(bytes: usize) -> *mut u8 {
         else {
             return ptr::null_mut();
         };
-        let start = os::reserve(whole, CHUNK);
+        let in_steps = committed < bytes;
+        let start = reserve_committed(whole, if in_steps { committed } else { whole });
         if start.is_null() {
             return start;
         }
@@ -418,13 +425,29 @@ fn reserve_guarded(bytes: usize) -> *mut u8 {
         // memory.
         unsafe {
             let protect = |at| os::protect(start.add(at), guard, os::Access::None);
-            if !protect(HEADER - guard) || !protect(whole - guard) {
+            if !protect(HEADER - guard) || !in_steps && !protect(whole - guard) {
                 os::release(start, whole);
                 return ptr::null_mut();
             }
         }
         start
     }
+}
+
+/// Reserves address space of which so many bytes can be accessed.
+fn reserve_committed(bytes: usize, committed: usize) -> *mut u8 {
+    if committed == bytes {
+        return os::reserve(bytes, CHUNK);
+    }
+    let start = os::reserve_space(bytes, CHUNK);
+    // SAFETY: it is the first part of the new reservation, to which nothing refers.
+    unsafe {
+        if !start.is_null() && !os::commit(start, committed) {
+            os::release(start, bytes);
+            return ptr::null_mut();
+        }
+    }
+    start
 }
 
 /// Gives back what [`reserve_guarded`] reserved.
@@ -494,6 +517,7 @@ pub(crate) mod tests {
         // SAFETY: the chunk is the test's alone, and the run in no use.
         unsafe {
             (**chunk).buddy.seed();
+            (**chunk).buddy.commit(PAGES);
             let page = (**chunk).buddy.alloc(geometry.order).unwrap();
             let slab = Chunk::open(*chunk, page, &geometry, PARENT, state.locked());
             // Whoever has the heap's lock has one, and the pool's another, meanwhile.

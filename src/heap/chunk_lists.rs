@@ -2,7 +2,7 @@
 //! The chunks of the heap, by the largest run they have free.
 //!
 //! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
-//! - [`WHOLE`]: everything is free;
+//! - [`WHOLE`]: everything is free, and nobody is just committing more of it;
 //! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
 //!
 //! A request is served from the first list that can, so that chunks in use fill up before others
@@ -37,7 +37,27 @@ impl ChunkLists {
     /// A chunk with a free run of this order or a larger one, or null.
     pub(crate) fn with_run(&self, order: u8) -> *mut Chunk {
         let fit = self.occupied & ((2 << WHOLE) - 1) & (!0 << (order + 1));
-        if fit == 0 { ptr::null_mut() } else { self.first[fit.trailing_zeros() as usize] }
+        if fit == 0 {
+            return ptr::null_mut();
+        }
+        let mut chunk = self.first[fit.trailing_zeros() as usize];
+        // One that is wholly free need not be wholly committed. Of such there is one.
+        // SAFETY: the chunks here belong to the lock that is held.
+        unsafe {
+            while !chunk.is_null() && (*chunk).buddy.largest() < Some(order) {
+                chunk = (*chunk).next;
+            }
+        }
+        chunk
+    }
+
+    /// Whether everything of a chunk is free and nobody is just committing more of it.
+    ///
+    /// # Safety
+    /// It is on a list.
+    pub(crate) unsafe fn is_whole(&self, chunk: *mut Chunk) -> bool {
+        // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
+        unsafe { (*chunk).list as usize == WHOLE }
     }
 
     /// A chunk of which everything is free, or null.
@@ -184,7 +204,7 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
         let buddy = &(*chunk).buddy;
         if (*chunk).large {
             LARGE_OBJECTS
-        } else if buddy.is_whole() {
+        } else if buddy.is_whole() && (*chunk).steps == 0 {
             WHOLE
         } else {
             buddy.largest().map_or(0, |order| order as usize + 1)
@@ -195,6 +215,7 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::geometry::PAGES;
     use crate::heap::State;
     use crate::heap::chunk::tests::Memory;
 
@@ -208,6 +229,7 @@ mod tests {
         // SAFETY: the chunks are the test's alone.
         unsafe {
             (*whole).buddy.seed();
+            (*whole).buddy.commit(PAGES);
             (*large).large = true;
             chunks.into_iter().for_each(|chunk| lists.insert(chunk));
             sound(&lists);
@@ -224,6 +246,7 @@ mod tests {
 
             (*whole).buddy.free(half, MAX_ORDER, 0);
             (*full).buddy.seed();
+            (*full).buddy.commit(PAGES);
             lists.update(whole);
             lists.update(full);
             sound(&lists);

@@ -7,7 +7,7 @@
 //! - No more is kept dirty than a limit that grows with what is in use. What is above goes at once.
 //! - There is no background thread: the clock is read on slow paths.
 
-use crate::base::geometry::{PAGE, PAGES};
+use crate::base::geometry::{CHUNK, PAGE, PAGES};
 
 /// For how long free memory is kept for reuse, in seconds, unless set otherwise.
 pub(crate) const DECAY_SECONDS: u32 = 10;
@@ -21,6 +21,13 @@ const DIRTY_SHARE: u32 = 4;
 /// behind everything would give a program with a few objects 2 MiB for them (measured: 2164 KiB in
 /// place of 144); beyond, the same costs little of what is in use, and saves faults.
 pub(crate) const SMALL_HEAP: usize = 64 << 20;
+
+/// Below so many bytes of address space, chunks are committed in steps ([`super::buddy`]), so that
+/// the first object of a program does not count as 4 MiB against a limit of its data, the commit
+/// limit of the system, or what may be locked. Beyond, what a chunk has in vain is a fourth of the
+/// heap at most, and each chunk that is reserved as a whole becomes one mapping with its neighbours,
+/// which one that grew in steps does not.
+pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 
 /// The decay time, and when to look for what is due.
 pub(crate) struct Decay {

@@ -32,7 +32,7 @@ use super::slab::Slab;
 use super::state::{State, Unused};
 use super::surplus::Surplus;
 
-use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, class_of};
+use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, PAGES, class_of};
 use crate::base::misuse::Misuse;
 use crate::base::redzone;
 use crate::hooks;
@@ -328,8 +328,8 @@ impl Heap {
         }
     }
 
-    /// Frees the kit, or adds a chunk, for which the lock is dropped and taken again. None if there
-    /// is no memory.
+    /// Frees the kit, commits more of a chunk, or adds one, for which the lock is dropped and taken
+    /// again. None if there is no memory.
     #[inline(never)]
     fn grow<'a>(&'a self, mut state: HeapGuard<'a>) -> Option<HeapGuard<'a>> {
         let mut unused = Unused::NONE;
@@ -337,15 +337,32 @@ impl Heap {
             // It was no large object, so that no chunk is to be released.
             return Some(state);
         }
-        let huge_pages = state.mapped >= SMALL_HEAP;
+        if let Some(step) = state.begin_step() {
+            drop(state);
+            let committed = step.commit();
+            state = self.lock();
+            // SAFETY: it was begun above.
+            unsafe { state.end_step(step, committed) }
+            return committed.map(|_| state);
+        }
+        let (end, huge_pages) = (state.first_step(), state.mapped >= SMALL_HEAP);
         drop(state);
-        let chunk = Chunk::reserve(huge_pages);
+        let chunk = Chunk::reserve(end, huge_pages);
         if chunk.is_null() {
             return None;
         }
         state = self.lock();
         // SAFETY: the chunk is new and whole, and on no list.
-        unsafe { state.adopt(chunk) }
+        unsafe {
+            if end == PAGES || state.growing.is_null() {
+                state.adopt(chunk);
+            } else {
+                // Another thread has added one meanwhile, of which more is to be committed first.
+                drop(state);
+                Chunk::release(chunk);
+                state = self.lock();
+            }
+        }
         Some(state)
     }
 

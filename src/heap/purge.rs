@@ -161,7 +161,7 @@ impl State {
     unsafe fn release_if_whole(&mut self, chunk: *mut Chunk, keep: usize, unused: &mut Unused) {
         // SAFETY: the caller's promise.
         unsafe {
-            if (*chunk).buddy.is_whole() && self.chunks.count_whole(keep + 1) > keep {
+            if self.chunks.is_whole(chunk) && self.chunks.count_whole(keep + 1) > keep {
                 self.release(chunk, unused);
             }
         }

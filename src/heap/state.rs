@@ -12,11 +12,11 @@ use super::known::KNOWN;
 use super::locked::{HeapLocked, Protected};
 use super::numbers::HeapNumbers;
 use crate::base::address::chunk_of;
-use crate::base::geometry::{Geometry, LARGE, MAGAZINE_WORDS, PAGE};
-use crate::heap::buddy::Buddy;
+use crate::base::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGES};
+use crate::heap::buddy::{Buddy, best_step, least_step};
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
-use crate::heap::decay::Decay;
+use crate::heap::decay::{Decay, STEPPED_HEAP};
 use crate::heap::names::{Name, Names};
 use crate::heap::slab::{Slab, SlabList};
 use crate::heap::surplus::Surplus;
@@ -34,6 +34,10 @@ pub(crate) struct State {
     pub(super) names: Names,
     pub(super) parking: Parking,
     pub(super) decay: Decay,
+    /// The chunk that is not wholly committed, or null: there is one at most.
+    pub(super) growing: *mut Chunk,
+    /// The order of the last run that was wanted and not there.
+    wanted: u8,
     /// Address space of all chunks, in bytes.
     pub(super) mapped: usize,
     /// Free pages of all chunks, and how many of them are dirty.
@@ -55,6 +59,8 @@ impl State {
         names: Names::EMPTY,
         parking: Parking::EMPTY,
         decay: Decay::DEFAULT,
+        growing: ptr::null_mut(),
+        wanted: 0,
         mapped: 0,
         free_pages: 0,
         dirty_pages: 0,
@@ -63,6 +69,7 @@ impl State {
     /// Makes a slab of a run of the first chunk that has one.
     pub(super) fn carve(&mut self, geometry: &Geometry, owner: usize) -> Option<*mut Slab> {
         let chunk = self.chunks.with_run(geometry.order);
+        self.wanted = geometry.order;
         if chunk.is_null() {
             return None;
         }
@@ -154,13 +161,57 @@ impl State {
         }
     }
 
-    /// Takes in a new chunk.
+    /// Begins to commit what was wanted last of the chunk that is not wholly committed. None if
+    /// there is no such chunk. It stays on a list until the step is ended.
+    pub(super) fn begin_step(&mut self) -> Option<Step> {
+        let chunk = self.growing;
+        if chunk.is_null() {
+            return None;
+        }
+        // SAFETY: the chunk is on a list.
+        unsafe {
+            writes(chunk);
+            (*chunk).steps += 1;
+            self.chunks.update(chunk);
+            let from = (*chunk).buddy.committed();
+            let (least, best) = (least_step(from, self.wanted), best_step(from, self.wanted));
+            Some(Step { chunk, from, least, best })
+        }
+    }
+
+    /// Where a new chunk is to be committed to.
+    pub(super) fn first_step(&self) -> usize {
+        if self.mapped < STEPPED_HEAP { least_step(HEADER_PAGES, self.wanted) } else { PAGES }
+    }
+
+    /// Ends a step; what it has committed becomes free runs. Others may have committed the same
+    /// meanwhile, and more.
+    ///
+    /// # Safety
+    /// It was begun here, and is not ended.
+    pub(super) unsafe fn end_step(&mut self, step: Step, committed: Option<usize>) {
+        let chunk = step.chunk;
+        // SAFETY: the caller's promise: the chunk is on a list.
+        unsafe {
+            writes(chunk);
+            (*chunk).steps -= 1;
+            self.change(chunk, |buddy| committed.map(|end| buddy.commit(end)));
+            if chunk == self.growing && (*chunk).buddy.committed() == PAGES {
+                self.growing = ptr::null_mut();
+            }
+        }
+    }
+
+    /// Takes in a new chunk. If it is not wholly committed, there is no other such chunk.
     ///
     /// # Safety
     /// Nobody else knows it.
     pub(super) unsafe fn adopt(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise.
         unsafe {
+            if !(*chunk).large && (*chunk).buddy.committed() != PAGES {
+                self.growing = chunk;
+            }
             self.mapped += (*chunk).bytes;
             self.free_pages += (*chunk).buddy.free_pages();
             self.chunks.insert(chunk);
@@ -175,6 +226,9 @@ impl State {
         // SAFETY: the caller's promise.
         unsafe {
             self.chunks.remove(chunk);
+            if chunk == self.growing {
+                self.growing = ptr::null_mut();
+            }
             self.mapped -= (*chunk).bytes;
             self.free_pages -= (*chunk).buddy.free_pages();
             self.dirty_pages -= (*chunk).buddy.dirty_pages();
@@ -295,13 +349,18 @@ impl State {
     /// Checks all invariants of the heap, and calls `problem` with an address and what does not
     /// hold there.
     pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
-        let (mut mapped, mut free_pages, mut dirty_pages) = (0, 0, 0);
+        let (mut mapped, mut free_pages, mut dirty_pages, mut growing) = (0, 0, 0, 0);
         self.chunks.validate(problem);
         for chunk in self.chunks.iter(self.locked()) {
             mapped += chunk.bytes();
             free_pages += chunk.buddy().free_pages();
             dirty_pages += chunk.buddy().dirty_pages();
             chunk.validate(problem);
+            let grows = !chunk.is_large() && chunk.buddy().committed() != PAGES;
+            growing += usize::from(grows);
+        }
+        if growing != usize::from(!self.growing.is_null()) {
+            problem(self.growing.addr(), "a chunk is not wholly committed and not known to be");
         }
         if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
             problem(0, "the heap's pages are miscounted");
@@ -343,6 +402,27 @@ impl State {
         numbers.held =
             numbers.object_slabs + numbers.magazine_slabs + numbers.metadata + numbers.dirty;
         numbers
+    }
+}
+
+/// Pages of a chunk that are to be committed, for which the lock is not held.
+pub(super) struct Step {
+    chunk: *mut Chunk,
+    from: usize,
+    /// The first page behind what is needed, and behind what is best committed.
+    least: usize,
+    best: usize,
+}
+
+impl Step {
+    /// Commits them, and returns the first page behind; none if there is no memory.
+    pub(super) fn commit(&self) -> Option<usize> {
+        let commit = |end: &usize| {
+            let bytes = (end - self.from) * PAGE;
+            // SAFETY: the chunk is there until the step is ended, and these are pages of it.
+            unsafe { os::commit(self.chunk.cast::<u8>().add(self.from * PAGE), bytes) }
+        };
+        [self.best, self.least].into_iter().find(commit)
     }
 }
 

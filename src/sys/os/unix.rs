@@ -93,7 +93,28 @@ pub(crate) const STDERR: c_int = libc::STDERR_FILENO;
 /// neighbouring ranges, so that the first try is aligned as soon as one range is; only then is more
 /// reserved than needed, and trimmed.
 pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
-    let first = map(bytes);
+    reserve_for(libc::PROT_READ | libc::PROT_WRITE, bytes, align)
+}
+
+/// Reserves the same without memory: it cannot be accessed before it is committed, and counts
+/// against no limit but that of the address space.
+pub(crate) fn reserve_space(bytes: usize, align: usize) -> *mut u8 {
+    reserve_for(libc::PROT_NONE, bytes, align)
+}
+
+/// Makes a range of reserved address space zeroed, readable and writable memory, and returns whether
+/// it could. A range that is so already stays as it is.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of the system's in a reservation.
+pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: the caller's promise.
+    unsafe { libc::mprotect(start.cast(), bytes, access) == 0 }
+}
+
+fn reserve_for(access: c_int, bytes: usize, align: usize) -> *mut u8 {
+    let first = map(access, bytes);
     if first.is_null() || first.addr() & (align - 1) == 0 {
         return first;
     }
@@ -103,7 +124,7 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
     let Some(ample) = bytes.checked_add(align) else {
         return ptr::null_mut();
     };
-    let start = map(ample);
+    let start = map(access, ample);
     if start.is_null() {
         return start;
     }
@@ -123,17 +144,10 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
 }
 
 #[inline(never)]
-fn map(bytes: usize) -> *mut u8 {
+fn map(access: c_int, bytes: usize) -> *mut u8 {
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
     let start = unsafe {
-        libc::mmap(
-            ptr::null_mut(),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANON,
-            -1,
-            0,
-        )
+        libc::mmap(ptr::null_mut(), bytes, access, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0)
     };
     if start == libc::MAP_FAILED { ptr::null_mut() } else { start.cast() }
 }
@@ -153,7 +167,10 @@ pub(crate) unsafe fn release(start: *mut u8, bytes: usize) {
             release_refused();
         } else {
             purge(start, bytes);
-            keep_refused(start, bytes);
+            // Its first words are written. If it has no memory and gets none, address space is lost.
+            if commit(start, page_size().min(bytes)) {
+                keep_refused(start, bytes);
+            }
         }
     }
 }

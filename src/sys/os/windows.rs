@@ -2,10 +2,9 @@
 //! Windows, from version 7 on. Memory, locks and the clock are those of kernel32; files and the
 //! environment those of the C library, whose descriptors and whose variables the program knows.
 //!
-//! A reservation is committed as a whole, and so counts against the system's commit limit from the
-//! start, while a page has memory behind it only from its first use on. Committing as slabs are
-//! made would cost a system call for each; what the heap holds in vain is bounded
-//! ([`crate::heap::decay`]), and so is what it commits in vain.
+//! What is committed counts against the system's commit limit, while a page has memory behind it
+//! only from its first use on. So the heap commits the chunks of a small heap in steps
+//! ([`crate::heap::buddy`]). Committing as slabs are made would cost a system call for each.
 
 use core::ffi::{CStr, c_int, c_uint, c_void};
 use core::ptr;
@@ -59,7 +58,27 @@ const TRIES: u32 = 16;
 /// cannot be released: a larger one shows where there is room, is released, and its aligned part is
 /// asked for, which another thread may have got first.
 pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
-    let first = map(ptr::null_mut(), bytes);
+    reserve_for(MEM_RESERVE | MEM_COMMIT, bytes, align)
+}
+
+/// Reserves the same without memory: it cannot be accessed before it is committed, and does not
+/// count against the commit limit.
+pub(crate) fn reserve_space(bytes: usize, align: usize) -> *mut u8 {
+    reserve_for(MEM_RESERVE, bytes, align)
+}
+
+/// Makes a range of reserved address space zeroed, readable and writable memory, and returns whether
+/// it could. A range that is so already stays as it is.
+///
+/// # Safety
+/// `start` and `bytes` are whole pages of the system's in a reservation.
+pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { !VirtualAlloc(start.cast(), bytes, MEM_COMMIT, PAGE_READWRITE).is_null() }
+}
+
+fn reserve_for(kind: u32, bytes: usize, align: usize) -> *mut u8 {
+    let first = map(kind, ptr::null_mut(), bytes);
     if first.is_null() || first.addr() & (align - 1) == 0 {
         return first;
     }
@@ -79,7 +98,7 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
         }
         // SAFETY: `room` is the reservation made above, and nothing refers to it.
         unsafe { release(room, ample) };
-        let start = map(room.map_addr(|address| address.next_multiple_of(align)), bytes);
+        let start = map(kind, room.map_addr(|address| address.next_multiple_of(align)), bytes);
         if !start.is_null() {
             return start;
         }
@@ -87,10 +106,10 @@ pub(crate) fn reserve(bytes: usize, align: usize) -> *mut u8 {
     ptr::null_mut()
 }
 
-fn map(start: *mut u8, bytes: usize) -> *mut u8 {
+fn map(kind: u32, start: *mut u8, bytes: usize) -> *mut u8 {
     // SAFETY: a new reservation at an address that is free, or of the system's choice, touches
     // nothing.
-    unsafe { VirtualAlloc(start.cast(), bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE).cast() }
+    unsafe { VirtualAlloc(start.cast(), bytes, kind, PAGE_READWRITE).cast() }
 }
 
 /// Gives a reservation back.
