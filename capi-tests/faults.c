@@ -129,9 +129,12 @@ mprotect_fails(void **state)
    (void)state;
    fail_each_call(os_mprotect, &guarded_objects);
    fail_each_call(os_mprotect, &sampled_objects);
+   fail_each_call(os_mprotect, &one_allocation);
+   fail_each_call(os_mprotect, &growth_over_many_slabs);
+   fail_each_call(os_mprotect, &two_parents_by_turns);
+   fail_each_call(os_mprotect, &everything);
 #ifdef HARDENED
    fail_each_call(os_mprotect, &objects_of_several_megabytes);
-   fail_each_call(os_mprotect, &everything);
 #endif
 }
 
