@@ -5,7 +5,7 @@
 //! *rounds*, addresses of free objects, filled from word 1 upwards. One pointer describes all of
 //! it: it points at the last filled word, so that the magazine is empty when the pointer is aligned
 //! to the block and full when the next word is. `mask`, the size of the block in bytes less 1, is
-//! the same for all magazines of a parent pool, and kept beside them rather than in them.
+//! kept beside magazines rather than in them.
 //!
 //! Word 0 has one meaning at a time:
 //! - in a depot's list, or in a list of blocks on their way to the heap: the next magazine of the
@@ -23,6 +23,7 @@ use core::ptr;
 use crate::base::config::HARDENED;
 use crate::base::geometry::MAGAZINE_WORDS;
 use crate::base::seal::seal;
+use crate::heap::chunk::slab_of;
 use crate::sys::sync::{reads, writes};
 
 const WORD: usize = size_of::<usize>();
@@ -77,6 +78,19 @@ impl Magazine {
     /// How many rounds it holds.
     pub(crate) fn rounds(self, mask: usize) -> usize {
         (self.0.addr() & mask) / WORD
+    }
+
+    /// Its mask, as the slab of its block knows it; 0 for no magazine. It is for the one place that
+    /// has no room for the mask: the depot's half-filled magazine.
+    ///
+    /// # Safety
+    /// It is none, or its block is the heap's and not given back.
+    pub(crate) unsafe fn mask(self) -> usize {
+        if self.is_none() {
+            return 0;
+        }
+        // SAFETY: the caller's promise; a block is as large as the stride of its slab.
+        unsafe { (*slab_of(self.0.cast())).stride() as usize - 1 }
     }
 
     /// The block it lies in.

@@ -7,9 +7,8 @@
 //! | `geometry` | how objects lie in slabs; it changes only with the modes of a pool that has no slab yet |
 //! | `policy` | how much is kept |
 //! | `depot` | magazines that no child has |
-//! | `slabs` | the slabs and their bitmaps |
-//! | `holders` | how many children have magazines |
-//! | `exchanges` | for statistics |
+//! | `slabs` | the slabs and their bitmaps, and how many children have rounds of them |
+//! | `foreign_frees`, `exchanges` | for statistics |
 //! | `name` | null if the pool has none |
 //! | `kept` | what modes need |
 //!
@@ -34,9 +33,10 @@ pub(crate) struct Body {
     pub(super) policy: Policy,
     pub(super) depot: Depot,
     pub(super) slabs: Slabs,
-    pub(super) holders: u32,
+    /// How many objects came back through no child of the pool: a destroyed one, or another pool's.
+    pub(super) foreign_frees: usize,
     /// How many times a child has exchanged magazines with the depot.
-    pub(super) exchanges: u32,
+    pub(super) exchanges: usize,
     pub(super) name: *mut Name,
     pub(crate) kept: hooks::Kept,
 }
@@ -49,7 +49,7 @@ impl Body {
             geometry,
             depot: Depot::EMPTY,
             slabs: Slabs::EMPTY,
-            holders: 0,
+            foreign_frees: 0,
             exchanges: 0,
             name: ptr::null_mut(),
             kept,

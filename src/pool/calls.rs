@@ -67,11 +67,11 @@ impl ParentPool {
             let body = parent.body.get();
             let kept = (*body).kept;
             let (mut objects_out, mut caching) = (hooks::guarded(this.addr()).0, 0);
-            if (*body).holders != 0 || (*body).slabs.count() != 0 {
+            if (*body).slabs.holders != 0 || (*body).slabs.count() != 0 {
                 let out = parent.visit(FUNCTION, |visit| {
                     hooks::let_all_go(visit);
                     visit.drain_depot();
-                    (visit.body.slabs.out(), visit.body.holders)
+                    (visit.body.slabs.out(), visit.body.slabs.holders)
                 });
                 objects_out += out.0;
                 // Children of a pool with modes cache nothing.
@@ -124,7 +124,7 @@ impl ParentPool {
         let pool = PoolId::new(self.address(), self.item_size, self.num_elements);
         let (geometry, modes) = hooks::layout_with(modes, &pool);
         let mut body = self.lock();
-        if body.slabs.peak() != 0 || body.holders != 0 {
+        if body.slabs.peak() != 0 || body.slabs.holders != 0 {
             return false;
         }
         // Relaxed: it is for callers, who read it whenever they like.
@@ -156,10 +156,10 @@ impl ParentPool {
             objects_out: body.slabs.out(),
             objects_in_depot: body.depot.objects(policy),
             peak_objects_out: 0,
-            children: body.holders as usize,
+            children: body.slabs.holders as usize,
             objects_per_child: 2 * rounds(policy.busy_mask()),
-            foreign_frees: body.slabs.foreign_frees() as usize,
-            exchanges: body.exchanges as usize,
+            foreign_frees: body.foreign_frees,
+            exchanges: body.exchanges,
             bytes_held: slabs * geometry.slab_bytes() + depot_bytes,
             objects_guarded: 0,
         };
@@ -178,5 +178,39 @@ impl ParentPool {
             visit.drain_depot();
             visit.surplus.bytes()
         })
+    }
+}
+
+#[cfg(all(test, target_pointer_width = "64"))]
+mod tests {
+    use core::ptr;
+
+    use super::*;
+    use crate::pool::child::ChildPool;
+
+    #[test]
+    fn counters_go_on_beyond_32_bits() {
+        const BEFORE: usize = u32::MAX as usize;
+        let mut parent = Box::<ParentPool>::new_uninit();
+        let parent = parent.as_mut_ptr();
+        let mut children = [const { core::mem::MaybeUninit::<ChildPool>::uninit() }; 2];
+        let [child, gone] = children.each_mut().map(|child| child.as_mut_ptr());
+        // SAFETY: the pool and its children are the test's alone, and so are the objects.
+        unsafe {
+            ParentPool::create(parent, 96, 64);
+            ChildPool::create(child, parent);
+            ChildPool::create(gone, ptr::null());
+            (*parent).lock().foreign_frees = BEFORE;
+            (*parent).lock().exchanges = BEFORE;
+            ChildPool::free(gone, ChildPool::alloc(child));
+            let mut objects = [ptr::null_mut(); 1000];
+            objects.iter_mut().for_each(|object| *object = ChildPool::alloc(child));
+            objects.into_iter().for_each(|object| ChildPool::free(child, object));
+            let numbers = (*parent).numbers();
+            assert_eq!(numbers.foreign_frees, BEFORE + 1);
+            assert!(numbers.exchanges > BEFORE, "{}", numbers.exchanges);
+            ChildPool::destroy(child);
+            ParentPool::destroy(parent);
+        }
     }
 }

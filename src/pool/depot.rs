@@ -40,13 +40,11 @@ pub(crate) struct Depot {
     /// Those that a child starts with, and those of busy children.
     shelves: [Shelf; 2],
     half: Magazine,
-    half_mask: u16,
 }
 
 impl Depot {
     /// No magazines.
-    pub(crate) const EMPTY: Depot =
-        Depot { shelves: [Shelf::EMPTY; 2], half: Magazine::NONE, half_mask: 0 };
+    pub(crate) const EMPTY: Depot = Depot { shelves: [Shelf::EMPTY; 2], half: Magazine::NONE };
 
     fn shelf(&mut self, mask: usize, policy: &Policy) -> &mut Shelf {
         &mut self.shelves[usize::from(policy.is_busy_size(mask))]
@@ -76,10 +74,17 @@ impl Depot {
         self.shelf(mask, policy).empty.pop(mask)
     }
 
+    /// The mask of the half-filled magazine, 0 if there is none.
+    fn half_mask(&self) -> usize {
+        // SAFETY: the magazines of the depot are nobody else's, and in blocks of the heap's.
+        unsafe { self.half.mask() }
+    }
+
     /// Takes the half-filled magazine, and says of what size it is.
     pub(crate) fn take_half(&mut self) -> Option<(Magazine, usize)> {
+        let mask = self.half_mask();
         let half = core::mem::replace(&mut self.half, Magazine::NONE);
-        if half.is_none() { None } else { Some((half, self.half_mask as usize)) }
+        if half.is_none() { None } else { Some((half, mask)) }
     }
 
     /// Keeps a full magazine.
@@ -128,16 +133,11 @@ impl Depot {
         surplus: &mut Surplus,
     ) {
         if self.half.is_none() && !magazine.is_empty(mask) && !magazine.is_full(mask) {
-            self.set_half(magazine, mask);
+            self.half = magazine;
         } else if !magazine.is_none() {
             // SAFETY: the caller's promise.
             unsafe { self.sort(magazine, mask, policy, out, surplus) }
         }
-    }
-
-    fn set_half(&mut self, magazine: Magazine, mask: usize) {
-        self.half = magazine;
-        self.half_mask = mask as u16;
     }
 
     /// Puts a magazine where it belongs by how full it is, which the half-filled one may change.
@@ -156,7 +156,7 @@ impl Depot {
         // SAFETY: the caller's promise.
         unsafe {
             if !magazine.is_empty(mask) && !magazine.is_full(mask) && !self.half.is_none() {
-                let half_mask = self.half_mask as usize;
+                let half_mask = self.half_mask();
                 self.half.pour(half_mask, &mut magazine, mask);
                 if self.half.is_full(half_mask) {
                     self.keep_full(self.half, half_mask, policy);
@@ -168,7 +168,7 @@ impl Depot {
             } else if magazine.is_full(mask) {
                 self.keep_full(magazine, mask, policy);
             } else {
-                self.set_half(magazine, mask);
+                self.half = magazine;
             }
         }
     }
@@ -206,7 +206,7 @@ impl Depot {
 
     /// How many objects there are in all magazines.
     pub(crate) fn objects(&self, policy: &Policy) -> usize {
-        self.full_rounds(policy) + self.half.rounds(self.half_mask as usize)
+        self.full_rounds(policy) + self.half.rounds(self.half_mask())
     }
 
     /// How many full and empty magazines there are, by size, not counting the half-filled one.
@@ -229,13 +229,13 @@ impl Depot {
             shelf.empty.iter(mask).for_each(|empty| each(empty, mask, Some(List::Empty)));
         }
         if !self.half.is_none() {
-            each(self.half, self.half_mask as usize, None);
+            each(self.half, self.half_mask(), None);
         }
     }
 
     /// The half-filled magazine, or none, and its mask.
     pub(crate) fn half(&self) -> (Magazine, usize) {
-        (self.half, self.half_mask as usize)
+        (self.half, self.half_mask())
     }
 
     /// The magazine that has rounds, and its mask, if there is only one; else none.

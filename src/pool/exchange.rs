@@ -62,7 +62,7 @@ impl Visit<'_> {
         }
         cache.loaded = magazine;
         cache.set_mask(mask);
-        self.body.holders += 1;
+        self.body.slabs.holders += 1;
         true
     }
 
@@ -129,8 +129,8 @@ impl Visit<'_> {
                 body.depot.keep(magazine, cache.mask(), &body.policy, out, &mut self.surplus);
             }
         }
-        self.body.holders = self.body.holders.saturating_sub(1);
-        if self.body.holders == 0 {
+        self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
+        if self.body.slabs.holders == 0 {
             self.leave_kit();
             self.drain_depot();
         } else {
@@ -158,8 +158,8 @@ impl Visit<'_> {
             }
         }
         cache.set_mask(0);
-        self.body.holders = self.body.holders.saturating_sub(1);
-        if self.body.holders == 0 {
+        self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
+        if self.body.slabs.holders == 0 {
             self.drain_depot();
         }
         objects

@@ -24,8 +24,8 @@ pub(crate) struct Slabs {
     partial: [SlabList; QUARTERS],
     spare: *mut Slab,
     slabs: u32,
-    /// How many objects came back through no child of the pool: a destroyed one, or another pool's.
-    foreign_frees: u32,
+    /// How many children have magazines, and so rounds of these slabs.
+    pub(super) holders: u32,
     out: usize,
     peak: usize,
 }
@@ -36,7 +36,7 @@ impl Slabs {
         partial: [SlabList::EMPTY; QUARTERS],
         spare: ptr::null_mut(),
         slabs: 0,
-        foreign_frees: 0,
+        holders: 0,
         out: 0,
         peak: 0,
     };
@@ -44,16 +44,6 @@ impl Slabs {
     /// How many slabs there are.
     pub(crate) fn count(&self) -> u32 {
         self.slabs
-    }
-
-    /// Counts an object that comes back through no child of the pool.
-    pub(crate) fn count_foreign_free(&mut self) {
-        self.foreign_frees = self.foreign_frees.wrapping_add(1);
-    }
-
-    /// How many there have been.
-    pub(crate) fn foreign_frees(&self) -> u32 {
-        self.foreign_frees
     }
 
     /// How many objects are out of the slabs.

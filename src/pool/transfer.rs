@@ -36,21 +36,21 @@ impl Visit<'_> {
     /// Counts a child that uses the pool without magazines.
     #[cfg(feature = "debug")]
     pub(crate) fn add_holder(&mut self) {
-        self.body.holders += 1;
+        self.body.slabs.holders += 1;
     }
 
     /// Counts it no more. If no other child uses the pool, the parent keeps nothing.
     #[cfg(feature = "debug")]
     pub(crate) fn remove_holder(&mut self) {
-        self.body.holders = self.body.holders.saturating_sub(1);
-        if self.body.holders == 0 {
+        self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
+        if self.body.slabs.holders == 0 {
             self.drain_depot();
         }
     }
 
     /// Counts an object that comes back through no child of this pool.
     pub(crate) fn count_foreign_free(&mut self) {
-        self.body.slabs.count_foreign_free();
+        self.body.foreign_frees = self.body.foreign_frees.wrapping_add(1);
     }
 
     /// Takes objects from slabs; see [`Slabs::take`].
@@ -106,7 +106,7 @@ impl Visit<'_> {
     #[inline]
     pub(crate) unsafe fn put_own(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
         let body = &mut **self.body;
-        let keep_spare = policy::keeps_spare(body.holders, &body.geometry);
+        let keep_spare = policy::keeps_spare(body.slabs.holders, &body.geometry);
         // SAFETY: the caller's promise.
         let put = unsafe {
             let slab = slab_of(rounds[rounds.len() - 1]);
