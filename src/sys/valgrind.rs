@@ -30,6 +30,13 @@ const fn tool(a: u8, b: u8) -> usize {
     (a as usize) << 24 | (b as usize) << 16
 }
 
+/// Tells helgrind and drd that accesses to these words are atomic, which they take for any other.
+/// Called before other threads know of them.
+pub(crate) fn atomic(start: usize, bytes: usize) {
+    request(HELGRIND_UNTRACKED, start, bytes, 0);
+    request(DRD_SUPPRESS, start, bytes, 0);
+}
+
 /// Makes a request, and returns what valgrind answers; 0 if the program does not run under it.
 #[inline(never)]
 pub(crate) fn request(number: usize, a: usize, b: usize, c: usize) -> usize {

@@ -88,6 +88,12 @@ impl Handlers {
     }
 }
 
+/// The words that are not under a lock: address and bytes.
+#[cfg(feature = "debug")]
+pub(crate) fn atomics() -> (usize, usize) {
+    ((&raw const HANDLERS).addr(), size_of_val(&HANDLERS))
+}
+
 /// Gives reports to `handler` from now on, or says them on stderr if there is none.
 pub(crate) fn set(handler: Option<Handler>, data: *mut c_void) {
     HANDLERS.set(handler, data);

@@ -28,6 +28,17 @@ static MOST_SAID: AtomicBool = AtomicBool::new(false);
 /// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
 static UNSET: AtomicBool = AtomicBool::new(false);
 
+/// The words that are not under a lock: addresses and bytes.
+#[cfg(feature = "debug")]
+pub(crate) fn atomics() -> [(usize, usize); 4] {
+    [
+        ((&raw const COUNT).addr(), size_of_val(&COUNT)),
+        ((&raw const UNKNOWN_NAMED).addr(), size_of_val(&UNKNOWN_NAMED)),
+        ((&raw const MOST_SAID).addr(), size_of_val(&MOST_SAID)),
+        ((&raw const UNSET).addr(), size_of_val(&UNSET)),
+    ]
+}
+
 /// Says that `function` found something wrong at an address; of a pool, if it is known of which.
 #[cold]
 #[inline(never)]

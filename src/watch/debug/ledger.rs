@@ -26,6 +26,7 @@ use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::sys::os;
 use crate::sys::sync::{Locked, Mutex};
+use crate::watch::tools::valgrind;
 
 /// The modes that need a ledger.
 const KEPT: [Modes; 3] = [Modes::USERS, Modes::QUARANTINE, Modes::LEAKS];
@@ -64,6 +65,14 @@ static LEDGERS: AtomicPtr<Ledger> = AtomicPtr::new(ptr::null_mut());
 
 /// What all who walk the list, or add to it, are inside of.
 static GATE: Gate = Gate::open();
+
+/// The words that are not under a lock, but for those of ledgers: addresses and bytes.
+pub(crate) fn atomics() -> [(usize, usize); 2] {
+    [
+        ((&raw const LEDGERS).addr(), size_of_val(&LEDGERS)),
+        ((&raw const GATE).addr(), size_of_val(&GATE)),
+    ]
+}
 
 impl Ledger {
     /// Calls `each` with all ledgers until it returns true, and returns that one.
@@ -136,6 +145,7 @@ impl Ledger {
                 mutex: Mutex::unlocked(),
                 pages: UnsafeCell::new(Pages::EMPTY),
             });
+            valgrind::atomic((&raw const (*new).parent).addr(), size_of::<AtomicUsize>());
             while let Err(first) =
                 LEDGERS.compare_exchange((*new).next, new, Ordering::AcqRel, Ordering::Acquire)
             {

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::gate::Gate;
 use super::stack::{FRAMES, capture};
 use crate::sys::os;
+use crate::watch::tools::valgrind;
 
 /// Words of the arena: room for about 60,000 stacks. Memory is taken as it fills.
 const WORDS: usize = if usize::BITS == 64 { 1 << 20 } else { 1 << 18 };
@@ -29,6 +30,15 @@ static ARENA: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
 /// What all who use the arena are inside of.
 static GATE: Gate = Gate::open();
 static USED: AtomicUsize = AtomicUsize::new(CHAINS);
+
+/// The words that are not under a lock, but for the arena: addresses and bytes.
+pub(crate) fn atomics() -> [(usize, usize); 3] {
+    [
+        ((&raw const ARENA).addr(), size_of_val(&ARENA)),
+        ((&raw const GATE).addr(), size_of_val(&GATE)),
+        ((&raw const USED).addr(), size_of_val(&USED)),
+    ]
+}
 
 /// A stack that is kept, or none.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -163,6 +173,7 @@ fn arena() -> Option<&'static Arena> {
         if new.is_null() {
             return None;
         }
+        valgrind::atomic(new.addr(), BYTES);
         // Release: whoever finds it, finds its zeroes. Acquire: as above.
         let swap = ARENA.compare_exchange(words, new, Ordering::AcqRel, Ordering::Acquire);
         words = match swap {

@@ -39,6 +39,7 @@ use crate::base::pool_id::PoolId;
 use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
 use crate::sys::os;
+use crate::watch::tools::valgrind;
 
 /// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever
 /// written.
@@ -151,6 +152,9 @@ impl GuardChunk {
                 os::release(chunk.cast(), bytes);
                 return ptr::null_mut();
             }
+            // The handler of faults reads what is noted of objects without the lock.
+            let slots = offset_of!(GuardChunk, slots);
+            valgrind::atomic(chunk.addr() + slots, header - slots);
             (*chunk).bytes = bytes;
             (*chunk).class = class;
             (*chunk).slots_total = fit.clamp(1, MOST_SLOTS) as u16;

@@ -17,8 +17,8 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use super::chunk::{FREED, GuardChunk, LIVE, Place};
 use super::find_chunk;
 use crate::sys::os::{self, Fault};
-use crate::watch::debug::access::{Access, Relation};
 use crate::sys::valgrind::{STACK_REGISTER, request};
+use crate::watch::debug::access::{Access, Relation};
 
 /// So many faults are told of, should the program go on after them.
 const MOST: u32 = 10;
@@ -26,6 +26,14 @@ const MOST: u32 = 10;
 // Relaxed: whoever comes first installs the handler; an object is not handed to others before that.
 static WATCHED: AtomicBool = AtomicBool::new(false);
 static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// The words that are not under a lock: addresses and bytes.
+pub(super) fn atomics() -> [(usize, usize); 2] {
+    [
+        ((&raw const WATCHED).addr(), size_of_val(&WATCHED)),
+        ((&raw const COUNT).addr(), size_of_val(&COUNT)),
+    ]
+}
 
 /// Installs the handler, once. No lock is held.
 pub(crate) fn watch() {

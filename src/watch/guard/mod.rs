@@ -89,6 +89,19 @@ static CHUNKS: AtomicPtr<GuardChunk> = AtomicPtr::new(ptr::null_mut());
 /// How many objects callers have; what is asked first by those who would look for some.
 static LIVE_OBJECTS: AtomicUsize = AtomicUsize::new(0);
 
+/// The words that are not under a lock, but for those of slots: addresses and bytes.
+pub(crate) fn atomics() -> [[(usize, usize); 4]; 2] {
+    [
+        sample::atomics(),
+        [
+            ((&raw const CHUNKS).addr(), size_of_val(&CHUNKS)),
+            ((&raw const LIVE_OBJECTS).addr(), size_of_val(&LIVE_OBJECTS)),
+            fault::atomics()[0],
+            fault::atomics()[1],
+        ],
+    ]
+}
+
 struct Guards {
     mutex: Mutex,
     state: UnsafeCell<State>,

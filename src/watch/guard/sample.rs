@@ -33,9 +33,14 @@ static LEFT: AtomicIsize = AtomicIsize::new(0);
 /// The state of the generator.
 static DRAWN: AtomicU32 = AtomicU32::new(0);
 
-/// Where the counts are: address and bytes.
-pub(crate) fn atomics() -> (usize, usize) {
-    ((&raw const LEFT).addr(), size_of::<AtomicIsize>())
+/// The words that are not under a lock: addresses and bytes.
+pub(super) fn atomics() -> [(usize, usize); 4] {
+    [
+        ((&raw const RATE).addr(), size_of_val(&RATE)),
+        ((&raw const CHOSEN).addr(), size_of_val(&CHOSEN)),
+        ((&raw const LEFT).addr(), size_of_val(&LEFT)),
+        ((&raw const DRAWN).addr(), size_of_val(&DRAWN)),
+    ]
 }
 
 /// Samples one allocation in `rate` from now on, or none if that is 0. Returns what was set before.

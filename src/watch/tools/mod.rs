@@ -36,10 +36,13 @@ use crate::sys::os;
 use crate::sys::sync::rank;
 use crate::sys::valgrind::{self, request};
 use crate::watch::debug::access::Access;
-use crate::watch::debug::ledger::Ledger;
+use crate::watch::debug::ledger::{self, Ledger};
 use crate::watch::debug::table::{State, User};
+use crate::watch::debug::{stack, stacks};
 #[cfg(unix)]
-use crate::watch::guard::sample;
+use crate::watch::guard;
+use crate::watch::handler;
+use crate::watch::report;
 use weak::weak;
 
 /// Bits of what is there.
@@ -68,18 +71,17 @@ pub(crate) fn look() {
         return;
     }
     if request(valgrind::RUNNING, 0, 0, 0) != 0 {
-        // Helgrind and drd take atomic accesses for any other.
-        for (words, bytes) in [
-            HEAP.atomics(),
-            known_atomics(),
-            registry::atomics(),
-            #[cfg(unix)]
-            sample::atomics(),
-            rank::atomics(),
-        ] {
-            request(valgrind::HELGRIND_UNTRACKED, words, bytes, 0);
-            request(valgrind::DRD_SUPPRESS, words, bytes, 0);
-        }
+        let words = [HEAP.atomics(), known_atomics(), registry::atomics(), rank::atomics()];
+        let mut atomic = |(start, bytes)| valgrind::atomic(start, bytes);
+        words.into_iter().for_each(&mut atomic);
+        report::atomics().into_iter().for_each(&mut atomic);
+        atomic(handler::atomics());
+        stacks::atomics().into_iter().for_each(&mut atomic);
+        ledger::atomics().into_iter().for_each(&mut atomic);
+        #[cfg(unix)]
+        guard::atomics().into_iter().flatten().for_each(&mut atomic);
+        // What the C library does once must be over before there are threads that do it.
+        stack::prepare();
     }
     if os::variable(c"SLAB_TOOLS").is_some_and(|text| text.to_bytes() == b"off") {
         THERE.store(LOOKED, Relaxed);
