@@ -26,7 +26,7 @@ use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::sys::os;
 use crate::sys::sync::{Locked, Mutex};
-use crate::watch::tools::valgrind;
+use crate::sys::valgrind;
 
 /// The modes that need a ledger.
 const KEPT: [Modes; 3] = [Modes::USERS, Modes::QUARANTINE, Modes::LEAKS];

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::gate::Gate;
 use super::stack::{FRAMES, capture};
 use crate::sys::os;
-use crate::watch::tools::valgrind;
+use crate::sys::valgrind;
 
 /// Words of the arena: room for about 60,000 stacks. Memory is taken as it fills.
 const WORDS: usize = if usize::BITS == 64 { 1 << 20 } else { 1 << 18 };

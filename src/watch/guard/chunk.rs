@@ -39,7 +39,7 @@ use crate::base::pool_id::PoolId;
 use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
 use crate::sys::os;
-use crate::watch::tools::valgrind;
+use crate::sys::valgrind;
 
 /// Pages for the metadata: an eighth of a chunk, of which only what slots have used is ever
 /// written.
