@@ -152,6 +152,7 @@ unsafe extern "C" {
     ) -> *mut c_void;
     pub fn mprotect(start: *mut c_void, bytes: size_t, protection: c_int) -> c_int;
     pub fn munmap(start: *mut c_void, bytes: size_t) -> c_int;
+    pub fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int;
     pub fn open(path: *const c_char, flags: c_int, ...) -> c_int;
     pub fn pthread_atfork(
         prepare: Option<unsafe extern "C" fn()>,

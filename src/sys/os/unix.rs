@@ -78,6 +78,10 @@ pub(crate) use system::{
     try_lock_mutex, unlock_mutex, without_huge_pages,
 };
 
+#[path = "unix/errno.rs"]
+mod errno;
+pub(crate) use errno::Errno;
+
 #[cfg(feature = "debug")]
 #[path = "unix/modules.rs"]
 mod modules;
@@ -145,6 +149,7 @@ fn reserve_for(access: c_int, bytes: usize, align: usize) -> *mut u8 {
 
 #[inline(never)]
 fn map(access: c_int, bytes: usize) -> *mut u8 {
+    let _errno = Errno::keep();
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches nothing.
     let start = unsafe {
         libc::mmap(ptr::null_mut(), bytes, access, libc::MAP_PRIVATE | libc::MAP_ANON, -1, 0)
@@ -225,6 +230,7 @@ unsafe fn keep_refused(start: *mut u8, bytes: usize) {
 /// As for [`release`].
 #[inline(never)]
 unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise.
     unsafe { libc::munmap(start.cast(), bytes) == 0 }
 }
@@ -232,13 +238,13 @@ unsafe fn unmap(start: *mut u8, bytes: usize) -> bool {
 /// Bytes of a page of the system's; those of the smallest that there is, if it does not say.
 #[inline(never)]
 pub(crate) fn page_size() -> usize {
+    let _errno = Errno::keep();
     // SAFETY: always callable.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     if bytes > 0 { bytes as usize } else { 4096 }
 }
 
 /// A number that tells this thread from all others that run now; never 0.
-#[cfg(any(debug_assertions, feature = "debug"))]
 pub(crate) fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { libc::pthread_self() as usize }
@@ -247,10 +253,19 @@ pub(crate) fn thread_id() -> usize {
 /// Seconds since some moment, by the cheapest clock there is.
 #[inline(never)]
 pub(crate) fn coarse_seconds() -> u32 {
+    let _errno = Errno::keep();
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
     unsafe { libc::clock_gettime(system::COARSE_CLOCK, &mut now) };
     now.tv_sec as u32
+}
+
+/// Lets other threads go on for a millisecond.
+pub(crate) fn pause() {
+    let _errno = Errno::keep();
+    let millisecond = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // SAFETY: the time is readable. If a signal ends the pause, it was a shorter one.
+    unsafe { libc::nanosleep(&millisecond, ptr::null_mut()) };
 }
 
 /// Runs `before` before every fork() in the forking thread, and behind it `in_parent` and
@@ -271,6 +286,7 @@ pub(crate) fn around_fork(
 /// Says a line on stderr: one write if it can be, no buffer, no lock.
 #[inline(never)]
 pub(crate) fn say(line: &[u8]) {
+    let _errno = Errno::keep();
     // There is no one to tell if stderr is closed.
     write_uncancelled(STDERR, line);
 }
@@ -292,7 +308,7 @@ pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
             // No error, and no progress either.
             Ok(0) => return false,
             Ok(written) => text = &text[written..],
-            Err(_) if system::errno() == libc::EINTR => {}
+            Err(_) if errno::errno() == libc::EINTR => {}
             Err(_) => {
                 signals.take_back();
                 return false;
@@ -306,6 +322,7 @@ pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
 /// possible, or if the last part of the path is a symbolic link: in a directory that others may
 /// write to, it could lead anywhere.
 pub(crate) fn create_file(path: &CStr) -> c_int {
+    let _errno = Errno::keep();
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
     let _uncancelled = Uncancelled::begin();
     // SAFETY: `path` is a string.
@@ -314,6 +331,7 @@ pub(crate) fn create_file(path: &CStr) -> c_int {
 
 /// Closes a descriptor.
 pub(crate) fn close_file(fd: c_int) {
+    let _errno = Errno::keep();
     let _uncancelled = Uncancelled::begin();
     // SAFETY: always callable.
     unsafe { libc::close(fd) };
@@ -334,6 +352,7 @@ pub(crate) fn variable(name: &CStr) -> Option<&'static CStr> {
 
 /// Bits that are hard to guess, and the same for all of the process.
 pub(crate) fn secret() -> usize {
+    let _errno = Errno::keep();
     #[cfg(any(target_os = "linux", target_os = "android"))]
     // SAFETY: what the kernel gives each program are 16 random bytes, of which the C library uses
     // parts as they are; so they are mixed.

@@ -9,6 +9,8 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 use super::on_own_stack;
 
+use super::Errno;
+
 /// What may be done with a page.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
@@ -24,6 +26,7 @@ pub(crate) enum Access {
 /// `start` and `bytes` are whole pages of the system's in a reservation.
 #[inline(never)]
 pub(crate) unsafe fn protect(start: *mut u8, bytes: usize, access: Access) -> bool {
+    let _errno = Errno::keep();
     let protection = match access {
         Access::None => libc::PROT_NONE,
         Access::ReadWrite => libc::PROT_READ | libc::PROT_WRITE,

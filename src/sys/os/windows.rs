@@ -21,7 +21,6 @@ unsafe extern "system" {
     fn TryAcquireSRWLockExclusive(lock: *mut RawMutex) -> u8;
     fn ReleaseSRWLockExclusive(lock: *mut RawMutex);
     fn GetTickCount64() -> u64;
-    #[cfg(any(debug_assertions, feature = "debug"))]
     fn GetCurrentThreadId() -> u32;
 }
 
@@ -208,7 +207,6 @@ pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
 }
 
 /// A number that tells this thread from all others that run now; never 0.
-#[cfg(any(debug_assertions, feature = "debug"))]
 pub(crate) fn thread_id() -> usize {
     // SAFETY: always callable.
     unsafe { GetCurrentThreadId() as usize }

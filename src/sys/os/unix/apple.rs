@@ -7,6 +7,8 @@
 use core::ffi::c_int;
 use core::ptr;
 
+use super::errno::Errno;
+
 /// There is no coarser one that clock_gettime() takes on every version.
 pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
@@ -20,6 +22,7 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the old mapping stays.
     unsafe {
         libc::mmap(
@@ -39,9 +42,10 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-pub(crate) fn errno() -> c_int {
-    // SAFETY: always callable; the word is the thread's own.
-    unsafe { *libc::__error() }
+/// Where this thread's errno is.
+pub(crate) fn errno_place() -> *mut c_int {
+    // SAFETY: always callable.
+    unsafe { libc::__error() }
 }
 
 /// Whether the program has more rights than its user.

@@ -3,6 +3,7 @@
 
 use core::ffi::c_int;
 
+use super::errno::Errno;
 #[cfg(target_os = "netbsd")]
 pub(crate) use super::pthread_mutex::*;
 #[cfg(not(target_os = "netbsd"))]
@@ -21,6 +22,7 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_FREE) };
 }
@@ -31,16 +33,17 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-pub(crate) fn errno() -> c_int {
+/// Where this thread's errno is.
+pub(crate) fn errno_place() -> *mut c_int {
     #[cfg(target_os = "freebsd")]
-    // SAFETY: always callable; the word is the thread's own.
-    return unsafe { *libc::__error() };
+    // SAFETY: always callable.
+    return unsafe { libc::__error() };
     #[cfg(target_os = "dragonfly")]
-    // SAFETY: always callable; the word is the thread's own.
-    return unsafe { *libc::__errno_location() };
+    // SAFETY: always callable.
+    return unsafe { libc::__errno_location() };
     #[cfg(any(target_os = "openbsd", target_os = "netbsd"))]
-    // SAFETY: always callable; the word is the thread's own.
-    return unsafe { *libc::__errno() };
+    // SAFETY: always callable.
+    return unsafe { libc::__errno() };
 }
 
 /// Whether the program has more rights than its user.

@@ -3,6 +3,7 @@
 
 use core::ffi::c_int;
 
+use super::errno::Errno;
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) use super::linux_mutex::*;
 // Where it is not known whether valgrind watches.
@@ -18,6 +19,7 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
 #[inline(never)]
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
 }
@@ -28,17 +30,19 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// `start` and `bytes` are whole pages of a reservation.
 #[inline(never)]
 pub(crate) unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE) };
 }
 
-pub(crate) fn errno() -> c_int {
+/// Where this thread's errno is.
+pub(crate) fn errno_place() -> *mut c_int {
     #[cfg(target_os = "linux")]
-    // SAFETY: always callable; the word is the thread's own.
-    return unsafe { *libc::__errno_location() };
+    // SAFETY: always callable.
+    return unsafe { libc::__errno_location() };
     #[cfg(target_os = "android")]
-    // SAFETY: always callable; the word is the thread's own.
-    return unsafe { *libc::__errno() };
+    // SAFETY: always callable.
+    return unsafe { libc::__errno() };
 }
 
 /// Whether the program has more rights than its user.
@@ -51,8 +55,9 @@ pub(crate) fn is_privileged() -> bool {
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
     let no_timeout = core::ptr::null::<libc::timespec>();
+    let _errno = Errno::keep();
     // SAFETY: the word exists for as long as the call.
-    keeping_errno(|| unsafe {
+    unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
@@ -60,36 +65,20 @@ pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
             value,
             no_timeout,
         )
-    });
+    };
 }
 
 /// Wakes one thread that sleeps on the word, if there is one.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
+    let _errno = Errno::keep();
     // SAFETY: the word is only an address to the kernel.
-    keeping_errno(|| unsafe {
+    unsafe {
         libc::syscall(
             libc::SYS_futex,
             word.as_ptr(),
             libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG,
             1,
         )
-    });
-}
-
-/// Makes a system call whose failure is nobody's business: errno is the program's.
-#[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
-fn keeping_errno<T>(call: impl FnOnce() -> T) {
-    let before = errno();
-    call();
-    #[cfg(target_os = "linux")]
-    // SAFETY: always callable; the word is the thread's own.
-    unsafe {
-        *libc::__errno_location() = before;
-    }
-    #[cfg(target_os = "android")]
-    // SAFETY: always callable; the word is the thread's own.
-    unsafe {
-        *libc::__errno() = before;
-    }
+    };
 }

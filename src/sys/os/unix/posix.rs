@@ -3,6 +3,7 @@
 
 use core::ffi::c_int;
 
+use super::errno::Errno;
 pub(crate) use super::pthread_mutex::*;
 
 pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
@@ -13,6 +14,7 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
 pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+    let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
 }
@@ -23,9 +25,9 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-/// Where it is kept differs: 0, so that a write that a signal interrupts counts as failed.
-pub(crate) fn errno() -> c_int {
-    0
+/// Where errno is kept differs: null, so that a write that a signal interrupts counts as failed.
+pub(crate) fn errno_place() -> *mut c_int {
+    core::ptr::null_mut()
 }
 
 /// Whether the program has more rights than its user.
