@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The locks of the heap, of the guards and of the recording are held across fork(), so that the
-//! child process finds what they protect in order.
+//! child process finds what they protect in order. A fork in a signal handler that interrupted the
+//! library leaves them as they are: [`crate::sys::sync::ForkMutex`].
 //!
 //! The hooks are set when the library is loaded: at its first use it would be too late for a thread
 //! that forks just then. Should there be no memory for them, a few words when the program starts,
@@ -10,17 +11,13 @@ use crate::heap::HEAP;
 use crate::hooks;
 use crate::sys::os;
 
-#[used]
-#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".init_array"))]
-#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_init_func"))]
-static AT_LOAD: extern "C" fn() = at_load;
-
-extern "C" fn at_load() {
+/// To be called when the library is loaded.
+pub(super) fn at_load() {
     os::around_fork(before_fork, after_fork, after_fork_in_child);
 }
 
 unsafe extern "C" fn before_fork() {
-    // SAFETY: fork() is not called from within the library, so this thread does not hold the locks.
+    // SAFETY: the C library calls one of the two functions below.
     unsafe {
         hooks::before_fork();
         HEAP.before_fork();
@@ -28,12 +25,12 @@ unsafe extern "C" fn before_fork() {
 }
 
 unsafe extern "C" fn after_fork() {
-    // SAFETY: `before_fork` locked them in this thread.
+    // SAFETY: `before_fork` was called in this thread.
     unsafe { unlock(false) }
 }
 
 unsafe extern "C" fn after_fork_in_child() {
-    // SAFETY: `before_fork` locked them in the thread that this process was forked from.
+    // SAFETY: `before_fork` was called in the thread that this process was forked from.
     unsafe { unlock(true) }
 }
 

@@ -3,4 +3,5 @@
 
 #[cfg(unix)]
 pub(crate) mod fork;
+mod load;
 mod unload;

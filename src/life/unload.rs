@@ -16,25 +16,7 @@ use crate::inspect::print::{Format, print_to};
 use crate::sys::os;
 use crate::watch::report;
 
-#[cfg(unix)]
-#[used]
-#[cfg_attr(not(target_vendor = "apple"), unsafe(link_section = ".fini_array"))]
-#[cfg_attr(target_vendor = "apple", unsafe(link_section = "__DATA,__mod_term_func"))]
-static AT_UNLOAD: extern "C" fn() = at_unload;
-
-/// There is a list only of what runs at the start; what is registered then is called at the end,
-/// before the C library's own, or when the DLL is unloaded.
-#[cfg(windows)]
-#[used]
-#[unsafe(link_section = ".CRT$XCU")]
-static AT_LOAD: extern "C" fn() = at_load;
-
-#[cfg(windows)]
-extern "C" fn at_load() {
-    os::at_exit(at_unload);
-}
-
-extern "C" fn at_unload() {
+pub(super) fn at_unload() {
     let is_locked = HEAP.is_locked() || hooks::is_watch_locked();
     if !is_locked {
         hooks::at_end();
