@@ -38,14 +38,14 @@ use crate::base::redzone;
 use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::atomic::AtomicU32;
-use crate::sys::sync::{Mutex, rank, writes};
+use crate::sys::sync::{ForkMutex, Lock, rank, writes};
 
 /// The heap of this copy of the library.
 pub(crate) static HEAP: Heap = Heap::new();
 
 /// A lock and what it protects.
 pub(crate) struct Heap {
-    mutex: Mutex,
+    mutex: ForkMutex,
     pub(super) state: UnsafeCell<State>,
     /// The second in which it was last looked for what is due.
     pub(super) last_tick: AtomicU32,
@@ -57,16 +57,16 @@ unsafe impl Sync for Heap {}
 impl Heap {
     const fn new() -> Heap {
         Heap {
-            mutex: Mutex::unlocked(),
+            mutex: ForkMutex::unlocked(),
             state: UnsafeCell::new(State::EMPTY),
             last_tick: AtomicU32::new(0),
         }
     }
 
-    /// The words that are not under the lock: address and bytes.
+    /// The words that are not under the lock: address and bytes of each row of them.
     #[cfg(feature = "debug")]
-    pub(crate) fn atomics(&self) -> (usize, usize) {
-        ((&raw const self.last_tick).addr(), size_of::<AtomicU32>())
+    pub(crate) fn atomics(&self) -> [(usize, usize); 2] {
+        [((&raw const self.last_tick).addr(), size_of::<AtomicU32>()), self.mutex.atomics()]
     }
 
     pub(super) fn lock(&self) -> HeapGuard<'_> {
@@ -91,14 +91,14 @@ impl Heap {
         unsafe { self.mutex.unlock() }
     }
 
-    /// Locks, around fork().
+    /// Locks before fork(), unless this thread was interrupted while it has the lock.
     ///
     /// # Safety
-    /// This thread does not hold the lock.
+    /// [`Heap::after_fork`] follows.
     #[cfg(unix)]
     pub(crate) unsafe fn before_fork(&self) {
-        // SAFETY: the caller's promise.
-        unsafe { self.mutex.lock() }
+        // SAFETY: the caller's promise; there is no lock of a later rank.
+        unsafe { self.mutex.before_fork() }
         rank::heap_locked();
     }
 
@@ -108,9 +108,8 @@ impl Heap {
     /// `before_fork` was called, in this thread or in the one that this process was forked from.
     #[cfg(unix)]
     pub(crate) unsafe fn after_fork(&self, in_new_process: bool) {
-        rank::heap_unlocking();
         // SAFETY: the caller's promise.
-        unsafe { self.mutex.unlock_behind_fork(in_new_process) }
+        unsafe { self.mutex.after_fork(in_new_process, rank::heap_unlocking) };
     }
 
     fn try_lock(&self) -> Option<HeapGuard<'_>> {

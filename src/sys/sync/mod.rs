@@ -30,6 +30,9 @@ use crate::sys::os;
 #[cfg(loom)]
 pub(crate) mod model;
 
+mod across_fork;
+pub(crate) use across_fork::ForkMutex;
+
 /// The atomics of everything that is shared.
 pub(crate) mod atomic {
     #[cfg(loom)]
@@ -203,21 +206,57 @@ impl Mutex {
     }
 }
 
+/// What [`Locked`] holds.
+pub(crate) trait Lock {
+    /// Locks.
+    ///
+    /// # Safety
+    /// As for [`Mutex::lock`].
+    unsafe fn lock(&self);
+
+    /// Locks if nobody holds the lock, and returns whether it did.
+    ///
+    /// # Safety
+    /// It is initialised.
+    unsafe fn try_lock(&self) -> bool;
+
+    /// Unlocks.
+    ///
+    /// # Safety
+    /// This thread holds the lock.
+    unsafe fn unlock(&self);
+}
+
+impl Lock for Mutex {
+    unsafe fn lock(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.lock() }
+    }
+    unsafe fn try_lock(&self) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe { self.try_lock() }
+    }
+    unsafe fn unlock(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.unlock() }
+    }
+}
+
 /// A locked mutex together with what it protects.
 ///
 /// It holds a pointer, and makes a reference of it for each use: a reference that it held itself
 /// would be there still when the mutex is unlocked, and another thread has its own.
-pub(crate) struct Locked<'a, T> {
-    mutex: &'a Mutex,
+pub(crate) struct Locked<'a, T, M: Lock = Mutex> {
+    mutex: &'a M,
     data: *mut T,
 }
 
-impl<'a, T> Locked<'a, T> {
+impl<'a, T, M: Lock> Locked<'a, T, M> {
     /// Locks `mutex` and gives access to `data` until this is dropped.
     ///
     /// # Safety
     /// As for [`Mutex::lock`]; `data` is valid for `'a` and only reached through this mutex.
-    pub(crate) unsafe fn lock(mutex: &'a Mutex, data: *mut T) -> Locked<'a, T> {
+    pub(crate) unsafe fn lock(mutex: &'a M, data: *mut T) -> Locked<'a, T, M> {
         // SAFETY: the caller's promise.
         unsafe { mutex.lock() }
         writes(data);
@@ -228,7 +267,7 @@ impl<'a, T> Locked<'a, T> {
     ///
     /// # Safety
     /// As for [`Locked::lock`].
-    pub(crate) unsafe fn try_lock(mutex: &'a Mutex, data: *mut T) -> Option<Locked<'a, T>> {
+    pub(crate) unsafe fn try_lock(mutex: &'a M, data: *mut T) -> Option<Locked<'a, T, M>> {
         // SAFETY: the caller's promise.
         unsafe { mutex.try_lock() }.then(|| {
             writes(data);
@@ -237,7 +276,7 @@ impl<'a, T> Locked<'a, T> {
     }
 }
 
-impl<T> Deref for Locked<'_, T> {
+impl<T, M: Lock> Deref for Locked<'_, T, M> {
     type Target = T;
     fn deref(&self) -> &T {
         // SAFETY: `data` is valid, and the mutex is held for as long as this exists.
@@ -245,14 +284,14 @@ impl<T> Deref for Locked<'_, T> {
     }
 }
 
-impl<T> DerefMut for Locked<'_, T> {
+impl<T, M: Lock> DerefMut for Locked<'_, T, M> {
     fn deref_mut(&mut self) -> &mut T {
         // SAFETY: as above; exclusive access to `data` is what the mutex gives.
         unsafe { &mut *self.data }
     }
 }
 
-impl<T> Drop for Locked<'_, T> {
+impl<T, M: Lock> Drop for Locked<'_, T, M> {
     fn drop(&mut self) {
         writes(self.data);
         // SAFETY: this exists only while its thread holds the mutex.

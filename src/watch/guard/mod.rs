@@ -39,7 +39,7 @@ use crate::base::misuse::Misuse;
 use crate::base::pool_id::PoolId;
 use crate::pool::parent::ParentPool;
 use crate::sys::os::{self, Access};
-use crate::sys::sync::{Locked, Mutex};
+use crate::sys::sync::{ForkMutex, Locked};
 use crate::watch::debug::access::name;
 use crate::watch::debug::explain::tell;
 use crate::watch::debug::fill;
@@ -68,7 +68,7 @@ pub(crate) enum Purpose {
 }
 
 static GUARDS: Guards = Guards {
-    mutex: Mutex::unlocked(),
+    mutex: ForkMutex::unlocked(),
     state: UnsafeCell::new(State {
         classes: [const {
             Class {
@@ -103,7 +103,7 @@ pub(crate) fn atomics() -> [[(usize, usize); 4]; 2] {
 }
 
 struct Guards {
-    mutex: Mutex,
+    mutex: ForkMutex,
     state: UnsafeCell<State>,
 }
 
@@ -128,7 +128,7 @@ struct Class {
 }
 
 impl Guards {
-    fn lock(&self) -> Locked<'_, State> {
+    fn lock(&self) -> Locked<'_, State, ForkMutex> {
         // SAFETY: no thread that is in here calls this, and the state is reached through this lock
         // only.
         unsafe { Locked::lock(&self.mutex, self.state.get()) }
@@ -331,7 +331,7 @@ impl Damage {
         function: &str,
         slot: *const Slot,
         address: usize,
-        guards: Locked<'_, State>,
+        guards: Locked<'_, State, ForkMutex>,
     ) {
         let mut line = Text::empty();
         line.text("mesa-slab: ").text(function).text(": ");
@@ -406,7 +406,7 @@ pub(crate) fn live_objects() -> LiveObjects {
 pub(crate) struct LiveObjects {
     chunk: *mut GuardChunk,
     index: usize,
-    _guards: Option<Locked<'static, State>>,
+    _guards: Option<Locked<'static, State, ForkMutex>>,
 }
 
 /// An object that a caller has.
@@ -466,13 +466,18 @@ pub(crate) fn find_chunk(address: usize) -> *const GuardChunk {
     chunk
 }
 
-/// Locks, around fork().
+/// Where the holder of the lock is noted: address and bytes.
+pub(crate) fn holder() -> (usize, usize) {
+    GUARDS.mutex.atomics()
+}
+
+/// Locks before fork(), unless this thread was interrupted while it has the lock.
 ///
 /// # Safety
-/// This thread does not hold the lock.
+/// [`after_fork`] follows.
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { GUARDS.mutex.lock() }
+    unsafe { GUARDS.mutex.before_fork() }
 }
 
 /// Unlocks, behind fork() in both processes.
@@ -481,7 +486,7 @@ pub(crate) unsafe fn before_fork() {
 /// `before_fork` was called.
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
-    unsafe { GUARDS.mutex.unlock_behind_fork(in_new_process) }
+    unsafe { GUARDS.mutex.after_fork(in_new_process, || ()) };
 }
 
 /// When the library is unloaded: faults are no more its business, and if no caller has an object,

@@ -43,6 +43,8 @@ use crate::watch::debug::{stack, stacks};
 use crate::watch::guard;
 use crate::watch::handler;
 use crate::watch::report;
+#[cfg(unix)]
+use crate::watch::trace;
 use weak::weak;
 
 /// Bits of what is there.
@@ -71,7 +73,9 @@ pub(crate) fn look() {
         return;
     }
     if request(valgrind::RUNNING, 0, 0, 0) != 0 {
-        let words = [HEAP.atomics(), known_atomics(), registry::atomics(), rank::atomics()];
+        let [heap_words, heap_holder] = HEAP.atomics();
+        let words =
+            [heap_words, heap_holder, known_atomics(), registry::atomics(), rank::atomics()];
         let mut atomic = |(start, bytes)| valgrind::atomic(start, bytes);
         words.into_iter().for_each(&mut atomic);
         report::atomics().into_iter().for_each(&mut atomic);
@@ -80,6 +84,8 @@ pub(crate) fn look() {
         ledger::atomics().into_iter().for_each(&mut atomic);
         #[cfg(unix)]
         guard::atomics().into_iter().flatten().for_each(&mut atomic);
+        #[cfg(unix)]
+        [guard::holder(), trace::holder()].into_iter().for_each(&mut atomic);
         // What the C library does once must be over before there are threads that do it.
         stack::prepare();
     }

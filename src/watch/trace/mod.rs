@@ -26,7 +26,7 @@ use crate::base::line::Line;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::sys::sync::{Locked, Mutex};
+use crate::sys::sync::{ForkMutex, Locked};
 use crate::watch::report;
 use map::{Kind, Map};
 
@@ -70,7 +70,7 @@ enum Phase {
 }
 
 struct Recording {
-    mutex: Mutex,
+    mutex: ForkMutex,
     state: UnsafeCell<State>,
 }
 
@@ -103,7 +103,7 @@ struct State {
 }
 
 static RECORDING: Recording = Recording {
-    mutex: Mutex::unlocked(),
+    mutex: ForkMutex::unlocked(),
     state: UnsafeCell::new(State {
         phase: Phase::Fresh,
         message: Message::Nothing,
@@ -447,13 +447,18 @@ pub(crate) fn at_unload() {
     message.say();
 }
 
-/// Locks, around fork().
+/// Where the holder of the lock is noted: address and bytes.
+pub(crate) fn holder() -> (usize, usize) {
+    RECORDING.mutex.atomics()
+}
+
+/// Locks before fork(), unless this thread was interrupted while it has the lock.
 ///
 /// # Safety
-/// This thread does not hold the lock.
+/// [`after_fork`] follows.
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { RECORDING.mutex.lock() }
+    unsafe { RECORDING.mutex.before_fork() }
 }
 
 /// Unlocks, behind fork(); in the new process, the recording is over.
@@ -461,13 +466,18 @@ pub(crate) unsafe fn before_fork() {
 /// # Safety
 /// `before_fork` was called.
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
-    // SAFETY: the lock is held since `before_fork`.
+    // SAFETY: the lock is held since `before_fork`. If it was held before, the interrupted call goes
+    // on with the file and the buffer: only what says whether there is a next record is changed.
     unsafe {
-        let state = &mut *RECORDING.state.get();
-        if state.phase == Phase::Open && in_new_process {
-            state.close();
+        let state = RECORDING.state.get();
+        let end = || {
+            if in_new_process && (*state).phase == Phase::Open {
+                (*state).close();
+            }
+        };
+        if !RECORDING.mutex.after_fork(in_new_process, end) && in_new_process {
+            (&raw mut (*state).phase).write(Phase::Over);
         }
-        RECORDING.mutex.unlock_behind_fork(in_new_process);
     }
 }
 
