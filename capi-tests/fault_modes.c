@@ -2,6 +2,7 @@
 /* What programs do with pools in modes, for fault_run.h: modes have reasons of their own to call the system. */
 #include "fault_scenarios.h"
 
+#include "keeps_errno.h"
 #include "must.h"
 #include "slab_ext.h"
 

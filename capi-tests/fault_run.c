@@ -5,6 +5,7 @@
 #include "cmocka_case.h"
 #include "fault_scenarios.h"
 #include "iterations.h"
+#include "keeps_errno.h"
 #include "must.h"
 #include "slab_ext.h"
 

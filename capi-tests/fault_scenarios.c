@@ -2,6 +2,7 @@
 /* What programs do with pools as they are, for fault_run.h. */
 #include "fault_scenarios.h"
 
+#include "keeps_errno.h"
 #include "must.h"
 #include "slab_ext.h"
 

@@ -99,6 +99,7 @@ impl Before {
 /// Calls `tell` with each fault of the process from now on, before whatever handles it otherwise.
 /// The library stays loaded: handlers that are installed later may call its own.
 pub(crate) fn watch_faults(tell: fn(&Fault)) {
+    let _errno = Errno::keep();
     super::stay_loaded();
     TELL.store(tell as *mut c_void, Ordering::Release);
     for (signal, before) in SIGNALS.into_iter().zip(&BEFORE) {
@@ -122,6 +123,7 @@ pub(crate) fn watch_faults(tell: fn(&Fault)) {
 /// Installs again what was there before [`watch_faults`], unless something else was installed
 /// since. That may call the library's handler, which passes faults on from now on and says nothing.
 pub(crate) fn unwatch_faults() {
+    let _errno = Errno::keep();
     TELL.store(ptr::null_mut(), Ordering::Release);
     for (signal, before) in SIGNALS.into_iter().zip(&BEFORE) {
         // SAFETY: the struct is zeroed and filled in by the C library.

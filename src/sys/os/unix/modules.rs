@@ -17,6 +17,7 @@ use core::ptr;
 /// memory but the stack.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn module_of(address: usize, name: &mut [u8]) -> Option<(usize, usize)> {
+    let _errno = crate::sys::os::Errno::keep();
     let flags = libc::O_RDONLY | libc::O_CLOEXEC;
     let mut maps = Maps { line: Mapping::EMPTY, load: 0, fixed: fixed_program(), name };
     let mut text = [0u8; 256];
