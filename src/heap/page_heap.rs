@@ -37,8 +37,9 @@ use crate::base::misuse::Misuse;
 use crate::base::redzone;
 use crate::hooks;
 use crate::sys::os;
+use crate::sys::sync::across_fork::ForkMutex;
 use crate::sys::sync::atomic::AtomicU32;
-use crate::sys::sync::{ForkMutex, Lock, rank, writes};
+use crate::sys::sync::{Lock, rank, writes};
 
 /// The heap of this copy of the library.
 pub(crate) static HEAP: Heap = Heap::new();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The locks of the heap, of the guards and of the recording are held across fork(), so that the
 //! child process finds what they protect in order. A fork in a signal handler that interrupted the
-//! library leaves them as they are: [`crate::sys::sync::ForkMutex`].
+//! library leaves them as they are: [`crate::sys::sync::across_fork::ForkMutex`].
 //!
 //! The hooks are set when the library is loaded: at its first use it would be too late for a thread
 //! that forks just then. Should there be no memory for them, a few words when the program starts,

@@ -30,8 +30,7 @@ use crate::sys::os;
 #[cfg(loom)]
 pub(crate) mod model;
 
-mod across_fork;
-pub(crate) use across_fork::ForkMutex;
+pub(crate) mod across_fork;
 
 /// The atomics of everything that is shared.
 pub(crate) mod atomic {

@@ -26,7 +26,8 @@ use crate::base::line::Line;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::sys::sync::{ForkMutex, Locked};
+use crate::sys::sync::Locked;
+use crate::sys::sync::across_fork::ForkMutex;
 use crate::watch::report;
 use map::{Kind, Map};
 
