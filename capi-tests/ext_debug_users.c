@@ -164,6 +164,106 @@ objects_out_at_exit_are_reported(void **state)
    }
 }
 
+/* One object of it comes and goes. */
+static void
+use_child(struct slab_child_pool *used)
+{
+   slab_create_child(used, &parent);
+   slab_free(used, slab_alloc(used));
+}
+
+static void
+leave_children(void)
+{
+   struct slab_child_pool children[3], unused;
+
+   slab_free(&child, allocate());
+   use_child(&children[0]);
+   use_child(&children[1]);
+   use_child(&children[2]);
+   slab_destroy_child(&children[1]);
+   /* It costs nothing. */
+   slab_create_child(&unused, &parent);
+   must_be_quiet();
+   slab_destroy_parent(&parent);
+   must_hear(1, "mesa-slab: slab_destroy_parent: pool queries 96x64 at %p: 3 children are not destroyed\n"
+             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n", (void *)&parent);
+}
+
+static void
+leave_a_child_and_an_object(void)
+{
+   allocate();
+   slab_destroy_parent(&parent);
+   must_hear(1, ": 1 object is still out\n  1 child is not destroyed\n  a child caches up to 1022 objects", NULL);
+}
+
+static void
+children_that_are_not_destroyed_are_reported(void **state)
+{
+   (void)state;
+   run_debugged("leaks", leave_children);
+   run_debugged("checks,leaks", leave_a_child_and_an_object);
+}
+
+static void
+leave_children_until_exit(void)
+{
+   static struct slab_child_pool other;
+
+   slab_set_report_handler(NULL, NULL);
+   use_child(&other);
+   exit(0);
+}
+
+static void
+children_that_are_left_at_exit_are_reported(void **state)
+{
+   struct run run = {"leaks", false, leave_children_until_exit};
+   struct child_process process;
+   int i;
+
+   (void)state;
+   for (i = 0; i < 2; i++, run.by_function = true) {
+      assert_true(child_run(&process, run_body, &run));
+      assert_ptr_equal(strstr(process.said, "mesa-slab: exit: pool queries 96x64 at 0x"), process.said);
+      assert_non_null(strstr(process.said, ": 1 child is not destroyed\n  a child caches up to 1022 objects"));
+      assert_null(strstr(process.said + 1, "mesa-slab: "));
+   }
+}
+
+static void
+create_over(void)
+{
+   struct slab_child_pool other;
+
+   /* The child is none of the new pool's any more, as it was never used. */
+   slab_create_parent(&parent, size, hint);
+   must_be_quiet();
+   MUST(slab_set_debug(&parent, "checks") == 0);
+   use_child(&child);
+   use_child(&other);
+   slab_destroy_child(&other);
+   slab_create_parent(&parent, size, hint);
+   must_hear(1, "mesa-slab: slab_create_parent: pool 96x64 at %p: created over a pool of which 1 child is not destroyed\n"
+             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n", (void *)&parent);
+
+   /* What is told once is told once. */
+   slab_create_parent(&parent, size, hint);
+   must_be_quiet();
+   slab_destroy_parent(&parent);
+   must_be_quiet();
+   MUST(slab_validate(NULL) == 0);
+}
+
+static void
+a_pool_that_is_created_over_one_with_children_is_reported(void **state)
+{
+   (void)state;
+   run_debugged("checks", create_over);
+   run_debugged("leaks", create_over);
+}
+
 int
 main(void)
 {
@@ -172,6 +272,9 @@ main(void)
       cmocka_unit_test(objects_out_at_destroy_are_grouped_by_where_they_were_allocated),
       cmocka_unit_test(objects_out_from_more_places_than_are_listed_are_counted),
       cmocka_unit_test(objects_out_at_exit_are_reported),
+      cmocka_unit_test(children_that_are_not_destroyed_are_reported),
+      cmocka_unit_test(children_that_are_left_at_exit_are_reported),
+      cmocka_unit_test(a_pool_that_is_created_over_one_with_children_is_reported),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

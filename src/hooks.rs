@@ -10,7 +10,7 @@
 //! | what happens | functions |
 //! |---|---|
 //! | a pool gets its layout | [`layout`], [`layout_with`], [`keep`] |
-//! | a pool is made, and goes | [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`objects_leaked`], [`pool_gone`] |
+//! | a pool is made, and goes | [`before_create_parent`], [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`objects_leaked`], [`pool_gone`] |
 //! | a child is made, and goes | [`child_made`], [`instead_of_destroy_child`] |
 //! | an object is allocated | [`instead_of_alloc`], [`is_sampling`], [`sampled`] |
 //! | an object is freed | [`instead_of_free`], [`instead_of_owner`], [`guarded_free`], [`freed_in_limbo`] |
@@ -120,6 +120,12 @@ pub(crate) unsafe fn pool_made(pool: &PoolId, modes: Modes) -> Kept {
     kept
 }
 
+/// A pool is to be created; one at this address may be there still.
+#[inline(always)]
+pub(crate) fn before_create_parent(pool: &PoolId) {
+    debug!(debug::before_create_parent(pool), else ());
+}
+
 /// Before anything else that slab_destroy_parent() does.
 ///
 /// # Safety
@@ -136,17 +142,17 @@ pub(crate) fn before_pool_goes(parent: *const ParentPool) {
     unix!(debug::before_parent_goes(parent), else ());
 }
 
-/// Objects are out of a pool that is destroyed; some of them may be in the magazines of so many
-/// children.
+/// Objects are out of a pool that is destroyed, or so many children of it are not destroyed, in whose
+/// magazines some of the objects may be.
 #[cold]
 pub(crate) fn objects_leaked(
     pool: &PoolId,
     modes: Modes,
     objects: usize,
-    caching: u32,
+    children: u32,
     kept: Kept,
 ) {
-    said::leak(pool, modes, objects, caching, |report| {
+    said::leak(pool, modes, objects, children, |report| {
         debug!(debug::places(report, pool, kept), else ());
     });
 }

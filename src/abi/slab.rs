@@ -89,7 +89,10 @@ pub struct slab_mempool {
 /// Nothing is allocated (but in some modes of SLAB_DEBUG) and the old contents of `*parent` are not
 /// read, so that creating over uninitialised memory is legal. Creating again over a pool that was
 /// never destroyed is legal too: objects of the old pool that are still out stay valid and may
-/// still be freed, through any child. No child of the old pool may then be used any more.
+/// still be freed, through any child. No child of the old pool may then be used any more: what such
+/// a child has in its magazines is lost for the life of the process, as nobody can tell it from the
+/// program's objects. That is up to 1022 objects of 96 bytes for each child (objects_per_child of
+/// slab_get_parent_stats()), and the slabs that they lie in. SLAB_DEBUG=checks reports it.
 ///
 /// Threading: no other call may use `parent` at the same time.
 /// Ownership: `*parent` stays the caller's.
@@ -107,7 +110,9 @@ pub unsafe extern "C" fn slab_create_parent(
 
 /// Destroys a parent pool and gives back the memory of its free objects.
 ///
-/// Its children should be destroyed before. Objects that are still out stay valid, and each may
+/// Its children should be destroyed before, or after, while `*parent` is as this call leaves it:
+/// the objects that a child caches are lost with it otherwise, for the life of the process
+/// (SLAB_DEBUG=leaks reports such children). Objects that are still out stay valid, and each may
 /// still be freed through any child pool, destroyed or not; their memory is given back as the last
 /// object of a slab goes.
 ///

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: MIT
-//! The names of parent pools.
+//! The names of parent pools, and in some modes how many children they have.
 //!
 //! A name lies in a block of the heap's and is found by the address of its pool, so that it can be
 //! printed without touching the pool, whose memory may be gone. It ends with the pool, or when a
-//! pool is created at the same address.
+//! pool is created at the same address. A pool whose children are counted has one, which may be
+//! empty.
 
 use core::mem::size_of;
 use core::{ptr, slice};
@@ -12,12 +13,19 @@ use super::locked::HeapLocked;
 use crate::base::geometry::{NAME_BYTES, NAME_CLASS, magazine_bytes};
 use crate::sys::sync::{reads, writes};
 
+#[cfg(target_pointer_width = "64")]
+type HalfWord = u32;
+#[cfg(target_pointer_width = "32")]
+type HalfWord = u16;
+
 /// A name, in its list.
 #[repr(C)]
 pub(crate) struct Name {
     next: *mut Name,
     parent: usize,
-    length: usize,
+    length: HalfWord,
+    /// How many children in use the pool has; counted in the modes that report them.
+    children: HalfWord,
     text: [u8; NAME_BYTES],
 }
 
@@ -32,7 +40,7 @@ impl Name {
     pub(crate) unsafe fn text<'a>(this: *const Name) -> &'a [u8] {
         reads(this);
         // SAFETY: the caller's promise; the first bytes of the text are written.
-        unsafe { slice::from_raw_parts((&raw const (*this).text).cast(), (*this).length) }
+        unsafe { slice::from_raw_parts((&raw const (*this).text).cast(), (*this).length as usize) }
     }
 }
 
@@ -40,7 +48,7 @@ impl Name {
 ///
 /// | field of [`Name`] | written under | read under |
 /// |---|---|---|
-/// | `next` | the heap's lock | the same |
+/// | `next`, `children` | the heap's lock | the same |
 /// | `parent` | the heap's lock, before the name is in the list | the same |
 /// | `length`, `text` | the heap's lock and the pool's | either |
 pub(crate) struct Names {
@@ -63,6 +71,25 @@ impl Names {
         name
     }
 
+    /// How many children a pool has, if they are counted.
+    #[cfg(feature = "debug")]
+    pub(crate) fn children(&self, parent: usize) -> usize {
+        let name = self.find(parent);
+        // SAFETY: the names in the list belong to the lock that is held.
+        if name.is_null() { 0 } else { unsafe { (*name).children as usize } }
+    }
+
+    /// Counts one child more of a pool, or one less; not of a pool that has no name.
+    #[cfg(feature = "debug")]
+    pub(crate) fn count_child(&mut self, parent: usize, comes: bool) {
+        let name = self.find(parent);
+        if !name.is_null() {
+            // SAFETY: as above.
+            let children = unsafe { &mut (*name).children };
+            *children = if comes { children.saturating_add(1) } else { children.saturating_sub(1) };
+        }
+    }
+
     /// Adds an empty name for a pool that has none.
     ///
     /// # Safety
@@ -75,6 +102,7 @@ impl Names {
             (*name).next = self.first;
             (*name).parent = parent;
             (*name).length = 0;
+            (*name).children = 0;
         }
         self.first = name;
         name
@@ -108,6 +136,6 @@ pub(crate) unsafe fn set(name: *mut Name, text: &[u8], _lock: HeapLocked<'_>) {
     unsafe {
         writes(name);
         ptr::copy_nonoverlapping(text.as_ptr(), (&raw mut (*name).text).cast(), length);
-        (*name).length = length;
+        (*name).length = length as HalfWord;
     }
 }

@@ -281,7 +281,16 @@ impl Heap {
     /// # Safety
     /// Nobody reads the pool's name at the same time: its lock is held.
     pub(crate) unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *mut Name {
-        let name = self.with_memory(|state| {
+        let Some(name) = self.named(parent) else { return ptr::null_mut() };
+        let state = self.lock();
+        // SAFETY: the caller's promise.
+        unsafe { names::set(name, text, state.locked()) };
+        name
+    }
+
+    /// The name of a pool, an empty one if it has none yet. None if there is no memory.
+    fn named(&self, parent: usize) -> Option<*mut Name> {
+        self.with_memory(|state| {
             let name = state.names.find(parent);
             if !name.is_null() {
                 return Some(name);
@@ -290,12 +299,22 @@ impl Heap {
             KNOWN.add(parent, state.locked());
             // SAFETY: the block is new.
             Some(unsafe { state.names.add(block, parent) })
-        });
-        let Some(name) = name else { return ptr::null_mut() };
-        let state = self.lock();
-        // SAFETY: the caller's promise.
-        unsafe { names::set(name, text, state.locked()) };
-        name
+        })
+    }
+
+    /// Counts a child of a pool that is used for the first time, or one that goes. Without memory
+    /// it is not counted.
+    #[cfg(feature = "debug")]
+    pub(crate) fn count_child(&self, parent: usize, comes: bool) {
+        if !comes || self.named(parent).is_some() {
+            self.lock().names.count_child(parent, comes);
+        }
+    }
+
+    /// How many children were counted of a pool and did not go.
+    #[cfg(feature = "debug")]
+    pub(crate) fn children(&self, parent: usize) -> usize {
+        if KNOWN.nothing_of(parent) { 0 } else { self.lock().names.children(parent) }
     }
 
     /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the

@@ -32,6 +32,7 @@ impl ParentPool {
         // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
         // valid pool.
         unsafe {
+            hooks::before_create_parent(&pool);
             hooks::before_pool_goes(this);
             HEAP.disown(this.addr());
             let kept = hooks::pool_made(&pool, modes);
@@ -66,7 +67,7 @@ impl ParentPool {
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let body = parent.body.get();
             let kept = (*body).kept;
-            let (mut objects_out, mut caching) = (hooks::guarded(this.addr()).0, 0);
+            let (mut objects_out, mut children) = (hooks::guarded(this.addr()).0, 0);
             if (*body).slabs.holders != 0 || (*body).slabs.count() != 0 {
                 let out = parent.visit(FUNCTION, |visit| {
                     hooks::let_all_go(visit);
@@ -74,16 +75,15 @@ impl ParentPool {
                     (visit.body.slabs.out(), visit.body.slabs.holders)
                 });
                 objects_out += out.0;
-                // Children of a pool with modes cache nothing.
-                caching = if modes.is_empty() { out.1 } else { 0 };
+                children = out.1;
             }
-            if objects_out != 0 {
+            if objects_out != 0 || children != 0 {
                 let body = &*parent.body.get();
                 hooks::objects_leaked(
                     &body.id(parent.address()),
                     modes,
                     objects_out,
-                    caching,
+                    children,
                     kept,
                 );
             }

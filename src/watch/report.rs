@@ -11,9 +11,11 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
+use crate::base::geometry::{Geometry, rounds};
 use crate::base::line::Text;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
+use crate::pool::policy::Policy;
 use crate::sys::os;
 use crate::watch::handler;
 use crate::watch::options::{Options, WORDS};
@@ -62,9 +64,9 @@ pub(crate) fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
     }
 }
 
-/// Says that a pool with these modes is destroyed while objects of it are out, if SLAB_DEBUG asks
-/// for it. Some may be in the magazines of children that are not destroyed. `more` adds to the
-/// report.
+/// Says that a pool with these modes is destroyed while objects of it are out, or children of it are
+/// not destroyed, if SLAB_DEBUG asks for it. Some of the objects may be in the magazines of these
+/// children, if the pool has no modes. `more` adds to the report.
 #[cold]
 #[inline(never)]
 pub(crate) fn leak(
@@ -82,14 +84,63 @@ pub(crate) fn leak(
     }
     let mut line = Text::empty();
     begin(&mut line, "slab_destroy_parent", Some(pool));
-    objects_out(&mut line, objects);
-    if children != 0 {
-        let (one, more) = ("% child that is not destroyed", "% children that are not destroyed");
-        line.text(", some of them cached by ");
-        line.format(if children == 1 { one } else { more }, &[children as usize]);
+    let (out, left) = (objects != 0, children != 0);
+    let cached = out && left && modes.is_empty();
+    if out {
+        objects_out(&mut line, objects);
+        line.text(if cached { ", some of them cached by " } else { "" });
+    }
+    if cached || !out {
+        children_left(&mut line, children as usize, cached);
     }
     let report = Report::say(&mut line);
     more(&report);
+    if left && !modes.is_empty() {
+        would_keep(&report, pool, out.then_some(children as usize));
+    }
+    report.end();
+}
+
+/// Adds how many children are not destroyed, or "that are" if a sentence is about what they do.
+pub(crate) fn children_left(line: &mut Text, children: usize, that: bool) {
+    let words = match (children, that) {
+        (1, true) => "% child that is not destroyed",
+        (1, false) => "% child is not destroyed",
+        (_, true) => "% children that are not destroyed",
+        (_, false) => "% children are not destroyed",
+    };
+    line.format(words, &[children]);
+}
+
+/// Adds to a report how many children are not destroyed, if it does not say so yet, and what such a
+/// child would cost without modes, with which it caches nothing.
+pub(crate) fn would_keep(report: &Report, pool: &PoolId, children: Option<usize>) {
+    let mut line = Text::empty();
+    if let Some(children) = children {
+        children_left(line.text("  "), children, false);
+        report.line(&mut line);
+    }
+    let ordinary = Geometry::new(pool.item_size, pool.num_items);
+    let objects = 2 * rounds(Policy::new(&ordinary, true).busy_mask());
+    let mut line = Text::empty();
+    line.format(
+        "  a child caches up to % objects, % bytes, which are lost with it",
+        &[objects, objects.saturating_mul(ordinary.stride as usize)],
+    );
+    report.line(&mut line);
+}
+
+/// Says that a pool is created over one of which so many children are not destroyed.
+#[cold]
+#[inline(never)]
+#[cfg(feature = "debug")]
+pub(crate) fn created_over(pool: &PoolId, children: usize) {
+    let mut line = Text::empty();
+    begin(&mut line, "slab_create_parent", Some(pool));
+    line.text("created over a pool of which ");
+    children_left(&mut line, children, false);
+    let report = Report::say(&mut line);
+    would_keep(&report, pool, None);
     report.end();
 }
 

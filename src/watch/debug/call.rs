@@ -16,7 +16,8 @@ use super::object::{self, BEYOND_THE_SLAB, Kept, Slots, let_all_go, say, this_ca
 use super::recorded::after_alloc;
 use crate::base::misuse::Misuse;
 use crate::base::modes::Modes;
-use crate::heap::{Owner, owner};
+use crate::base::pool_id::PoolId;
+use crate::heap::{HEAP, Owner, owner};
 use crate::pool::child::{self, ChildPool};
 use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
@@ -24,6 +25,17 @@ use crate::pool::visit::Visit;
 use crate::watch::guard::{self, Purpose};
 use crate::watch::report;
 use crate::watch::tools;
+
+/// The modes that report children which are never destroyed.
+const COUNTS_CHILDREN: Modes = Modes::CHECKS.with(Modes::LEAKS);
+
+/// Reports a pool that is created over one whose children were not all destroyed.
+pub(crate) fn before_create_parent(pool: &PoolId) {
+    let children = HEAP.children(pool.address);
+    if children != 0 {
+        report::created_over(pool, children);
+    }
+}
 
 /// Allocates from a pool with modes, or says that there is no pool; none if it is an ordinary one.
 /// `parent` is the child's, unless it is destroyed or was never created.
@@ -182,6 +194,9 @@ unsafe fn destroy_child(parent: *const ParentPool, child: *mut ChildPool) {
             let entry = Entry::new(parent, child, FUNCTION);
             parent.visit(FUNCTION, |visit| {
                 visit.remove_holder();
+                if parent.modes.get().has_any(COUNTS_CHILDREN) {
+                    HEAP.count_child(visit.owner(), false);
+                }
                 drop(entry);
             });
         }
@@ -318,6 +333,9 @@ unsafe fn count(visit: &mut Visit<'_>, child: *mut ChildPool) {
         if *fate(child) == FRESH {
             *fate(child) = COUNTED;
             visit.add_holder();
+            if visit.parent.modes.get().has_any(COUNTS_CHILDREN) {
+                HEAP.count_child(visit.owner(), true);
+            }
         }
     }
 }

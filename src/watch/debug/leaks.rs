@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Objects that are still out when their pool is destroyed, or when the program ends, by where they
-//! were allocated.
+//! were allocated; and children that are not destroyed then.
 
 use super::explain::frames;
 use super::ledger::{Ledger, Pages};
@@ -36,13 +36,21 @@ pub(crate) fn at_end() {
         let is_asked = pages.modes.has(Modes::LEAKS);
         let found = Found::of(parent, Some(&pages));
         drop(pages);
-        if is_asked && found.out != 0 {
+        let children = HEAP.children(parent);
+        if is_asked && (found.out != 0 || children != 0) {
             HEAP.with_state(|state| pool.set_name(state.name(parent)));
             let mut line = Text::empty();
             report::begin(&mut line, "exit", Some(&pool));
-            report::objects_out(&mut line, found.out);
+            if found.out != 0 {
+                report::objects_out(&mut line, found.out);
+            } else {
+                report::children_left(&mut line, children, false);
+            }
             let report = Report::say(&mut line);
             found.say(&report, pool.item_size);
+            if children != 0 {
+                report::would_keep(&report, &pool, (found.out != 0).then_some(children));
+            }
             report.end();
         }
     });

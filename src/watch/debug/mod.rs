@@ -43,8 +43,8 @@ pub(crate) mod table;
 #[cfg(unix)]
 pub(crate) use call::before_guarded_free;
 pub(crate) use call::{
-    after_destroy_parent, before_destroy_parent, instead_of_alloc, instead_of_destroy_child,
-    instead_of_free, instead_of_owner,
+    after_destroy_parent, before_create_parent, before_destroy_parent, instead_of_alloc,
+    instead_of_destroy_child, instead_of_free, instead_of_owner,
 };
 pub(crate) use choice::{geometry, layout, set, set_default};
 pub(crate) use leaks::{at_end, places};
