@@ -186,8 +186,10 @@ leave_children(void)
    slab_create_child(&unused, &parent);
    must_be_quiet();
    slab_destroy_parent(&parent);
-   must_hear(1, "mesa-slab: slab_destroy_parent: pool queries 96x64 at %p: 3 children are not destroyed\n"
-             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n", (void *)&parent);
+   must_hear(1,
+             "mesa-slab: slab_destroy_parent: pool queries 96x64 at %p: 3 children are not destroyed\n"
+             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n",
+             (void *)&parent);
 }
 
 static void
@@ -245,8 +247,10 @@ create_over(void)
    use_child(&other);
    slab_destroy_child(&other);
    slab_create_parent(&parent, size, hint);
-   must_hear(1, "mesa-slab: slab_create_parent: pool 96x64 at %p: created over a pool of which 1 child is not destroyed\n"
-             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n", (void *)&parent);
+   must_hear(1,
+             "mesa-slab: slab_create_parent: pool 96x64 at %p: created over a pool of which 1 child is not destroyed\n"
+             "  a child caches up to 1022 objects, 98112 bytes, which are lost with it\n",
+             (void *)&parent);
 
    /* What is told once is told once. */
    slab_create_parent(&parent, size, hint);

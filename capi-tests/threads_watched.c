@@ -89,7 +89,11 @@ use(const char *words)
 static void
 in_every_mode(void **state)
 {
-   static const char *const words[] = {"", "checks", "checks,redzone,poison,quarantine", "users,leaks", "guard",
+   static const char *const words[] = {"",
+                                       "checks",
+                                       "checks,redzone,poison,quarantine",
+                                       "users,leaks",
+                                       "guard",
                                        "checks,redzone,poison,quarantine,users,leaks,guard"};
    size_t i;
 
