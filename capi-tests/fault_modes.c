@@ -118,7 +118,6 @@ way_out_in_modes_body(struct run *run)
    static struct slab_mempool traced, leaking;
 
    (void)run;
-   MUST(setenv("SLAB_STATS", "/dev/null", 1) == 0);
    MUST(setenv("SLAB_TRACE", "/dev/null", 1) == 0);
    slab_create(&traced, 96, 16);
    slab_free_st(&traced, slab_alloc_st(&traced));

@@ -196,6 +196,8 @@ run_scenario(const struct scenario *scenario, enum os_function function, unsigne
    run.outcome = shared_outcome;
    run.null_file = null_file;
    memset(run.outcome, 0, sizeof(*run.outcome));
+   /* Not what fork() itself calls. */
+   os_fail_nothing();
    if (!child_run(&child, run_body, &run))
       fail_msg("%s: call %u%s of %s was failed", scenario->name, fail_number, sticky ? " and all after it" : "",
                os_function_name(function));

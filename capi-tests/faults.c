@@ -307,6 +307,12 @@ main(int argc, char **argv)
    };
 
    program = argv[0];
+   /* It is read when the library is loaded. */
+   if (!getenv("SLAB_STATS")) {
+      MUST(setenv("SLAB_STATS", "/dev/null", 1) == 0);
+      execv(program, argv);
+      MUST(!"execv");
+   }
    /* The library's hooks were registered before main, or not. */
    if (argc > 1) {
       MUST(os_calls_failed(os_atfork) == 1);

@@ -129,7 +129,8 @@ fork_beside_worker(int forks, bool own_use)
    slab_destroy_parent(&shared);
 }
 
-static volatile sig_atomic_t handled, goes_on, is_child;
+static volatile sig_atomic_t goes_on, is_child;
+static int handled;
 static pthread_t interrupted;
 
 static void
@@ -146,17 +147,23 @@ on_signal(int signal)
    else
       wait_for(child);
    if (!is_child)
-      handled = handled + 1;
+      __atomic_add_fetch(&handled, 1, __ATOMIC_RELAXED);
    errno = kept;
 }
 
 static void *
 interrupt(void *arg)
 {
+   int sent = 0;
+
    (void)arg;
    while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
       usleep(300);
-      pthread_kill(interrupted, SIGUSR1);
+      /* One at a time: the thread would never get on if there were always a further one. */
+      if (__atomic_load_n(&handled, __ATOMIC_RELAXED) == sent) {
+         pthread_kill(interrupted, SIGUSR1);
+         sent++;
+      }
    }
    return NULL;
 }
@@ -185,7 +192,8 @@ fork_in_handler(int forks, bool child_goes_on, bool busy_worker)
    action.sa_handler = on_signal;
    action.sa_flags = SA_RESTART;
    MUST(sigaction(SIGUSR1, &action, NULL) == 0);
-   handled = is_child = 0;
+   is_child = 0;
+   __atomic_store_n(&handled, 0, __ATOMIC_RELAXED);
    goes_on = child_goes_on;
    interrupted = pthread_self();
    stop = 0;
@@ -193,7 +201,7 @@ fork_in_handler(int forks, bool child_goes_on, bool busy_worker)
    MUST(pthread_create(&sender, NULL, interrupt, NULL) == 0);
    if (busy_worker)
       MUST(pthread_create(&worker, NULL, use_another_pool, NULL) == 0);
-   while (handled < forks && !is_child) {
+   while (__atomic_load_n(&handled, __ATOMIC_RELAXED) < forks && !is_child) {
       use_heap(&pool.child);
       slab_destroy_child(&pool.child);
       slab_create_child(&pool.child, &pool.parent);

@@ -129,6 +129,8 @@ pub const O_RDONLY: c_int = 0;
 pub const O_WRONLY: c_int = 1;
 pub const O_CREAT: c_int = 0o100;
 pub const O_TRUNC: c_int = 0o1000;
+pub const O_NOCTTY: c_int = 0o400;
+pub const O_NONBLOCK: c_int = 0o4000;
 pub const O_CLOEXEC: c_int = 0o2000000;
 
 unsafe extern "C" {
@@ -138,6 +140,7 @@ unsafe extern "C" {
     pub fn backtrace(frames: *mut *mut c_void, most: c_int) -> c_int;
     pub fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int;
     pub fn close(fd: c_int) -> c_int;
+    pub fn getcwd(path: *mut c_char, bytes: size_t) -> *mut c_char;
     pub fn getpid() -> c_int;
     pub fn getauxval(kind: c_ulong) -> c_ulong;
     pub fn getenv(name: *const c_char) -> *mut c_char;

@@ -10,7 +10,7 @@
 //! | what happens | functions |
 //! |---|---|
 //! | a pool gets its layout | [`layout`], [`layout_with`], [`keep`] |
-//! | a pool is made, and goes | [`before_create_parent`], [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`objects_leaked`], [`pool_gone`] |
+//! | a pool is made, and goes | [`before_create_parent`], [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`keeps_numbers`], [`keep_numbers`], [`objects_leaked`], [`pool_gone`] |
 //! | a child is made, and goes | [`child_made`], [`instead_of_destroy_child`] |
 //! | an object is allocated | [`instead_of_alloc`], [`is_sampling`], [`sampled`] |
 //! | an object is freed | [`instead_of_free`], [`instead_of_owner`], [`guarded_free`], [`freed_in_limbo`] |
@@ -29,8 +29,9 @@ use crate::base::geometry::Geometry;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::heap::slab::Slab;
-use crate::inspect::validate;
+use crate::inspect::{gone, validate};
 use crate::pool::child::ChildPool;
+use crate::pool::numbers::PoolNumbers;
 use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
 #[cfg(feature = "debug")]
@@ -140,6 +141,18 @@ pub(crate) unsafe fn before_destroy_parent(parent: *mut ParentPool) {
 #[inline(always)]
 pub(crate) fn before_pool_goes(parent: *const ParentPool) {
     unix!(debug::before_parent_goes(parent), else ());
+}
+
+/// Whether it is kept what pools that go had.
+#[inline(always)]
+pub(crate) fn keeps_numbers() -> bool {
+    gone::is_on()
+}
+
+/// Keeps what a pool had that is about to be destroyed with so many objects out. Nothing is locked.
+#[cold]
+pub(crate) fn keep_numbers(pool: &PoolId, numbers: &PoolNumbers, left: usize) {
+    gone::count(pool, numbers, left);
 }
 
 /// Objects are out of a pool that is destroyed, or so many children of it are not destroyed, in whose
@@ -379,6 +392,8 @@ pub(crate) unsafe fn check_slab(
 #[cfg(unix)]
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
+    unsafe { gone::before_fork() };
+    // SAFETY: as above.
     unix!(unsafe { trace::before_fork(); guard::before_fork() }, else ());
 }
 
@@ -391,6 +406,8 @@ pub(crate) unsafe fn before_fork() {
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
     unix!(unsafe { guard::after_fork(in_new_process); trace::after_fork(in_new_process) }, else ());
+    // SAFETY: as above.
+    unsafe { gone::after_fork(in_new_process) };
     said::look_again();
 }
 

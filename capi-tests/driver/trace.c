@@ -8,8 +8,6 @@
 
 enum { HEADER_SIZE = 16, RECORD_SIZE = 16 };
 
-static const unsigned char header[HEADER_SIZE] = {'S', 'L', 'A', 'B', 'T', 'R', 'C', '1'};
-
 static uint16_t
 little_endian_16(const unsigned char *bytes)
 {
@@ -47,7 +45,7 @@ trace_parse(struct trace *trace, const unsigned char *bytes, size_t size, char e
 {
    memset(trace, 0, sizeof(*trace));
 
-   if (size < HEADER_SIZE || memcmp(bytes, header, HEADER_SIZE) != 0) {
+   if (size < HEADER_SIZE || memcmp(bytes, "SLABTRC1", 8) != 0) {
       snprintf(error, TRACE_ERROR_SIZE, "not a slab trace: it does not begin with SLABTRC1");
       return false;
    }

@@ -241,7 +241,7 @@ pub unsafe extern "C" fn slab_print_stats(
 /// Returns 0, or -1 if something could not be written; errno says why.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_print_stats_fd(fd: c_int, format: c_uint) -> c_int {
-    if print_to(fd, format_of(format)) { 0 } else { -1 }
+    if print_to(fd, &[], format_of(format)) { 0 } else { -1 }
 }
 
 /// Checks every structure of a parent pool and of the heap, and reports each problem in a line on

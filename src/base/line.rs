@@ -29,6 +29,11 @@ impl<const BYTES: usize> Line<BYTES> {
         self.length = 0;
     }
 
+    /// Forgets what is behind the first bytes.
+    pub(crate) fn cut(&mut self, length: usize) {
+        self.length = self.length.min(length);
+    }
+
     /// The text with a 0 behind it, in place of its last byte if it fills the buffer.
     pub(crate) fn as_c_string(&mut self) -> &[u8] {
         self.length = self.length.min(BYTES - 1);
@@ -111,6 +116,22 @@ impl<const BYTES: usize> Line<BYTES> {
         self
     }
 
+    /// Adds a path with the number of the process for each `%p` in it. Returns false if it is empty,
+    /// or too long for a 0 behind it.
+    pub(crate) fn path(&mut self, pattern: &[u8], process: usize) -> bool {
+        let mut rest = pattern;
+        while let Some((&byte, behind)) = rest.split_first() {
+            if rest.starts_with(b"%p") {
+                self.decimal(process);
+                rest = &behind[1..];
+            } else {
+                self.bytes(&[byte]);
+                rest = behind;
+            }
+        }
+        !pattern.is_empty() && self.length < BYTES
+    }
+
     /// Adds a JSON string.
     pub(crate) fn json(&mut self, text: &[u8]) -> &mut Self {
         self.text("\"");
@@ -155,6 +176,20 @@ mod tests {
         line.text("01234").decimal(56789).column(100);
         assert_eq!(line.as_bytes(), b"0123456");
         assert_eq!(line.as_c_string(), b"012345\0");
+    }
+
+    #[test]
+    fn the_number_of_the_process_takes_the_place_of_each_percent_p() {
+        let expanded = |pattern: &str| {
+            let mut path = Line::<20>::empty();
+            let fits = path.path(pattern.as_bytes(), 42);
+            fits.then(|| path.as_bytes().to_vec())
+        };
+        assert_eq!(expanded("a.%p-%p").unwrap(), b"a.42-42");
+        assert_eq!(expanded("100%").unwrap(), b"100%");
+        assert_eq!(expanded(""), None);
+        assert_eq!(expanded("1234567890123456789").unwrap().len(), 19);
+        assert_eq!(expanded("12345678901234567890"), None, "no room for a 0");
     }
 
     #[test]

@@ -3,10 +3,11 @@
 //!
 //! Pools are found by walking the chunks, never through a list of pools: the memory of one that was
 //! not destroyed may be gone. The heap's lock is taken once for each line and never held while it
-//! is written.
+//! is written. Pools that are gone follow, if they are counted ([`super::gone`]).
 
 use core::ffi::{c_char, c_int, c_void};
 
+use super::gone::{self, Gone};
 use super::stats::{Found, next_pool};
 use crate::base::line::Text;
 use crate::heap::{HEAP, HeapNumbers};
@@ -35,11 +36,20 @@ unsafe extern "C" fn write_to(data: *mut c_void, text: *const c_char, length: us
     }
 }
 
-/// Prints to a file descriptor, and returns whether all of it could be written.
-pub(crate) fn print_to(mut fd: c_int, format: Format) -> bool {
+/// Prints to a file descriptor, behind `head`, and returns whether all of it could be written.
+pub(crate) fn print_to(mut fd: c_int, head: &[u8], format: Format) -> bool {
     // SAFETY: `write_to` takes the address of a descriptor.
-    unsafe { print(format, write_to, (&raw mut fd).cast()) }
+    unsafe { print_behind(head, format, write_to, (&raw mut fd).cast()) }
     fd >= 0
+}
+
+/// How a file begins that the library writes by itself: with a mark of the process, as text.
+pub(crate) fn file_head(line: &mut Text, format: Format, mark: [u8; 8]) {
+    line.text(if format == Format::Table { "# mesa-slab: process " } else { "{\"process\": \"" });
+    for byte in mark {
+        line.text(if byte < 16 { "0" } else { "" }).hexadecimal(byte.into());
+    }
+    line.text(if format == Format::Table { "\n" } else { "\"" });
 }
 
 /// Prints the numbers of all pools and of the heap. `write` is called once or more for each line.
@@ -48,12 +58,23 @@ pub(crate) fn print_to(mut fd: c_int, format: Format) -> bool {
 /// `write` may be called with `data`.
 pub(crate) unsafe fn print(format: Format, write: Write, data: *mut c_void) {
     // SAFETY: the caller's promise.
+    unsafe { print_behind(&[], format, write, data) }
+}
+
+/// The same behind what [`file_head`] makes.
+///
+/// # Safety
+/// As for [`print`].
+unsafe fn print_behind(head: &[u8], format: Format, write: Write, data: *mut c_void) {
+    // SAFETY: the caller's promise.
     let write = |text: &[u8]| unsafe { write(data, text.as_ptr().cast(), text.len()) };
     let mut line = Text::empty();
+    line.bytes(head);
     match format {
         Format::Table => table_head(&mut line),
         Format::Json => {
-            line.text("{\"version\": 1, \"pools\": [");
+            line.text(if head.is_empty() { "{" } else { ", " });
+            line.text("\"version\": 1, \"pools\": [");
         }
     }
     write(line.as_bytes());
@@ -74,6 +95,19 @@ pub(crate) unsafe fn print(format: Format, write: Write, data: *mut c_void) {
         Format::Json => json_heap(&mut line, &heap),
     }
     write(line.as_bytes());
+    let mut number = 0;
+    while let Some(gone) = gone::row(number) {
+        line.clear();
+        match format {
+            Format::Table => table_gone(&mut line, &gone, number == 0),
+            Format::Json => json_gone(&mut line, &gone, number == 0),
+        }
+        write(line.as_bytes());
+        number += 1;
+    }
+    if format == Format::Json {
+        write(if number == 0 { b"}\n" } else { b"\n]}\n" });
+    }
 }
 
 fn table_head(line: &mut Text) {
@@ -108,6 +142,41 @@ fn table_row(line: &mut Text, found: &Found) {
         line.right(number, width);
     }
     line.text("\n");
+}
+
+fn table_gone(line: &mut Text, gone: &Gone, first: bool) {
+    if first {
+        line.text("# pools that are gone: how many, the most objects out of one, exchanges, ");
+        line.text("foreign frees, objects left\n");
+    }
+    line.text("# ");
+    let kind = &gone.kind;
+    if kind.item_size == 0 && kind.num_items == 0 {
+        line.text("others");
+    } else {
+        line.bytes(kind.name()).text(if kind.name().is_empty() { "" } else { " " });
+        line.format("%x%", &[kind.item_size as usize, kind.num_items as usize]);
+    }
+    line.column(30).text(" ");
+    line.right(gone.pools, 10).right(gone.peak, 11).right(gone.exchanges, 10);
+    line.right(gone.foreign_frees, 10).right(gone.objects_left, 10).text("\n");
+}
+
+fn json_gone(line: &mut Text, gone: &Gone, first: bool) {
+    line.text(if first { ",\n\"gone\": [\n" } else { ",\n" });
+    line.text("  {\"name\": ").json(gone.kind.name()).format(
+        ", \"item_size\": %, \"num_items\": %, \"pools\": %, \"peak_objects_out\": %, \
+         \"exchanges\": %, \"foreign_frees\": %, \"objects_left\": %}",
+        &[
+            gone.kind.item_size as usize,
+            gone.kind.num_items as usize,
+            gone.pools,
+            gone.peak,
+            gone.exchanges,
+            gone.foreign_frees,
+            gone.objects_left,
+        ],
+    );
 }
 
 fn table_heap(line: &mut Text, heap: &HeapNumbers) {
@@ -163,5 +232,5 @@ fn json_heap(line: &mut Text, heap: &HeapNumbers) {
     for (order, runs) in heap.free_runs.iter().enumerate() {
         line.text(if order == 0 { "" } else { ", " }).decimal(*runs as usize);
     }
-    line.text("]}}\n");
+    line.text("]}");
 }

@@ -7,7 +7,7 @@
 //! unlocked, and what these free is no leak. The linker orders the functions by the number in the
 //! name of their section; those of the driver have 101 to 65535 or none, which is later.
 
-use super::unload;
+use super::{statistics, unload};
 #[cfg(windows)]
 use crate::sys::os;
 
@@ -35,6 +35,9 @@ extern "C" fn at_load() {
     super::fork::at_load();
     #[cfg(windows)]
     os::at_exit(at_unload);
+    if cfg!(feature = "ext") {
+        statistics::at_load();
+    }
 }
 
 extern "C" fn at_unload() {

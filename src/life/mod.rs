@@ -4,4 +4,5 @@
 #[cfg(unix)]
 pub(crate) mod fork;
 mod load;
+mod statistics;
 mod unload;

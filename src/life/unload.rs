@@ -10,10 +10,9 @@
 //! A process may end anywhere, even in a signal handler within the library: if the heap or the
 //! guards are locked, nothing happens.
 
+use super::statistics;
 use crate::heap::HEAP;
 use crate::hooks;
-use crate::inspect::print::{Format, print_to};
-use crate::sys::os;
 use crate::watch::report;
 
 pub(super) fn at_unload() {
@@ -25,27 +24,8 @@ pub(super) fn at_unload() {
         report::say_count();
     }
     if cfg!(feature = "ext") && !is_locked {
-        write_statistics();
+        statistics::write();
     }
     hooks::at_unload();
     HEAP.release_free_memory();
-}
-
-fn write_statistics() {
-    let Some(path) = os::variable(c"SLAB_STATS") else { return };
-    let bytes = path.to_bytes();
-    let format = if bytes.ends_with(b".json") { Format::Json } else { Format::Table };
-    let to = |fd| print_to(fd, format);
-    match bytes {
-        b"" => {}
-        b"stderr" => _ = to(os::STDERR),
-        _ => {
-            let fd = os::create_file(path);
-            if fd < 0 {
-                return report::cannot_write("statistics", bytes);
-            }
-            to(fd);
-            os::close_file(fd);
-        }
-    }
 }

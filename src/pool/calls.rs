@@ -64,6 +64,7 @@ impl ParentPool {
             hooks::before_pool_goes(this);
             let parent = &*this;
             let modes = parent.modes.get();
+            let numbers = hooks::keeps_numbers().then(|| parent.numbers());
             // If the last child is gone, all that is left are slabs with objects of callers'.
             let body = parent.body.get();
             let kept = (*body).kept;
@@ -76,6 +77,10 @@ impl ParentPool {
                 });
                 objects_out += out.0;
                 children = out.1;
+            }
+            if let Some(numbers) = numbers {
+                let id = (*parent.body.get()).id(parent.address());
+                hooks::keep_numbers(&id, &numbers, objects_out);
             }
             if objects_out != 0 || children != 0 {
                 let body = &*parent.body.get();

@@ -323,10 +323,53 @@ pub(crate) fn write(fd: c_int, mut text: &[u8]) -> bool {
 /// write to, it could lead anywhere.
 pub(crate) fn create_file(path: &CStr) -> c_int {
     let _errno = Errno::keep();
-    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOFOLLOW | libc::O_CLOEXEC;
+    let flags = FILE_FLAGS | libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC;
     let _uncancelled = Uncancelled::begin();
     // SAFETY: `path` is a string.
     unsafe { libc::open(path.as_ptr(), flags, 0o666 as libc::c_uint) }
+}
+
+/// No link is followed, no process that is started has the file, and neither a FIFO nor a terminal
+/// keeps the program waiting.
+const FILE_FLAGS: c_int = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
+
+/// Reads how a file begins, and returns how many bytes; 0 if there is none.
+pub(crate) fn read_head(path: &CStr, bytes: &mut [u8]) -> usize {
+    let _errno = Errno::keep();
+    // SAFETY: `path` is a string, so many bytes are writable, and the descriptor is closed once.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), FILE_FLAGS | libc::O_RDONLY);
+        if fd < 0 {
+            return 0;
+        }
+        let read = libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len());
+        libc::close(fd);
+        usize::try_from(read).unwrap_or(0)
+    }
+}
+
+/// Writes a path to `to` that leads to the same file wherever the process goes, and returns how
+/// long it is; none if there is no room for it, or if the working directory is gone.
+pub(crate) fn absolute(path: &[u8], to: &mut [u8]) -> Option<usize> {
+    let _errno = Errno::keep();
+    let mut length = 0;
+    if !path.starts_with(b"/") {
+        // SAFETY: so many bytes are writable.
+        if unsafe { libc::getcwd(to.as_mut_ptr().cast(), to.len()) }.is_null() {
+            return None;
+        }
+        length = to.iter().position(|byte| *byte == 0)?;
+        *to.get_mut(length)? = b'/';
+        length += 1;
+    }
+    to.get_mut(length..length + path.len())?.copy_from_slice(path);
+    Some(length + path.len())
+}
+
+/// The number of this process.
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: always callable.
+    unsafe { libc::getpid() as u32 }
 }
 
 /// Closes a descriptor.

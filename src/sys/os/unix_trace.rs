@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! What a recording needs beside a file: a clock, and the number of the process.
+//! What a recording needs beside a file: a clock.
 
 use super::Errno;
 
@@ -11,10 +11,4 @@ pub(crate) fn microseconds() -> u64 {
     // SAFETY: `now` is writable. Should the clock fail, time stands still, which is harmless.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut now) };
     now.tv_sec as u64 * 1_000_000 + now.tv_nsec as u64 / 1000
-}
-
-/// The number of this process.
-pub(crate) fn process_id() -> u32 {
-    // SAFETY: always callable.
-    unsafe { libc::getpid() as u32 }
 }

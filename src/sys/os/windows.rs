@@ -22,6 +22,7 @@ unsafe extern "system" {
     fn ReleaseSRWLockExclusive(lock: *mut RawMutex);
     fn GetTickCount64() -> u64;
     fn GetCurrentThreadId() -> u32;
+    fn GetCurrentProcessId() -> u32;
 }
 
 #[link(name = "advapi32")]
@@ -289,6 +290,34 @@ pub(crate) fn create_file(path: &CStr) -> c_int {
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_TRUNC | libc::O_NOINHERIT;
     // SAFETY: `path` is a string.
     unsafe { libc::open(path.as_ptr(), flags, libc::S_IREAD | libc::S_IWRITE) }
+}
+
+/// Reads how a file begins, and returns how many bytes; 0 if there is none.
+pub(crate) fn read_head(path: &CStr, bytes: &mut [u8]) -> usize {
+    let flags = libc::O_RDONLY | libc::O_NOINHERIT;
+    // SAFETY: `path` is a string, so many bytes are writable, and the descriptor is closed once.
+    unsafe {
+        let fd = libc::open(path.as_ptr(), flags);
+        if fd < 0 {
+            return 0;
+        }
+        let read = libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len() as c_uint);
+        libc::close(fd);
+        usize::try_from(read).unwrap_or(0)
+    }
+}
+
+/// Writes a path to `to`, and returns how long it is; none if there is no room for it. A relative
+/// one stays so.
+pub(crate) fn absolute(path: &[u8], to: &mut [u8]) -> Option<usize> {
+    to.get_mut(..path.len())?.copy_from_slice(path);
+    Some(path.len())
+}
+
+/// The number of this process.
+pub(crate) fn process_id() -> u32 {
+    // SAFETY: always callable.
+    unsafe { GetCurrentProcessId() }
 }
 
 /// Closes a descriptor.

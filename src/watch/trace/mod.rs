@@ -18,7 +18,6 @@
 mod map;
 
 use core::cell::UnsafeCell;
-use core::ffi::CStr;
 use core::ptr;
 
 use crate::base::geometry::PAGE;
@@ -26,6 +25,7 @@ use crate::base::line::Line;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
+use crate::sys::own_file;
 use crate::sys::sync::Locked;
 use crate::sys::sync::across_fork::ForkMutex;
 use crate::watch::report;
@@ -155,10 +155,7 @@ impl Message {
             Message::NotCreated => {
                 let mut path = Line::empty();
                 if expanded_path(&mut path) {
-                    report::cannot_write(
-                        "a trace",
-                        path.as_bytes().strip_suffix(&[0]).unwrap_or_default(),
-                    );
+                    report::cannot_write("a trace", path.as_bytes());
                 }
             }
             Message::NotWritten => os::say(b"mesa-slab: the trace cannot be written any more\n"),
@@ -205,16 +202,17 @@ pub(crate) fn free(child: *const ChildPool, object: *const u8) {
 impl State {
     fn open(&mut self) {
         self.phase = Phase::Over;
-        let mut path = Line::empty();
+        let mut path = Line::<1024>::empty();
         if os::is_privileged() || !expanded_path(&mut path) {
             self.message = Message::NotAllowed;
             return;
         }
         let bytes = os::whole_pages(BUFFER);
         self.buffer = os::reserve(bytes, PAGE);
-        // SAFETY: it ends with its first 0: the pattern has none.
-        let path = unsafe { CStr::from_bytes_with_nul_unchecked(path.as_bytes()) };
-        self.fd = if self.buffer.is_null() { -1 } else { os::create_file(path) };
+        let mut header = [0; RECORD];
+        header[..8].copy_from_slice(b"SLABTRC1");
+        header[8..].copy_from_slice(&own_file::mark());
+        self.fd = if self.buffer.is_null() { -1 } else { own_file::create(&mut path, &header) };
         if self.fd < 0 {
             self.release_buffer();
             self.message = Message::NotCreated;
@@ -222,7 +220,7 @@ impl State {
         }
         self.began = os::microseconds();
         self.phase = Phase::Open;
-        self.append(*b"SLABTRC1\0\0\0\0\0\0\0\0");
+        self.append(header);
     }
 
     fn append(&mut self, record: [u8; RECORD]) {
@@ -403,27 +401,10 @@ impl State {
     }
 }
 
-/// Writes the path of the file, with a 0 at its end. Returns false if it is too long or empty.
+/// Writes the path of the file. Returns false if it is too long or empty.
 fn expanded_path(path: &mut Line<1024>) -> bool {
     let pattern = os::variable(c"SLAB_TRACE").unwrap_or(c"slab-trace.%p");
-    expand(pattern.to_bytes(), os::process_id(), path)
-}
-
-/// Writes a path with the number of the process for each `%p`, and a 0 at its end. Returns false if
-/// it is too long or empty.
-fn expand<const BYTES: usize>(pattern: &[u8], process: u32, path: &mut Line<BYTES>) -> bool {
-    let mut rest = pattern;
-    while let Some((&byte, behind)) = rest.split_first() {
-        if rest.starts_with(b"%p") {
-            path.decimal(process as usize);
-            rest = &behind[1..];
-        } else {
-            path.bytes(&[byte]);
-            rest = behind;
-        }
-    }
-    path.bytes(&[0]);
-    path.as_bytes().len() > 1 && path.as_bytes().last() == Some(&0)
+    path.path(pattern.to_bytes(), os::process_id() as usize)
 }
 
 /// Ends the file. Called when the library is unloaded or the program exits, unless a thread is just
@@ -479,24 +460,5 @@ pub(crate) unsafe fn after_fork(in_new_process: bool) {
         if !RECORDING.mutex.after_fork(in_new_process, end) && in_new_process {
             (&raw mut (*state).phase).write(Phase::Over);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_number_of_the_process_takes_the_place_of_each_percent_p() {
-        let expanded = |pattern: &str| {
-            let mut path = Line::<20>::empty();
-            let fits = expand(pattern.as_bytes(), 42, &mut path);
-            fits.then(|| path.as_bytes().to_vec())
-        };
-        assert_eq!(expanded("a.%p-%p").unwrap(), b"a.42-42\0");
-        assert_eq!(expanded("100%").unwrap(), b"100%\0");
-        assert_eq!(expanded(""), None);
-        assert_eq!(expanded("1234567890123456789").unwrap().len(), 20);
-        assert_eq!(expanded("12345678901234567890"), None, "no room for the 0");
     }
 }
