@@ -3,6 +3,24 @@
  *
  * A parent pool owns objects of one size; child pools allocate and free them. One child is used by
  * one thread at a time, and an object may be freed through any child.
+ *
+ * Signals: no function may be called in a signal handler, as the handler may have interrupted one that holds a lock.
+ * The handler may fork. The library installs no handler, but with guarded objects (slab_ext.h) one for SIGSEGV and
+ * SIGBUS, which calls the one that was there before.
+ *
+ * Cancellation: a thread is not cancelled inside of a function with something locked. With asynchronous cancellation,
+ * no function may be called.
+ *
+ * fork(): the child process may use what it has inherited, except for pools that another thread was using just then
+ * through any child, or whose lock the interrupted thread held. The library is consistent after a fork in a signal
+ * handler as well; until that handler has returned, the child process may call what a handler may: exec functions
+ * and _exit(), but none of the library's. Handlers of pthread_atfork() may use pools. After vfork() or _Fork() only
+ * exec functions and _exit() may be called.
+ *
+ * errno: every function leaves it as it was, also if it returns NULL.
+ *
+ * Exceptions, longjmp(): the library calls functions of the program's only where slab_ext.h takes them. These may not
+ * be left by an exception or by longjmp(), unless it says so. No function throws.
  */
 
 #ifndef MESA_SLAB_H

@@ -4,7 +4,7 @@
 //! The variable is read when the library is loaded: a program may change its directory, its
 //! environment or its root meanwhile. `stderr` and the names that a system gives to open
 //! descriptors, as `/dev/stdout`, are these descriptors. Every other path is one of a file, which is
-//! created then ([`own_file`]).
+//! created then ([`crate::watch::own_file`]).
 //!
 //! A forked process that ends by itself would write over its parent's file; so it writes only what
 //! is its own: a path with `%p` in it, a device, or a descriptor.
@@ -16,8 +16,8 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use crate::base::line::{Line, Text};
 use crate::inspect::gone;
 use crate::inspect::print::{Format, file_head, print_to};
-use crate::sys::{os, own_file};
-use crate::watch::report;
+use crate::sys::os;
+use crate::watch::{own_file, report};
 
 /// As long as a path may be.
 const MOST: usize = 4096;

@@ -2,7 +2,6 @@
 //! The doors to the system and to locks.
 
 pub(crate) mod os;
-pub(crate) mod own_file;
 pub(crate) mod sync;
 #[cfg(any(feature = "debug", target_os = "linux", target_os = "android"))]
 pub(crate) mod valgrind;

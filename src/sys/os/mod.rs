@@ -40,4 +40,4 @@ pub(crate) fn whole_pages(bytes: usize) -> usize {
 
 /// The clock and the threads of a model stand in for the system's.
 #[cfg(loom)]
-pub(crate) use crate::sys::sync::model::{coarse_seconds, thread_id};
+pub(crate) use crate::sys::sync::model::{coarse_seconds, pause, thread_id};

@@ -122,6 +122,11 @@ pub(crate) fn coarse_seconds() -> u32 {
     SHADOWS.with(|shadows| shadows.borrow().as_ref().map_or(START, |shadows| shadows.seconds.get()))
 }
 
+/// In the place of the system's: lets the other threads of the model go on.
+pub(crate) fn pause() {
+    loom::thread::yield_now();
+}
+
 /// In the place of the system's: the threads of a model are one thread of the system.
 pub(crate) fn thread_id() -> usize {
     let Some(shadows) = shadows() else { return usize::MAX };

@@ -25,10 +25,9 @@ use crate::base::line::Line;
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 use crate::sys::os;
-use crate::sys::own_file;
 use crate::sys::sync::Locked;
 use crate::sys::sync::across_fork::ForkMutex;
-use crate::watch::report;
+use crate::watch::{own_file, report};
 use map::{Kind, Map};
 
 /// What a record says, by its first byte.

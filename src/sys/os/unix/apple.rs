@@ -4,7 +4,6 @@
 //! A pthread_mutex_t takes 64 bytes there, which is more than the public structs have room for. The
 //! mutex is an os_unfair_lock, one word.
 
-use core::ffi::c_int;
 use core::ptr;
 
 use super::errno::Errno;
@@ -41,12 +40,6 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// # Safety
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
-
-/// Where this thread's errno is.
-pub(crate) fn errno_place() -> *mut c_int {
-    // SAFETY: always callable.
-    unsafe { libc::__error() }
-}
 
 /// Whether the program has more rights than its user.
 pub(crate) fn is_privileged() -> bool {

@@ -33,19 +33,6 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
 
-/// Where this thread's errno is.
-pub(crate) fn errno_place() -> *mut c_int {
-    #[cfg(target_os = "freebsd")]
-    // SAFETY: always callable.
-    return unsafe { libc::__error() };
-    #[cfg(target_os = "dragonfly")]
-    // SAFETY: always callable.
-    return unsafe { libc::__errno_location() };
-    #[cfg(any(target_os = "openbsd", target_os = "netbsd"))]
-    // SAFETY: always callable.
-    return unsafe { libc::__errno() };
-}
-
 /// Whether the program has more rights than its user.
 pub(crate) fn is_privileged() -> bool {
     // SAFETY: always callable.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Linux and Android.
 
-use core::ffi::c_int;
-
 use super::errno::Errno;
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
 pub(crate) use super::linux_mutex::*;
@@ -33,16 +31,6 @@ pub(crate) unsafe fn without_huge_pages(start: *mut u8, bytes: usize) {
     let _errno = Errno::keep();
     // SAFETY: the caller's promise. A kernel without huge pages refuses, which is as well.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_NOHUGEPAGE) };
-}
-
-/// Where this thread's errno is.
-pub(crate) fn errno_place() -> *mut c_int {
-    #[cfg(target_os = "linux")]
-    // SAFETY: always callable.
-    return unsafe { libc::__errno_location() };
-    #[cfg(target_os = "android")]
-    // SAFETY: always callable.
-    return unsafe { libc::__errno() };
 }
 
 /// Whether the program has more rights than its user.

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Any other POSIX system.
 
-use core::ffi::c_int;
-
 use super::errno::Errno;
 pub(crate) use super::pthread_mutex::*;
 
@@ -24,11 +22,6 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
 /// # Safety
 /// None is needed.
 pub(crate) unsafe fn without_huge_pages(_start: *mut u8, _bytes: usize) {}
-
-/// Where errno is kept differs: null, so that a write that a signal interrupts counts as failed.
-pub(crate) fn errno_place() -> *mut c_int {
-    core::ptr::null_mut()
-}
 
 /// Whether the program has more rights than its user.
 pub(crate) fn is_privileged() -> bool {

@@ -11,8 +11,8 @@
 
 use core::ffi::{CStr, c_int};
 
-use super::os;
 use crate::base::line::Line;
+use crate::sys::os;
 
 /// So many names are tried.
 const MOST: usize = 99;
