@@ -110,8 +110,7 @@ buffer_sub_data(void)
 
    for (int i = 0; i < ROUNDS; i++) {
       fill_vertices(vertices, 12);
-      gl.glBufferSubData(GL_ARRAY_BUFFER,
-                         (GLintptr)(number() % (VERTICES - 12) * sizeof(struct vertex)),
+      gl.glBufferSubData(GL_ARRAY_BUFFER, (GLintptr)(number() % (VERTICES - 12) * sizeof(struct vertex)),
                          sizeof vertices, vertices);
       draw(i % 3 * 3, VERTICES - 12);
       if (i % 8 == 0)
@@ -162,8 +161,8 @@ map_range(GLbitfield flags)
       if (flags & GL_MAP_UNSYNCHRONIZED_BIT)
          glFinish();
 
-      struct vertex *vertices = gl.glMapBufferRange(
-         GL_ARRAY_BUFFER, (GLintptr)(first * (int)sizeof(struct vertex)), size, flags);
+      struct vertex *vertices =
+         gl.glMapBufferRange(GL_ARRAY_BUFFER, (GLintptr)(first * (int)sizeof(struct vertex)), size, flags);
 
       if (flags & GL_MAP_READ_BIT)
          hash = hash_bytes(hash, vertices, (size_t)size);
@@ -241,8 +240,8 @@ persistent(GLbitfield coherent)
    gl.glGenBuffers(1, &buffer);
    use_vertices(buffer);
    gl.glBufferStorage(GL_ARRAY_BUFFER, size, NULL, flags);
-   vertices = gl.glMapBufferRange(
-      GL_ARRAY_BUFFER, 0, size, flags | (coherent ? 0 : (GLbitfield)GL_MAP_FLUSH_EXPLICIT_BIT));
+   vertices =
+      gl.glMapBufferRange(GL_ARRAY_BUFFER, 0, size, flags | (coherent ? 0 : (GLbitfield)GL_MAP_FLUSH_EXPLICIT_BIT));
    for (int i = 0; i < ROUNDS; i++) {
       fill_vertices(vertices, VERTICES);
       if (!coherent)
@@ -307,8 +306,8 @@ copy_buffer(void)
       gl.glBindBuffer(GL_COPY_READ_BUFFER, from);
       gl.glBindBuffer(GL_COPY_WRITE_BUFFER, to);
       gl.glBufferSubData(GL_COPY_READ_BUFFER, 0, sizeof some, some);
-      gl.glCopyBufferSubData(GL_COPY_READ_BUFFER, GL_COPY_WRITE_BUFFER, 0,
-                             (GLintptr)(number() % 80 * sizeof *some), sizeof some);
+      gl.glCopyBufferSubData(GL_COPY_READ_BUFFER, GL_COPY_WRITE_BUFFER, 0, (GLintptr)(number() % 80 * sizeof *some),
+                             sizeof some);
       gl.glGetBufferSubData(GL_COPY_WRITE_BUFFER, 0, sizeof back, back);
       hash = hash_bytes(hash, back, sizeof back);
    }
@@ -344,12 +343,11 @@ texture_formats(void)
       fill_bytes(texels, sizeof texels);
       glGenTextures(1, &texture);
       glBindTexture(GL_TEXTURE_2D, texture);
-      glTexImage2D(GL_TEXTURE_2D, 0, formats[i].internal, SIDE, SIDE, 0, formats[i].format,
-                   formats[i].type, texels);
+      glTexImage2D(GL_TEXTURE_2D, 0, formats[i].internal, SIDE, SIDE, 0, formats[i].format, formats[i].type, texels);
       for (int round = 0; round < 8; round++) {
          fill_bytes(texels, 16 * 16 * 4);
-         glTexSubImage2D(GL_TEXTURE_2D, 0, (GLint)(number() % 48), (GLint)(number() % 48), 16, 16,
-                         formats[i].format, formats[i].type, texels);
+         glTexSubImage2D(GL_TEXTURE_2D, 0, (GLint)(number() % 48), (GLint)(number() % 48), 16, 16, formats[i].format,
+                         formats[i].type, texels);
       }
       glGetTexImage(GL_TEXTURE_2D, 0, formats[i].format, formats[i].type, back);
       hash = hash_bytes(hash, back, SIDE * SIDE * formats[i].bytes);
@@ -372,8 +370,8 @@ volumes(void)
       gl.glTexImage3D(targets[t], 0, GL_RGBA8, 16, 16, 16, 0, GL_RGBA, GL_UNSIGNED_BYTE, texels);
       for (int round = 0; round < ROUNDS; round++) {
          fill_bytes(texels, 4 * 4 * 4 * 4);
-         gl.glTexSubImage3D(targets[t], 0, (GLint)(number() % 12), (GLint)(number() % 12),
-                            (GLint)(number() % 12), 4, 4, 4, GL_RGBA, GL_UNSIGNED_BYTE, texels);
+         gl.glTexSubImage3D(targets[t], 0, (GLint)(number() % 12), (GLint)(number() % 12), (GLint)(number() % 12), 4, 4,
+                            4, GL_RGBA, GL_UNSIGNED_BYTE, texels);
       }
       glGetTexImage(targets[t], 0, GL_RGBA, GL_UNSIGNED_BYTE, back);
       hash = hash_bytes(hash, back, sizeof back);
@@ -441,8 +439,7 @@ pixel_buffers(void)
 static void
 queries(void)
 {
-   static const GLenum kinds[] = {GL_SAMPLES_PASSED, GL_ANY_SAMPLES_PASSED,
-                                  GL_PRIMITIVES_GENERATED};
+   static const GLenum kinds[] = {GL_SAMPLES_PASSED, GL_ANY_SAMPLES_PASSED, GL_PRIMITIVES_GENERATED};
    enum { COUNT = 150 };
    static GLuint names[COUNT];
    GLuint buffer = vertex_buffer(GL_STATIC_DRAW);
@@ -545,8 +542,7 @@ client_arrays(void)
       for (int k = 0; k < 30; k++)
          indices[k] = (unsigned short)(number() % 30);
       gl.glVertexAttribPointer(0, 2, GL_FLOAT, GL_FALSE, sizeof *vertices, &vertices[0].x);
-      gl.glVertexAttribPointer(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, sizeof *vertices,
-                               vertices[0].colour);
+      gl.glVertexAttribPointer(1, 4, GL_UNSIGNED_BYTE, GL_TRUE, sizeof *vertices, vertices[0].colour);
       gl.glEnableVertexAttribArray(0);
       gl.glEnableVertexAttribArray(1);
       glDrawElements(GL_TRIANGLES, 30, GL_UNSIGNED_SHORT, indices);
@@ -565,8 +561,7 @@ multisampled(void)
    gl.glGenFramebuffers(1, &frame);
    gl.glGenRenderbuffers(1, &colour);
    gl.glBindRenderbuffer(GL_RENDERBUFFER, colour);
-   gl.glRenderbufferStorageMultisample(GL_RENDERBUFFER, most < 4 ? most : 4, GL_RGBA8, SIDE,
-                                       SIDE);
+   gl.glRenderbufferStorageMultisample(GL_RENDERBUFFER, most < 4 ? most : 4, GL_RGBA8, SIDE, SIDE);
    gl.glBindFramebuffer(GL_FRAMEBUFFER, frame);
    gl.glFramebufferRenderbuffer(GL_FRAMEBUFFER, GL_COLOR_ATTACHMENT0, GL_RENDERBUFFER, colour);
    glClear(GL_COLOR_BUFFER_BIT);
@@ -628,8 +623,7 @@ texture_buffer(void)
    gl.glUseProgram(program);
    gl.glUniform1i(gl.glGetUniformLocation(program, "texels"), 0);
    for (int i = 0; i < ROUNDS; i++) {
-      fill_bytes(gl.glMapBufferRange(GL_TEXTURE_BUFFER, 0, SIDE * 4,
-                                     GL_MAP_WRITE_BIT | GL_MAP_INVALIDATE_BUFFER_BIT),
+      fill_bytes(gl.glMapBufferRange(GL_TEXTURE_BUFFER, 0, SIDE * 4, GL_MAP_WRITE_BIT | GL_MAP_INVALIDATE_BUFFER_BIT),
                  SIDE * 4);
       gl.glUnmapBuffer(GL_TEXTURE_BUFFER);
       glDrawArrays(GL_TRIANGLES, 0, VERTICES);

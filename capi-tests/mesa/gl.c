@@ -44,8 +44,8 @@ gl_context(GLXContext share)
    if (i == MOST_CONTEXTS)
       fail("too many contexts");
    contexts[i].context = context;
-   contexts[i].drawable = glXCreatePbuffer(
-      display, config, (const int[]){GLX_PBUFFER_WIDTH, 16, GLX_PBUFFER_HEIGHT, 16, None});
+   contexts[i].drawable =
+      glXCreatePbuffer(display, config, (const int[]){GLX_PBUFFER_WIDTH, 16, GLX_PBUFFER_HEIGHT, 16, None});
    pthread_mutex_unlock(&contexts_lock);
    return context;
 }
@@ -98,9 +98,8 @@ gl_start(void)
    if (!display)
       fail("no display");
    configs = glXChooseFBConfig(display, DefaultScreen(display),
-                               (const int[]){GLX_DRAWABLE_TYPE, GLX_PBUFFER_BIT, GLX_RENDER_TYPE,
-                                             GLX_RGBA_BIT, GLX_RED_SIZE, 8, GLX_DEPTH_SIZE, 24,
-                                             None},
+                               (const int[]){GLX_DRAWABLE_TYPE, GLX_PBUFFER_BIT, GLX_RENDER_TYPE, GLX_RGBA_BIT,
+                                             GLX_RED_SIZE, 8, GLX_DEPTH_SIZE, 24, None},
                                &count);
    if (!configs || count == 0)
       fail("no configuration of the framebuffer");
@@ -110,10 +109,10 @@ gl_start(void)
    gl_use(context);
 
    /* By way of memory, as ISO C has no conversion from a pointer to a function to one to data. */
-#define X(type, name)                                                                              \
-   {                                                                                               \
-      void (*function)(void) = glXGetProcAddressARB((const GLubyte *)#name);                       \
-      memcpy(&gl.name, &function, sizeof function);                                                \
+#define X(type, name)                                                        \
+   {                                                                         \
+      void (*function)(void) = glXGetProcAddressARB((const GLubyte *)#name); \
+      memcpy(&gl.name, &function, sizeof function);                          \
    }
    GL_FUNCTIONS(X)
 #undef X

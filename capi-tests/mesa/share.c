@@ -53,8 +53,7 @@ map_all(const GLuint *buffers, unsigned seed)
       gl.glBindBuffer(GL_ARRAY_BUFFER, buffers[i]);
       gl.glBufferData(GL_ARRAY_BUFFER, SIZE, NULL, GL_STREAM_DRAW);
       bytes = gl.glMapBufferRange(GL_ARRAY_BUFFER, 0, SIZE,
-                                  GL_MAP_WRITE_BIT |
-                                     (i % 2 ? (GLbitfield)GL_MAP_INVALIDATE_RANGE_BIT : 0));
+                                  GL_MAP_WRITE_BIT | (i % 2 ? (GLbitfield)GL_MAP_INVALIDATE_RANGE_BIT : 0));
       if (!bytes)
          fail("a buffer cannot be mapped");
       write_bytes(bytes, seed + i);
