@@ -9,6 +9,7 @@
 #include "slab.h"
 #include "slab_ext.h"
 
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -326,11 +327,36 @@ sampled_objects_are_counted_with_the_others_of_their_pool(void **state)
 #endif
 }
 
+/* The next draw fits into a count, also of 32 bits. */
+static void
+largest_rate_body(void *arg)
+{
+   struct slab_mempool pool;
+
+   (void)arg;
+   slab_create(&pool, size, hint);
+   MUST(slab_set_sampling(UINT_MAX) == 0);
+   MUST(allocate(&pool, many) == 0);
+   free_all(&pool, many);
+   MUST(slab_set_sampling(0) == 1u << 30);
+   slab_destroy(&pool);
+}
+
+static void
+the_largest_rate_samples_next_to_nothing(void **state)
+{
+   struct child_process process;
+
+   (void)state;
+   assert_true(child_run(&process, largest_rate_body, NULL));
+}
+
 int
 main(void)
 {
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(nothing_is_sampled_unless_asked_for),
+      cmocka_unit_test(the_largest_rate_samples_next_to_nothing),
       cmocka_unit_test(about_one_allocation_in_so_many_is_guarded),
       cmocka_unit_test(a_rate_that_is_no_number_is_named_once),
       cmocka_unit_test(so_many_objects_are_guarded_at_most),

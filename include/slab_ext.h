@@ -298,9 +298,9 @@ unsigned int slab_validate(struct slab_parent_pool *parent);
  * it may end the thread or the process, or leave by longjmp(). Further reports of the same call
  * are lost then. It must not leave by an exception.
  *
- * Without a handler a report is one write() for each line. A full pipe or a slow terminal stops the
- * thread that reports, and no other one; if stderr cannot be written, the report is lost, without
- * SIGPIPE.
+ * Without a handler a report is one write() for each line. A full pipe or a slow terminal stops
+ * the thread that reports, and no other one; if stderr cannot be written, the report is lost,
+ * without SIGPIPE.
  *
  * Threading: any thread; reports that are made at the same time go to the old or to the new
  * handler, each with its own data.
@@ -350,7 +350,8 @@ int slab_set_debug(struct slab_parent_pool *parent, const char *words);
  * The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored
  * in setuid programs.
  *
- * Returns the rate that was set before; 0 if the library was built without this.
+ * Returns the rate that was set before; 0 if the library was built without this. A rate above 2^30
+ * counts as 2^30.
  *
  * Threading: any thread, at any time.
  */

@@ -155,8 +155,8 @@ pub(crate) fn keep_numbers(pool: &PoolId, numbers: &PoolNumbers, left: usize) {
     gone::count(pool, numbers, left);
 }
 
-/// Objects are out of a pool that is destroyed, or so many children of it are not destroyed, in whose
-/// magazines some of the objects may be.
+/// Objects are out of a pool that is destroyed, or so many children of it are not destroyed, in
+/// whose magazines some of the objects may be.
 #[cold]
 pub(crate) fn objects_leaked(
     pool: &PoolId,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Frees that come when what they belong to is gone, or come twice: reported, or put right, and never
-//! followed by a crash.
+//! Frees that come when what they belong to is gone, or come twice: reported, or put right, and
+//! never followed by a crash.
 
 use core::ffi::{CStr, c_char, c_void};
 use core::mem::MaybeUninit;

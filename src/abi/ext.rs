@@ -277,9 +277,9 @@ pub unsafe extern "C" fn slab_validate(parent: *mut slab_parent_pool) -> c_uint 
 /// it may end the thread or the process, or leave by longjmp(). Further reports of the same call
 /// are lost then. It must not leave by an exception.
 ///
-/// Without a handler a report is one write() for each line. A full pipe or a slow terminal stops the
-/// thread that reports, and no other one; if stderr cannot be written, the report is lost, without
-/// SIGPIPE.
+/// Without a handler a report is one write() for each line. A full pipe or a slow terminal stops
+/// the thread that reports, and no other one; if stderr cannot be written, the report is lost,
+/// without SIGPIPE.
 ///
 /// Threading: any thread; reports that are made at the same time go to the old or to the new
 /// handler, each with its own data.
@@ -346,7 +346,8 @@ pub unsafe extern "C" fn slab_set_debug(
 /// The environment variable SLAB_SAMPLE sets the rate when the first pool is created. It is ignored
 /// in setuid programs.
 ///
-/// Returns the rate that was set before; 0 if the library was built without this.
+/// Returns the rate that was set before; 0 if the library was built without this. A rate above 2^30
+/// counts as 2^30.
 ///
 /// Threading: any thread, at any time.
 #[unsafe(no_mangle)]

@@ -116,8 +116,8 @@ impl<const BYTES: usize> Line<BYTES> {
         self
     }
 
-    /// Adds a path with the number of the process for each `%p` in it. Returns false if it is empty,
-    /// or too long for a 0 behind it.
+    /// Adds a path with the number of the process for each `%p` in it. Returns false if it is
+    /// empty, or too long for a 0 behind it.
     pub(crate) fn path(&mut self, pattern: &[u8], process: usize) -> bool {
         let mut rest = pattern;
         while let Some((&byte, behind)) = rest.split_first() {

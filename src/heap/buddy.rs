@@ -12,9 +12,9 @@
 //! - the header's pages are in no run, so that page 0 can stand for "none", and zeroed memory is a
 //!   valid chunk without free runs.
 //!
-//! **Steps.** Of a new chunk no page can be accessed. The pages become runs in steps, from the lowest
-//! up, as each range is *committed*: from then on the system counts it as the program's. Pages that
-//! are not committed are free and clean, and on no list.
+//! **Steps.** Of a new chunk no page can be accessed. The pages become runs in steps, from the
+//! lowest up, as each range is *committed*: from then on the system counts it as the program's.
+//! Pages that are not committed are free and clean, and on no list.
 //!
 //! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or
 //! purged. A free run with a dirty page is a dirty run; it is handed out before the others, which
@@ -65,8 +65,8 @@ pub(crate) struct Buddy {
     nodes: [Node; PAGES],
 }
 
-/// The order of the least range that is committed. On 64-bit machines it is 128 KiB, which makes 256
-/// KiB with the header.
+/// The order of the least range that is committed. On 64-bit machines it is 128 KiB, which makes
+/// 256 KiB with the header.
 const STEP_ORDER: u8 = MAX_ORDER - 4;
 
 /// Up to which page is committed at least if all below `from` is, so that there is a run of this

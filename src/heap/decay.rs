@@ -25,8 +25,8 @@ pub(crate) const SMALL_HEAP: usize = 64 << 20;
 /// Below so many bytes of address space, chunks are committed in steps ([`super::buddy`]), so that
 /// the first object of a program does not count as 4 MiB against a limit of its data, the commit
 /// limit of the system, or what may be locked. Beyond, what a chunk has in vain is a fourth of the
-/// heap at most, and each chunk that is reserved as a whole becomes one mapping with its neighbours,
-/// which one that grew in steps does not.
+/// heap at most, and each chunk that is reserved as a whole becomes one mapping with its
+/// neighbours, which one that grew in steps does not.
 pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 
 /// The decay time, and when to look for what is due.

@@ -2,9 +2,9 @@
 //! What pools held that are destroyed: the table at the end of the program tells of them too.
 //!
 //! They are counted by size, hint and name, in a table of [`MOST`] rows, so that a program that
-//! creates pools for ever takes no memory for it; further kinds of pools share the last row. Nothing
-//! is counted unless SLAB_STATS is set when the library is loaded: other programs pay a test when a
-//! pool is destroyed.
+//! creates pools for ever takes no memory for it; further kinds of pools share the last row.
+//! Nothing is counted unless SLAB_STATS is set when the library is loaded: other programs pay a
+//! test when a pool is destroyed.
 
 use core::cell::UnsafeCell;
 
@@ -77,7 +77,8 @@ pub(crate) fn count(pool: &PoolId, numbers: &PoolNumbers, left: usize) {
         foreign_frees: numbers.foreign_frees,
         objects_left: left,
     };
-    // SAFETY: no thread that is in here calls this, and the rows are reached through this lock only.
+    // SAFETY: no thread that is in here calls this, and the rows are reached through this lock
+    // only.
     let mut table = unsafe { Locked::lock(&TABLE.mutex, TABLE.rows.get()) };
     add(&mut table.rows, gone);
 }

@@ -3,8 +3,8 @@
 //!
 //! The variable is read when the library is loaded: a program may change its directory, its
 //! environment or its root meanwhile. `stderr` and the names that a system gives to open
-//! descriptors, as `/dev/stdout`, are these descriptors. Every other path is one of a file, which is
-//! created then ([`crate::watch::own_file`]).
+//! descriptors, as `/dev/stdout`, are these descriptors. Every other path is one of a file, which
+//! is created then ([`crate::watch::own_file`]).
 //!
 //! A forked process that ends by itself would write over its parent's file; so it writes only what
 //! is its own: a path with `%p` in it, a device, or a descriptor.

@@ -3,8 +3,8 @@
 //!
 //! A process may have several copies of the library, which all read the same variable. So a file
 //! begins with a mark of the process that wrote it, and a copy that finds the mark of its own
-//! process takes the next name, with `.2` behind it, or `.3`. A file of another process is replaced,
-//! as it may be from the last run.
+//! process takes the next name, with `.2` behind it, or `.3`. A file of another process is
+//! replaced, as it may be from the last run.
 //!
 //! The mark is the number of the process and 32 bits that are others in each program that is
 //! started: in a container, the number alone is often the same.
@@ -29,8 +29,8 @@ pub(crate) fn mark() -> [u8; 8] {
 }
 
 /// Creates a file, or empties it, and returns its descriptor; a negative number if that is not
-/// possible. If the file at `path` begins with `head`, which has the mark in it, or with more before
-/// that, another one is created, whose name `path` then is.
+/// possible. If the file at `path` begins with `head`, which has the mark in it, or with more
+/// before that, another one is created, whose name `path` then is.
 pub(crate) fn create<const BYTES: usize>(path: &mut Line<BYTES>, head: &[u8]) -> c_int {
     let length = path.as_bytes().len();
     for number in 1..=MOST {

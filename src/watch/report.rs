@@ -5,8 +5,9 @@
 //! own handler: no allocation, no lock and no stdio, so that it can be said from anywhere.
 //! **Nothing is locked where a report is made**: the handler may call the library, fork, or never
 //! return, and a reader of stderr that is slow stops the thread that reports, and no other one.
-//! What is found with a lock is noted (`notes`), and said behind it. The program goes on, and the object in question is left alone; with `abort` in SLAB_DEBUG the
-//! process ends. After the first [`MOST`] reports, further ones are only counted.
+//! What is found with a lock is noted (`notes`), and said behind it. The program goes on, and the
+//! object in question is left alone; with `abort` in SLAB_DEBUG the process ends. After the first
+//! [`MOST`] reports, further ones are only counted.
 
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
@@ -64,9 +65,9 @@ pub(crate) fn count_more(function: &str, pool: Option<&PoolId>, problems: u32) {
     }
 }
 
-/// Says that a pool with these modes is destroyed while objects of it are out, or children of it are
-/// not destroyed, if SLAB_DEBUG asks for it. Some of the objects may be in the magazines of these
-/// children, if the pool has no modes. `more` adds to the report.
+/// Says that a pool with these modes is destroyed while objects of it are out, or children of it
+/// are not destroyed, if SLAB_DEBUG asks for it. Some of the objects may be in the magazines of
+/// these children, if the pool has no modes. `more` adds to the report.
 #[cold]
 #[inline(never)]
 pub(crate) fn leak(

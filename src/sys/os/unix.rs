@@ -106,8 +106,8 @@ pub(crate) fn reserve_space(bytes: usize, align: usize) -> *mut u8 {
     reserve_for(libc::PROT_NONE, bytes, align)
 }
 
-/// Makes a range of reserved address space zeroed, readable and writable memory, and returns whether
-/// it could. A range that is so already stays as it is.
+/// Makes a range of reserved address space zeroed, readable and writable memory, and returns
+/// whether it could. A range that is so already stays as it is.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.
@@ -172,7 +172,8 @@ pub(crate) unsafe fn release(start: *mut u8, bytes: usize) {
             release_refused();
         } else {
             purge(start, bytes);
-            // Its first words are written. If it has no memory and gets none, address space is lost.
+            // Its first words are written. If it has no memory and gets none, address space is
+            // lost.
             if commit(start, page_size().min(bytes)) {
                 keep_refused(start, bytes);
             }

@@ -67,8 +67,8 @@ pub(crate) fn reserve_space(bytes: usize, align: usize) -> *mut u8 {
     reserve_for(MEM_RESERVE, bytes, align)
 }
 
-/// Makes a range of reserved address space zeroed, readable and writable memory, and returns whether
-/// it could. A range that is so already stays as it is.
+/// Makes a range of reserved address space zeroed, readable and writable memory, and returns
+/// whether it could. A range that is so already stays as it is.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.

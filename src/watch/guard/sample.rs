@@ -22,6 +22,9 @@ use crate::sys::os;
 /// Objects that are guarded at a time.
 pub(crate) const SLOTS: usize = 64;
 
+/// The largest rate: twice as much is still a count of 32-bit machines.
+const MOST_RATE: u32 = 1 << 30;
+
 // Relaxed in all of this file: the words are counts and draws, of which any recent value will do.
 
 /// One in so many; 0: none.
@@ -46,6 +49,7 @@ pub(super) fn atomics() -> [(usize, usize); 4] {
 /// Samples one allocation in `rate` from now on, or none if that is 0. Returns what was set before.
 pub(crate) fn set(rate: u32) -> u32 {
     choose();
+    let rate = rate.min(MOST_RATE);
     if rate != 0 {
         super::fault::watch();
         LEFT.store(draw(rate), Relaxed);
@@ -131,11 +135,11 @@ mod tests {
 
     #[test]
     fn draws_are_between_1_and_twice_the_rate_and_the_rate_on_average() {
-        for rate in [1u32, 2, 7, 5000] {
+        for rate in [1u32, 2, 7, 5000, MOST_RATE] {
             let draws: Vec<isize> = (0..20_000).map(|_| draw(rate)).collect();
-            let most = 2 * rate as isize - 1;
+            let most = (2 * rate - 1) as isize;
             assert!(draws.iter().all(|draw| (1..=most).contains(draw)));
-            let sum: isize = draws.iter().sum();
+            let sum: i64 = draws.iter().map(|draw| *draw as i64).sum();
             let mean = sum as f64 / draws.len() as f64;
             assert!((mean - f64::from(rate)).abs() <= 0.05 * f64::from(rate), "{rate}: {mean}");
         }

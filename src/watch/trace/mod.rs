@@ -447,8 +447,9 @@ pub(crate) unsafe fn before_fork() {
 /// # Safety
 /// `before_fork` was called.
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
-    // SAFETY: the lock is held since `before_fork`. If it was held before, the interrupted call goes
-    // on with the file and the buffer: only what says whether there is a next record is changed.
+    // SAFETY: the lock is held since `before_fork`. If it was held before, the interrupted call
+    // goes on with the file and the buffer: only what says whether there is a next record is
+    // changed.
     unsafe {
         let state = RECORDING.state.get();
         let end = || {

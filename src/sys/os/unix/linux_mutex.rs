@@ -4,9 +4,9 @@
 //!
 //! A word takes half the time: a lock and an unlock of the C library's take 12 ns in a process with
 //! threads, as they are calls to another library, which looks at the mutex's type. ThreadSanitizer,
-//! helgrind and drd see the C library's functions. Which of the two it is, is found out once, before
-//! the first mutex of the process is used, and so is the same for all. Both are free when their
-//! bytes are zero.
+//! helgrind and drd see the C library's functions. Which of the two it is, is found out once,
+//! before the first mutex of the process is used, and so is the same for all. Both are free when
+//! their bytes are zero.
 
 use core::ptr;
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
