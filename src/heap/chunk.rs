@@ -406,48 +406,54 @@ fn guard_bytes() -> usize {
 /// Reserves a chunk of which so many bytes can be accessed. In the hardened build, a page behind
 /// its header and one behind the chunk cannot be.
 fn reserve_guarded(bytes: usize, committed: usize) -> *mut u8 {
-    #[cfg(not(feature = "hardened"))]
-    return reserve_committed(bytes, committed);
-    #[cfg(feature = "hardened")]
-    {
-        let guard = guard_bytes();
-        let Some(whole) =
-            bytes.checked_next_multiple_of(guard).and_then(|end| end.checked_add(guard))
-        else {
-            return ptr::null_mut();
-        };
-        let in_steps = committed < bytes;
-        let start = reserve_committed(whole, if in_steps { committed } else { whole });
-        if start.is_null() {
-            return start;
-        }
-        // SAFETY: both are pages of the new reservation. If they cannot be protected there is no
-        // memory.
-        unsafe {
-            let protect = |at| os::protect(start.add(at), guard, os::Access::None);
-            if !protect(HEADER - guard) || !in_steps && !protect(whole - guard) {
-                os::release(start, whole);
-                return ptr::null_mut();
-            }
-        }
-        start
+    let Some(whole) = guarded_bytes(bytes) else { return ptr::null_mut() };
+    let in_steps = committed < bytes;
+    let start = if in_steps { os::reserve_space(whole, CHUNK) } else { os::reserve(whole, CHUNK) };
+    if start.is_null() {
+        return start;
     }
+    // SAFETY: what is committed or protected are whole pages of the new reservation.
+    let ready = unsafe {
+        if !in_steps {
+            protect_guards(start, whole)
+        } else if HARDENED {
+            // The header is in the first half of its pages.
+            os::commit(start, HEADER / 2) && os::commit(start.add(HEADER), committed - HEADER)
+        } else {
+            os::commit(start, committed)
+        }
+    };
+    if ready {
+        return start;
+    }
+    // SAFETY: nothing refers to the new reservation.
+    unsafe { os::release(start, whole) };
+    ptr::null_mut()
 }
 
-/// Reserves address space of which so many bytes can be accessed.
-fn reserve_committed(bytes: usize, committed: usize) -> *mut u8 {
-    if committed == bytes {
-        return os::reserve(bytes, CHUNK);
+/// Bytes of the reservation of a chunk of so many, with the page behind it.
+fn guarded_bytes(bytes: usize) -> Option<usize> {
+    if !HARDENED {
+        return Some(bytes);
     }
-    let start = os::reserve_space(bytes, CHUNK);
-    // SAFETY: it is the first part of the new reservation, to which nothing refers.
+    let guard = guard_bytes();
+    bytes.checked_next_multiple_of(guard)?.checked_add(guard)
+}
+
+/// Protects the pages that cannot be accessed, and returns whether it could.
+///
+/// # Safety
+/// It is the reservation of a chunk.
+unsafe fn protect_guards(_start: *mut u8, _whole: usize) -> bool {
+    #[cfg(not(feature = "hardened"))]
+    return true;
+    #[cfg(feature = "hardened")]
+    // SAFETY: both are pages of the reservation.
     unsafe {
-        if !start.is_null() && !os::commit(start, committed) {
-            os::release(start, bytes);
-            return ptr::null_mut();
-        }
+        let guard = guard_bytes();
+        let protect = |at| os::protect(_start.add(at), guard, os::Access::None);
+        protect(HEADER - guard) && protect(_whole - guard)
     }
-    start
 }
 
 /// Gives back what [`reserve_guarded`] reserved.

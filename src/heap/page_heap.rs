@@ -364,9 +364,13 @@ impl Heap {
             unsafe { state.end_step(step, committed) }
             return committed.map(|_| state);
         }
-        let (end, huge_pages) = (state.first_step(), state.mapped >= SMALL_HEAP);
+        let ([mut end, least], huge_pages) = (state.first_steps(), state.mapped >= SMALL_HEAP);
         drop(state);
-        let chunk = Chunk::reserve(end, huge_pages);
+        let mut chunk = Chunk::reserve(end, huge_pages);
+        if chunk.is_null() && end != least {
+            end = least;
+            chunk = Chunk::reserve(end, huge_pages);
+        }
         if chunk.is_null() {
             return None;
         }

@@ -179,9 +179,10 @@ impl State {
         }
     }
 
-    /// Where a new chunk is to be committed to.
-    pub(super) fn first_step(&self) -> usize {
-        if self.mapped < STEPPED_HEAP { least_step(HEADER_PAGES, self.wanted) } else { PAGES }
+    /// Up to which page a new chunk is best committed, and at least.
+    pub(super) fn first_steps(&self) -> [usize; 2] {
+        let least = least_step(HEADER_PAGES, self.wanted);
+        [if self.mapped < STEPPED_HEAP { least } else { PAGES }, least]
     }
 
     /// Ends a step; what it has committed becomes free runs. Others may have committed the same
