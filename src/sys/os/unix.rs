@@ -112,6 +112,7 @@ pub(crate) fn reserve_space(bytes: usize, align: usize) -> *mut u8 {
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation.
 pub(crate) unsafe fn commit(start: *mut u8, bytes: usize) -> bool {
+    let _errno = Errno::keep();
     let access = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the caller's promise.
     unsafe { libc::mprotect(start.cast(), bytes, access) == 0 }
