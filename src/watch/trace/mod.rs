@@ -234,6 +234,7 @@ impl State {
     }
 
     fn flush(&mut self) {
+        let _errno = os::Errno::keep();
         // SAFETY: so many bytes of the buffer are written.
         let gathered = unsafe { core::slice::from_raw_parts(self.buffer, self.filled) };
         self.filled = 0;
