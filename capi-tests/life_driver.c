@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -133,6 +134,13 @@ static volatile sig_atomic_t goes_on, is_child;
 static int handled;
 static pthread_t interrupted;
 
+/* Not by _exit(): ThreadSanitizer would report the threads of the parent process, which are not joined here. */
+static void
+leave(void)
+{
+   syscall(SYS_exit_group, 0);
+}
+
 static void
 on_signal(int signal)
 {
@@ -143,7 +151,7 @@ on_signal(int signal)
    if (child == 0 && goes_on)
       is_child = 1;
    else if (child == 0)
-      _exit(0);
+      leave();
    else
       wait_for(child);
    if (!is_child)
@@ -209,7 +217,7 @@ fork_in_handler(int forks, bool child_goes_on, bool busy_worker)
    if (is_child) {
       use_heap(&pool.child);
       slab_destroy(&pool);
-      _exit(0);
+      leave();
    }
    __atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
    MUST(pthread_join(sender, NULL) == 0);
