@@ -75,7 +75,7 @@ static void **
 magazine_of(struct slab_child_pool *child)
 {
    MUST(child->mask);
-   return (void **)((uintptr_t)child->top & ~child->mask);
+   return (void **)((uintptr_t)child->top & ~(uintptr_t)child->mask);
 }
 
 static void
