@@ -109,9 +109,22 @@ a_fork_in_a_signal_handler_interrupts_the_library(void **state)
    in_all_drivers(fork_in_handler_body);
 }
 
+/*
+ * The new process goes on where the handler interrupted the library. ThreadSanitizer's runtime does not let it: it delivers
+ * signals late, and in a process that was forked in a handler its own locks may be held. The C library's mutex, which
+ * the library takes there too, is what the same case has under valgrind.
+ */
+#if defined(__SANITIZE_THREAD__)
+#define GOES_ON_BEHIND_A_HANDLER 0
+#else
+#define GOES_ON_BEHIND_A_HANDLER 1
+#endif
+
 static void
 its_child_goes_on_behind_the_handler(void **state)
 {
+   if (!GOES_ON_BEHIND_A_HANDLER)
+      skip();
    (void)state;
    in_all_drivers(fork_in_handler_and_go_on_body);
 }
