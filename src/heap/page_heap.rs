@@ -99,8 +99,9 @@ impl Heap {
     #[cfg(unix)]
     pub(crate) unsafe fn before_fork(&self) {
         // SAFETY: the caller's promise; there is no lock of a later rank.
-        unsafe { self.mutex.before_fork() }
-        rank::heap_locked();
+        if unsafe { self.mutex.before_fork() } {
+            rank::heap_locked();
+        }
     }
 
     /// Unlocks behind fork(), in the process that forked or in the new one.

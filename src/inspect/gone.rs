@@ -116,7 +116,7 @@ pub(crate) fn row(number: usize) -> Option<Gone> {
 #[cfg(unix)]
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { TABLE.mutex.before_fork() }
+    unsafe { TABLE.mutex.before_fork() };
 }
 
 /// Unlocks behind fork().

@@ -66,12 +66,13 @@ impl ForkMutex {
         (start, (&raw const *self).addr() + size_of::<ForkMutex>() - start)
     }
 
-    /// Locks before fork(), unless the fork interrupted this thread while it has the mutex.
+    /// Locks before fork(), unless the fork interrupted this thread while it has the mutex. Returns
+    /// whether it has locked it.
     ///
     /// # Safety
     /// This thread holds no lock of a later rank. [`ForkMutex::after_fork`] follows.
     #[cfg(unix)]
-    pub(crate) unsafe fn before_fork(&self) {
+    pub(crate) unsafe fn before_fork(&self) -> bool {
         let mut pauses = 0;
         // SAFETY: the caller's promise; the mutex is locked only if another thread has it, or none.
         while !unsafe { self.try_lock() } {
@@ -80,15 +81,17 @@ impl ForkMutex {
             let is_mine = holder == os::thread_id() || holder == 0 && !self.is_shared.load(Relaxed);
             if is_mine || pauses == MOST {
                 self.passed.fetch_add(1, Relaxed);
-                return;
+                return false;
             }
             if holder != 0 {
                 // SAFETY: as above.
-                return unsafe { self.lock() };
+                unsafe { self.lock() };
+                break;
             }
             pauses += 1;
             os::pause();
         }
+        true
     }
 
     /// Unlocks behind fork(), in the process that forked or in the new one, unless `before_fork`
@@ -165,25 +168,25 @@ mod tests {
         // SAFETY: locked and unlocked in turn, by this thread.
         unsafe {
             MUTEX.lock();
-            MUTEX.before_fork();
-            MUTEX.before_fork();
+            assert!(!MUTEX.before_fork());
+            assert!(!MUTEX.before_fork());
             assert!(!MUTEX.after_fork(false, || unreachable!()));
             assert!(!MUTEX.after_fork(true, || unreachable!()));
             assert!(!MUTEX.mutex.try_lock(), "it is still locked");
             MUTEX.unlock();
-            MUTEX.before_fork();
+            assert!(MUTEX.before_fork());
             // A handler that interrupts the fork, and forks itself.
-            MUTEX.before_fork();
+            assert!(!MUTEX.before_fork());
             assert!(!MUTEX.after_fork(false, || ()));
             assert!(MUTEX.after_fork(false, || ()));
             // Between the lock and the note of who has it; then, as another thread may be there.
             assert!(MUTEX.mutex.try_lock());
-            MUTEX.before_fork();
+            assert!(!MUTEX.before_fork());
             assert!(!MUTEX.after_fork(false, || ()));
             assert!(!MUTEX.is_shared.load(Relaxed));
             std::thread::scope(|scope| scope.spawn(|| assert!(!MUTEX.try_lock())).join()).unwrap();
             assert!(MUTEX.is_shared.load(Relaxed));
-            MUTEX.before_fork();
+            assert!(!MUTEX.before_fork());
             assert!(!MUTEX.after_fork(false, || ()));
             MUTEX.unlock();
             assert!(MUTEX.try_lock());

@@ -478,7 +478,7 @@ pub(crate) fn holder() -> (usize, usize) {
 /// [`after_fork`] follows.
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { GUARDS.mutex.before_fork() }
+    unsafe { GUARDS.mutex.before_fork() };
 }
 
 /// Unlocks, behind fork() in both processes.

@@ -440,7 +440,7 @@ pub(crate) fn holder() -> (usize, usize) {
 /// [`after_fork`] follows.
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { RECORDING.mutex.before_fork() }
+    unsafe { RECORDING.mutex.before_fork() };
 }
 
 /// Unlocks, behind fork(); in the new process, the recording is over.
