@@ -7,6 +7,9 @@ pub(crate) const RUNNING: usize = 0x1001;
 /// The range is a stack, which threads may be on.
 #[cfg(unix)]
 pub(crate) const STACK_REGISTER: usize = 0x1501;
+/// It is none any more: the number that the request above was answered with.
+#[cfg(unix)]
+pub(crate) const STACK_DEREGISTER: usize = 0x1502;
 /// A request of memcheck's: any access to the range is an error.
 pub(crate) const MAKE_NOACCESS: usize = tool(b'M', b'C');
 /// The range may be written, and is uninitialised.

@@ -69,7 +69,7 @@ mod own_stack;
 #[path = "unix/stay_loaded.rs"]
 mod stay_loaded;
 #[cfg(feature = "debug")]
-pub(crate) use own_stack::{on_own_stack, own_stack};
+pub(crate) use own_stack::on_own_stack;
 #[cfg(feature = "debug")]
 pub(crate) use stay_loaded::stay_loaded;
 

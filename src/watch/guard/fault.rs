@@ -17,7 +17,6 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use super::chunk::{FREED, GuardChunk, LIVE, Place};
 use super::find_chunk;
 use crate::sys::os::{self, Fault};
-use crate::sys::valgrind::{STACK_REGISTER, request};
 use crate::watch::debug::access::{Access, Relation};
 
 /// So many faults are told of, should the program go on after them.
@@ -40,8 +39,6 @@ pub(crate) fn watch() {
     if !WATCHED.load(Relaxed) && !WATCHED.swap(true, Relaxed) {
         // So that nothing has to be loaded when the first stack is captured.
         crate::watch::debug::stack::prepare();
-        let (start, end) = os::own_stack();
-        request(STACK_REGISTER, start, end - 1, 0);
         os::watch_faults(on_fault);
     }
 }

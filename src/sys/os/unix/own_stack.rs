@@ -9,6 +9,8 @@ use core::mem::MaybeUninit;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::sys::valgrind::{STACK_DEREGISTER, STACK_REGISTER, request};
+
 const BYTES: usize = 32 << 10;
 
 #[repr(C, align(16))]
@@ -31,12 +33,6 @@ static STACK: OwnStack = OwnStack {
     is_used: AtomicBool::new(false),
 };
 
-/// Where the stack is: its first byte, and the one behind it.
-pub(crate) fn own_stack() -> (usize, usize) {
-    let start = STACK.bytes.get().addr();
-    (start, start + BYTES)
-}
-
 /// Calls `work` with `data` on the library's stack; on the thread's, if another thread is on it
 /// just now, or where the processor is not known here. No signal comes in meanwhile: a handler of
 /// one would begin anew on the stack that this is called on.
@@ -54,7 +50,11 @@ pub(crate) fn on_own_stack<T>(work: extern "C" fn(&T), data: &T) {
         libc::sigfillset(all);
         libc::sigemptyset(mask);
         libc::pthread_sigmask(libc::SIG_SETMASK, all, mask);
-        call_at(STACK.bytes.get().cast::<u8>().add(BYTES), work, data);
+        let bottom = STACK.bytes.get().cast::<u8>();
+        // Only now: drd takes the ends of its threads' stacks for wrong ones once there is another.
+        let id = request(STACK_REGISTER, bottom.addr(), bottom.addr() + BYTES - 1, 0);
+        call_at(bottom.add(BYTES), work, data);
+        request(STACK_DEREGISTER, id, 0, 0);
         libc::pthread_sigmask(libc::SIG_SETMASK, mask, ptr::null_mut());
     }
     // Release: see above.
@@ -115,8 +115,8 @@ mod tests {
 
     extern "C" fn note_where(place: &AtomicBool) {
         let here = 0u8;
-        let (start, end) = own_stack();
-        place.store((start..end).contains(&(&raw const here).addr()), Ordering::Relaxed);
+        let start = STACK.bytes.get().addr();
+        place.store((start..start + BYTES).contains(&(&raw const here).addr()), Ordering::Relaxed);
     }
 
     #[test]
