@@ -145,6 +145,13 @@ struct call {
 static struct call call;
 static sigjmp_buf back;
 
+/* ThreadSanitizer's runtime blocks all signals while it calls a handler, whatever that was installed with. */
+#if defined(__SANITIZE_THREAD__)
+static const bool has_mask = false;
+#else
+static const bool has_mask = true;
+#endif
+
 static void
 note_call(int signal, siginfo_t *info, void *context)
 {
@@ -156,7 +163,7 @@ note_call(int signal, siginfo_t *info, void *context)
    MUST(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
    call.other_blocked = sigismember(&mask, SIGUSR1) == 1;
    call.own_blocked = sigismember(&mask, SIGSEGV) == 1;
-   MUST(sigismember(&mask, SIGUSR2) == 0);
+   MUST(!has_mask || sigismember(&mask, SIGUSR2) == 0);
    call.on_stack = here >= alternate && here < alternate + alternate_bytes;
    call.number = signal;
    call.address = call.flags & SA_SIGINFO ? info->si_addr : freed;
@@ -178,7 +185,7 @@ flags_body(void *arg)
          fault();
       MUST(call.number == SIGSEGV && call.address == freed);
       MUST(call.other_blocked);
-      MUST(call.own_blocked == !(call.flags & SA_NODEFER));
+      MUST(!has_mask || call.own_blocked == !(call.flags & SA_NODEFER));
       MUST(call.on_stack == !!(call.flags & SA_ONSTACK));
       MUST(call.flags & SA_RESETHAND ? round == 0 : true);
    }
