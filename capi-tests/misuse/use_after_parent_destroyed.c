@@ -14,8 +14,8 @@ main(void)
    scenario_begin(&scenario);
    scenario_free_own(&scenario);
    slab_free(&scenario.child, object_of(&scenario.child));
-   slab_destroy_parent(&scenario.parent);
    misuse_begins();
+   slab_destroy_parent(&scenario.parent);
    object = slab_alloc(&scenario.child);
    misuse_ends();
    say(object ? "gets an object" : "gets NULL");
