@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A pool is destroyed before one of its children, which then goes on allocating and freeing: the child
- * still has free objects of the pool.
+ * A pool is destroyed before its two children, one of which then goes on allocating and freeing: it still has free
+ * objects of the pool.
  */
 #include "scenario.h"
 
