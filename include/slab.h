@@ -4,9 +4,11 @@
  * A parent pool owns objects of one size; child pools allocate and free them. One child is used by
  * one thread at a time, and an object may be freed through any child.
  *
- * Signals: no function may be called in a signal handler, as the handler may have interrupted one that holds a lock.
- * The handler may fork. The library installs no handler, but with guarded objects (slab_ext.h) one for SIGSEGV and
- * SIGBUS, which calls the one that was there before.
+ * Signals: a signal handler may call a function only if it cannot have interrupted one in its thread, which may hold a
+ * lock: the thread blocks the signal while it is in there, or in fork(). A handler that has interrupted one waits for
+ * itself, for ever, once it needs that lock: it leaves the work to the thread. Any handler may fork. The library installs
+ * no handler, but with guarded objects (slab_ext.h) one for SIGSEGV and SIGBUS. It writes a note to stderr, also if there
+ * is a report handler, and calls the one that was there before, which may return or leave by longjmp() or siglongjmp().
  *
  * Cancellation: a thread is not cancelled inside of a function with something locked. With asynchronous cancellation,
  * no function may be called.
@@ -14,8 +16,9 @@
  * fork(): the child process may use what it has inherited, except for pools that another thread was using just then
  * through any child, or whose lock the interrupted thread held. The library is consistent after a fork in a signal
  * handler as well; until that handler has returned, the child process may call what a handler may: exec functions
- * and _exit(), but none of the library's. Handlers of pthread_atfork() may use pools. After vfork() or _Fork() only
- * exec functions and _exit() may be called.
+ * and _exit(), but none of the library's. Handlers of pthread_atfork() may use pools, but not
+ * where a signal handler forks that has interrupted the library. After vfork() or _Fork() only exec functions and
+ * _exit() may be called. While another thread forks, the library may not be unloaded.
  *
  * errno: every function leaves it as it was, also if it returns NULL.
  *
@@ -41,7 +44,7 @@
 
 /* The version that this header is of; SLAB_VERSION is a number that rises: 1002003 is that of 1.2.3. */
 #define SLAB_VERSION_MAJOR 0
-#define SLAB_VERSION_MINOR 1
+#define SLAB_VERSION_MINOR 2
 #define SLAB_VERSION_PATCH 0
 #define SLAB_VERSION (SLAB_VERSION_MAJOR * 1000000 + SLAB_VERSION_MINOR * 1000 + SLAB_VERSION_PATCH)
 
@@ -63,18 +66,6 @@ extern "C" {
 #endif
 
 /**
- * Storage for the lock of a parent pool. Private: use the functions below.
- *
- * Its size is the same on every platform, whatever the platform's mutex is.
- */
-struct slab_mutex {
-   /**
-    * Private.
-    */
-   uint64_t storage[6];
-};
-
-/**
  * A parent pool: the owner of all objects of one size.
  *
  * Objects belong to the parent. They are allocated and freed through child pools, of which a
@@ -87,9 +78,9 @@ struct slab_mutex {
  */
 struct slab_parent_pool {
    /**
-    * Private: serialises the children of this parent on their slow paths.
+    * Private: what the library keeps of the pool, from its first object on.
     */
-   struct slab_mutex mutex;
+   void *pool;
    /**
     * Bytes from one object to the next: item_size rounded up to the alignment. Read only.
     */
@@ -107,9 +98,9 @@ struct slab_parent_pool {
     */
    unsigned int reserved_flags;
    /**
-    * Private: room for the pool's own bookkeeping.
+    * Private.
     */
-   uint64_t reserved[24];
+   unsigned int reserved[10];
 };
 
 /**
@@ -160,8 +151,8 @@ struct slab_mempool {
 /**
  * Creates a parent pool of objects of `item_size` bytes.
  *
- * `num_items` is a hint for how many objects the pool should get from the system at a time; 0
- * counts as 1. An `item_size` of 0 counts as 1.
+ * `num_items` is a hint for how many objects are used at a time: that many, a busy child may cache
+ * in a magazine, however few are in use just then. 0 counts as 1. An `item_size` of 0 counts as 1.
  *
  * Objects are aligned to 16 bytes (to 8 if `item_size` is at most 8); if `item_size` is a power of
  * two, to `item_size`, up to 4096.
@@ -193,8 +184,8 @@ SLAB_NONNULL_((1));
  * object of a slab goes.
  *
  * Destroying a zeroed or an already destroyed pool does nothing. The pool may be created again.
- * Never destroying a parent is legal: it keeps no memory once its last child is gone and its last
- * object is freed.
+ * Never destroying a parent is legal: once its last child is gone and its last object is freed it
+ * keeps 512 bytes for itself, until a pool is created in the same memory.
  *
  * Threading: no other call may use `parent`, its children or its objects at the same time.
  * NULL: does nothing if `parent` is NULL.
@@ -321,17 +312,16 @@ SLAB_FREED_BY_ void *slab_alloc_st(struct slab_mempool *mempool);
 #else
 #define SLAB_STATIC_ASSERT_(what, holds) typedef char slab_static_assert_##what##_[(holds) ? 1 : -1]
 #endif
-SLAB_STATIC_ASSERT_(slab_mutex, sizeof(struct slab_mutex) == 48);
-SLAB_STATIC_ASSERT_(mutex, offsetof(struct slab_parent_pool, mutex) == 0);
-SLAB_STATIC_ASSERT_(element_size, offsetof(struct slab_parent_pool, element_size) == 48);
-SLAB_STATIC_ASSERT_(num_elements, offsetof(struct slab_parent_pool, num_elements) == 52);
-SLAB_STATIC_ASSERT_(item_size, offsetof(struct slab_parent_pool, item_size) == 56);
-SLAB_STATIC_ASSERT_(slab_parent_pool, sizeof(struct slab_parent_pool) == 256);
+SLAB_STATIC_ASSERT_(pool, offsetof(struct slab_parent_pool, pool) == 0);
+SLAB_STATIC_ASSERT_(element_size, offsetof(struct slab_parent_pool, element_size) == sizeof(void *));
+SLAB_STATIC_ASSERT_(num_elements, offsetof(struct slab_parent_pool, num_elements) == sizeof(void *) + 4);
+SLAB_STATIC_ASSERT_(item_size, offsetof(struct slab_parent_pool, item_size) == sizeof(void *) + 8);
+SLAB_STATIC_ASSERT_(slab_parent_pool, sizeof(struct slab_parent_pool) == sizeof(void *) + 56);
 SLAB_STATIC_ASSERT_(parent, offsetof(struct slab_child_pool, parent) == 0);
 SLAB_STATIC_ASSERT_(top, offsetof(struct slab_child_pool, top) == sizeof(void *));
 SLAB_STATIC_ASSERT_(mask, offsetof(struct slab_child_pool, mask) == 3 * sizeof(void *));
 SLAB_STATIC_ASSERT_(slab_child_pool, sizeof(struct slab_child_pool) == 3 * sizeof(void *) + 8);
-SLAB_STATIC_ASSERT_(slab_mempool, offsetof(struct slab_mempool, child) == 256);
+SLAB_STATIC_ASSERT_(slab_mempool, offsetof(struct slab_mempool, child) == sizeof(void *) + 56);
 #undef SLAB_STATIC_ASSERT_
 
 #ifdef __cplusplus

@@ -9,8 +9,8 @@
 //!
 //! | what happens | functions |
 //! |---|---|
-//! | a pool gets its layout | [`layout`], [`layout_with`], [`keep`] |
-//! | a pool is made, and goes | [`before_create_parent`], [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`keeps_numbers`], [`keep_numbers`], [`objects_leaked`], [`pool_gone`] |
+//! | a pool gets its layout | [`modes`], [`layout`], [`keep`], [`kept`] |
+//! | a pool is made, and goes | [`before_block`], [`before_create_parent`], [`pool_made`], [`before_destroy_parent`], [`before_pool_goes`], [`keeps_numbers`], [`keep_numbers`], [`objects_leaked`], [`pool_gone`] |
 //! | a child is made, and goes | [`child_made`], [`instead_of_destroy_child`] |
 //! | an object is allocated | [`instead_of_alloc`], [`is_sampling`], [`sampled`] |
 //! | an object is freed | [`instead_of_free`], [`instead_of_owner`], [`guarded_free`], [`freed_in_limbo`] |
@@ -19,17 +19,21 @@
 //! | a slow path ends | [`after_slow_path`] |
 //! | something is wrong | [`Notes`], [`report`], [`report_more`] |
 //! | someone counts or checks | [`guarded`], [`for_each_guarded`], [`records`], [`check_slab`] |
-//! | the process forks, the library is unloaded | [`before_fork`], [`after_fork`], [`is_watch_locked`], [`at_end`], [`at_unload`] |
+//! | someone asks of addresses | [`guarded_at`], [`guarded_from`], [`is_waiting`] |
+//! | the library is loaded, the process forks, the library is unloaded | [`at_load`], [`before_fork`], [`after_fork`], [`take_from_forks`], [`is_watch_locked`], [`at_end`], [`at_unload`] |
 #![cfg_attr(
-    not(feature = "debug"),
+    not(all(feature = "debug", unix)),
     allow(unused_variables, clippy::missing_safety_doc, reason = "what is left out uses nothing")
 )]
 
 use crate::base::geometry::Geometry;
+#[cfg(not(feature = "debug"))]
+use crate::base::geometry::stride;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::heap::slab::Slab;
 use crate::inspect::{gone, validate};
+use crate::pool::body::Pool;
 use crate::pool::child::ChildPool;
 use crate::pool::numbers::PoolNumbers;
 use crate::pool::parent::ParentPool;
@@ -86,16 +90,16 @@ macro_rules! unix {
     }};
 }
 
-/// The layout of a new pool, and the modes that it gets.
+/// The modes that a new pool gets, and how far its objects are apart then.
 #[inline(always)]
-pub(crate) fn layout(pool: &PoolId) -> (Geometry, Modes) {
-    debug!(debug::layout(pool), else (Geometry::new(pool.item_size, pool.num_items), Modes::NONE))
+pub(crate) fn modes(pool: &PoolId) -> (u32, Modes) {
+    debug!(debug::modes(pool), else (stride(pool.item_size, pool.alignment), Modes::NONE))
 }
 
 /// The layout of a pool that is to have these modes, and which of them it can have.
 #[inline(always)]
-pub(crate) fn layout_with(modes: Modes, pool: &PoolId) -> (Geometry, Modes) {
-    debug!(debug::geometry(modes, pool.item_size, pool.num_items), else layout(pool))
+pub(crate) fn layout(modes: Modes, pool: &PoolId) -> (Geometry, Modes) {
+    debug!(debug::geometry(modes, pool), else (pool.geometry(), Modes::NONE))
 }
 
 /// Begins to keep what the modes of a pool need.
@@ -114,11 +118,16 @@ pub(crate) unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
 /// # Safety
 /// As for [`keep`].
 #[inline(always)]
-pub(crate) unsafe fn pool_made(pool: &PoolId, modes: Modes) -> Kept {
+pub(crate) unsafe fn pool_made(pool: &PoolId, modes: Modes) {
     // SAFETY: the caller's promise.
-    let kept = unsafe { keep(pool, modes) };
+    unsafe { keep(pool, modes) };
     unix!({ guard::forget(pool.address); guard::sample::choose() }, else ());
-    kept
+}
+
+/// What is kept of a pool that was made with these modes.
+#[inline(always)]
+pub(crate) fn kept(pool: &PoolId, modes: Modes) -> Kept {
+    debug!(debug::kept(pool, modes), else Kept)
 }
 
 /// A pool is to be created; one at this address may be there still.
@@ -141,6 +150,18 @@ pub(crate) unsafe fn before_destroy_parent(parent: *mut ParentPool) {
 #[inline(always)]
 pub(crate) fn before_pool_goes(parent: *const ParentPool) {
     unix!(debug::before_parent_goes(parent), else ());
+}
+
+/// The library is loaded, and no pool is used yet.
+#[cfg(unix)]
+pub(crate) fn at_load() {
+    debug!(tools::at_load(), else ());
+}
+
+/// The library is to take memory of its own, of which there may be no pool yet.
+#[inline(always)]
+pub(crate) fn before_block() {
+    debug!(tools::look(), else ());
 }
 
 /// Whether it is kept what pools that go had.
@@ -317,9 +338,9 @@ pub(crate) fn chunk_released(start: *mut u8, bytes: usize) {
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
 #[inline(always)]
-pub(crate) unsafe fn slab_made(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab) {
+pub(crate) unsafe fn slab_made(modes: Modes, geometry: &Geometry, slab: *mut Slab) {
     // SAFETY: the caller's promise.
-    debug!(unsafe { debug::new_slab(parent, geometry, slab) }, else ());
+    debug!(unsafe { debug::new_slab(modes, geometry, slab) }, else ());
 }
 
 /// A slab is given up.
@@ -328,10 +349,10 @@ pub(crate) fn slab_gone(start: *mut u8, bytes: usize) {
     debug!(tools::slab_gone(start, bytes), else ());
 }
 
-/// A slow path is over, and nothing is locked.
+/// A slow path is over, and nothing is locked. The pool is there still.
 #[inline(always)]
-pub(crate) fn after_slow_path(parent: &ParentPool) {
-    validate::after_slow_path(parent);
+pub(crate) fn after_slow_path(pool: &Pool) {
+    validate::after_slow_path(pool);
 }
 
 /// Says that `function` found something wrong at an address; of a pool, if it is known of which.
@@ -353,6 +374,16 @@ pub(crate) fn guarded(parent: usize) -> (usize, usize) {
     unix!(guard::live(parent), else (0, 0))
 }
 
+/// The address of the pool of a guarded object; 0 if there is no such object, or if its pool is gone.
+///
+/// # Safety
+/// The owner word of the address is that of guarded ones.
+#[inline(always)]
+pub(crate) unsafe fn guarded_pool(object: *mut u8) -> usize {
+    // SAFETY: the caller's promise.
+    unix!(unsafe { guard::pool_of(object) }, else 0)
+}
+
 /// Calls `each` with the pool of each guarded object that callers have, and the bytes of its pages.
 #[inline(always)]
 pub(crate) fn for_each_guarded(each: impl FnMut(PoolId, usize)) {
@@ -360,6 +391,39 @@ pub(crate) fn for_each_guarded(each: impl FnMut(PoolId, usize)) {
         let mut each = each;
         guard::live_objects().for_each(|object| each(object.pool, object.bytes))
     }, else drop(each));
+}
+
+/// A place among all guarded objects, which stays whatever becomes of them.
+#[cfg(all(feature = "ext", feature = "debug", unix))]
+pub(crate) use crate::watch::guard::Place as GuardedPlace;
+
+/// A place where there are no guarded objects.
+#[cfg(all(feature = "ext", not(all(feature = "debug", unix))))]
+pub(crate) struct GuardedPlace;
+
+#[cfg(all(feature = "ext", not(all(feature = "debug", unix))))]
+impl GuardedPlace {
+    /// Before all of them.
+    pub(crate) const FIRST: GuardedPlace = GuardedPlace;
+}
+
+/// The address of the pool of a guarded object that a caller has, 0 if that is gone, and its bytes
+/// as asked for. The address is in a chunk of guarded objects.
+#[cfg(feature = "ext")]
+pub(crate) fn guarded_at(address: usize) -> Option<(usize, u32)> {
+    unix!(guard::object_at(address), else None)
+}
+
+/// The first guarded object of a pool behind a place that a caller has. The place is set behind it.
+#[cfg(feature = "ext")]
+pub(crate) fn guarded_from(place: &mut GuardedPlace, parent: usize) -> Option<*mut u8> {
+    unix!(place.next_of(parent), else None)
+}
+
+/// Whether the object in a slot, which is out, was freed and waits.
+#[cfg(feature = "ext")]
+pub(crate) fn is_waiting(records: &Records<'_>, slot: usize) -> bool {
+    debug!(debug::is_waiting(records, slot), else false)
 }
 
 /// Locks what is known of the objects of a pool.
@@ -375,26 +439,28 @@ pub(crate) fn records(kept: Kept) -> Records<'static> {
 /// The slab is the pool's, whose lock is held.
 #[inline(always)]
 pub(crate) unsafe fn check_slab(
-    parent: &ParentPool,
+    modes: Modes,
     geometry: &Geometry,
     slab: &Slab,
     records: &Records<'_>,
     notes: &mut ManyNotes,
 ) -> u32 {
     // SAFETY: the caller's promise.
-    debug!(unsafe { debug::check_slab(parent, geometry, slab, records, notes) }, else 0)
+    debug!(unsafe { debug::check_slab(modes, geometry, slab, records, notes) }, else 0)
 }
 
-/// Locks what the instruments have locks for, around fork().
+/// Locks what the instruments have locks for that are held across fork().
 ///
 /// # Safety
-/// This thread has none of them locked.
+/// As for [`crate::sys::sync::masked::MaskedMutex::before_fork`].
 #[cfg(unix)]
 pub(crate) unsafe fn before_fork() {
-    // SAFETY: the caller's promise.
-    unsafe { gone::before_fork() };
+    if gone::is_on() {
+        // SAFETY: the caller's promise.
+        unsafe { gone::before_fork() };
+    }
     // SAFETY: as above.
-    unix!(unsafe { trace::before_fork(); guard::before_fork() }, else ());
+    unix!(unsafe { guard::before_fork() }, else ());
 }
 
 /// Unlocks it behind fork(), in the process that forked or in the new one, which may change its
@@ -405,10 +471,30 @@ pub(crate) unsafe fn before_fork() {
 #[cfg(unix)]
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
-    unix!(unsafe { guard::after_fork(in_new_process); trace::after_fork(in_new_process) }, else ());
-    // SAFETY: as above.
-    unsafe { gone::after_fork(in_new_process) };
+    unix!(unsafe { guard::after_fork(in_new_process) }, else ());
+    if gone::is_on() {
+        // SAFETY: as above.
+        unsafe { gone::after_fork(in_new_process) };
+    }
+    if in_new_process {
+        // SAFETY: as above.
+        unix!(unsafe { trace::in_new_process() }, else ());
+    }
     said::look_again();
+}
+
+/// The library is unloaded: takes these locks from forks that do not come back.
+///
+/// # Safety
+/// As for [`crate::sys::sync::masked::MaskedMutex::take_from_fork`].
+#[cfg(unix)]
+pub(crate) unsafe fn take_from_forks() {
+    if gone::is_on() {
+        // SAFETY: the caller's promise.
+        unsafe { gone::take_from_fork() };
+    }
+    // SAFETY: as above.
+    unix!(unsafe { guard::take_from_fork() }, else ());
 }
 
 /// Whether a thread, which may be this one, is inside the guards.

@@ -11,8 +11,9 @@ pub use crate::watch::debug::stacks::Stack;
 /// For the model checker.
 #[cfg(loom)]
 pub mod models {
-    use crate::heap::{HEAP, model};
+    use crate::heap::{HEAP, growth, model};
     use crate::life::fork;
+    use crate::pool::{budget, sleepers};
     use crate::sys::os;
     use crate::sys::sync;
     use crate::watch::report;
@@ -23,6 +24,9 @@ pub mod models {
     /// To be called by the first thread before all else.
     pub fn begin() {
         model::begin();
+        sleepers::begin(START);
+        budget::begin();
+        growth::begin();
     }
 
     /// To be called when all other threads are joined, and no pool has an object or a child.
@@ -42,6 +46,7 @@ pub mod models {
 
     /// Gives back to the system whatever is free, as when the library is unloaded.
     pub fn release_free_memory() {
+        sleepers::at_unload();
         HEAP.release_free_memory();
     }
 

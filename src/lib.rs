@@ -5,17 +5,19 @@
 //! may be freed through any child, at the cost of a local free, and outlives the child that it came
 //! from.
 //!
-//! The floors, top down. **A floor imports only from itself and from floors below it; `pool` and
-//! `heap` know of instruments nothing but `hooks`, and `hooks` alone looks up.**
+//! The floors, top down. **A floor imports only from itself and from floors below it; `groups`,
+//! `pool` and `heap` know of instruments nothing but `hooks`, and `hooks` alone looks up.**
 //! `scripts/check-layers` holds the imports against this table.
 //!
 //! | floor | what it is |
 //! |---|---|
 //! | `abi/` | what C sees: the functions of `slab.h`, `slab_ext.h` and `slab_inline.h`, without logic |
+//! | `typed/` | what Rust sees: pools of a type, without unsafe code in their users |
 //! | `life/` | what happens to the whole library: it is loaded, its process forks, it is unloaded |
 //! | `inspect/` | what reads every structure and changes none: statistics, printing, a walk that checks every invariant |
 //! | `watch/` | the instruments: what is checked in pools that are chosen for it, guarded objects, what tools are told, recording, reports |
 //! | `hooks.rs` | the one door between the core and the instruments |
+//! | `groups/` | what is made of several pools: objects of any size, and objects for any thread |
 //! | `pool/` | the owner of objects of one size, and its users' caches: fast paths, depot, slabs by fullness, and how much is kept |
 //! | `heap/` | slabs, magazine blocks and limbo, process-wide: chunks, page runs, and when memory goes back to the system |
 //! | `base/` | values and arithmetic: sizes, addresses, modes, kinds of misuse, text |
@@ -36,7 +38,7 @@
 //! `docs/design.md`.
 #![cfg_attr(not(any(test, loom)), no_std)]
 #![cfg_attr(
-    any(loom, not(all(feature = "ext", feature = "debug", unix))),
+    any(loom, not(all(feature = "abi", feature = "ext", feature = "debug", unix))),
     allow(
         dead_code,
         unused_imports,
@@ -44,15 +46,23 @@
     )
 )]
 
+#[cfg(feature = "abi")]
 pub mod abi;
 mod base;
+#[cfg(not(loom))]
+mod groups;
 mod heap;
 mod hooks;
 mod inspect;
 mod life;
 mod pool;
 mod sys;
+#[cfg(not(loom))]
+mod typed;
 mod watch;
+
+#[cfg(not(loom))]
+pub use typed::{Cache, Object, OutOfMemory, Pool};
 
 #[doc(hidden)]
 pub mod internals;

@@ -3,7 +3,7 @@
 //! all of the process.
 #![cfg(target_pointer_width = "64")]
 
-use mesa_slab_core::internals::{CHUNK, CHUNK_SHIFT, add, has, remove};
+use mesa_slab::internals::{CHUNK, CHUNK_SHIFT, add, has, remove};
 
 /// log2 of the bytes that one page of the registry is for, at least.
 const SPAN_SHIFT: u32 = CHUNK_SHIFT + 15;

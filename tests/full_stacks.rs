@@ -3,7 +3,7 @@
 //! that nothing else is here.
 #![cfg(feature = "debug")]
 
-use mesa_slab_core::internals::Stack;
+use mesa_slab::internals::Stack;
 
 /// Made-up frames, the same from each thread and in each turn.
 fn frames(number: usize) -> [usize; 13] {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What `include/slab_inline.h` says of the layout is what the library does.
 
-use mesa_slab_core::internals::{CHUNK_SHIFT, PAGE_SHIFT};
+use mesa_slab::internals::{CHUNK_SHIFT, PAGE_SHIFT};
 
 const HEADER: &str = include_str!("../include/slab_inline.h");
 

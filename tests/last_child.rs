@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use core::mem::MaybeUninit;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use mesa_slab_core::abi::ext::*;
-use mesa_slab_core::abi::slab::*;
+use mesa_slab::abi::ext::*;
+use mesa_slab::abi::slab::*;
 
 /// The heap keeps one kit for all pools, so that only one test may run at a time.
 static ONE_TEST: Mutex<()> = Mutex::new(());

@@ -10,8 +10,8 @@ use std::sync::Mutex;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use mesa_slab_core::abi::ext::*;
-use mesa_slab_core::abi::slab::*;
+use mesa_slab::abi::ext::*;
+use mesa_slab::abi::slab::*;
 
 static REPORTS: Mutex<Vec<String>> = Mutex::new(Vec::new());
 /// One test at a time has the reports.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! What `meson/libc.rs` says of the C library is what the libc crate says.
-#![cfg(target_os = "linux")]
+#![cfg(any(target_os = "linux", windows))]
 
+#[cfg(target_os = "linux")]
 use core::mem::offset_of;
 
 #[path = "../meson/libc.rs"]
@@ -12,6 +13,7 @@ use core::mem::offset_of;
 )]
 mod part;
 
+#[cfg(target_os = "linux")]
 #[test]
 fn constants_are_those_of_the_crate() {
     macro_rules! same {
@@ -26,6 +28,7 @@ fn constants_are_those_of_the_crate() {
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn types_have_the_size_of_the_crates_or_more() {
     macro_rules! same {
@@ -38,6 +41,7 @@ fn types_have_the_size_of_the_crates_or_more() {
     assert!(align_of::<part::pthread_mutex_t>() >= align_of::<libc::pthread_mutex_t>());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_action_and_what_is_said_of_a_signal_have_their_fields_where_the_crates_have() {
     macro_rules! same {
@@ -59,6 +63,7 @@ fn an_action_and_what_is_said_of_a_signal_have_their_fields_where_the_crates_hav
     }
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_mutex_needs_no_initialisation_but_zeroes() {
     let mutex = libc::PTHREAD_MUTEX_INITIALIZER;
@@ -68,6 +73,7 @@ fn a_mutex_needs_no_initialisation_but_zeroes() {
 }
 
 /// The compiler checks that a function of the part can be called with what the crate's takes.
+#[cfg(target_os = "linux")]
 #[test]
 fn functions_take_what_those_of_the_crate_take() {
     macro_rules! same {
@@ -107,4 +113,39 @@ fn functions_take_what_those_of_the_crate_take() {
     same! {
         backtrace(*mut *mut c_void, c_int) -> c_int;
     }
+}
+
+#[cfg(windows)]
+#[test]
+fn constants_of_the_c_runtime_are_those_of_the_crate() {
+    macro_rules! same {
+        ($($name:ident)*) => { $(assert_eq!(part::$name, libc::$name, stringify!($name));)* };
+    }
+    same!(O_RDONLY O_WRONLY O_CREAT O_TRUNC O_NOINHERIT S_IREAD S_IWRITE);
+}
+
+#[cfg(windows)]
+#[test]
+fn functions_of_the_c_runtime_take_what_those_of_the_crate_take() {
+    use core::ffi::{c_char, c_int, c_uint, c_void};
+    macro_rules! same {
+        ($($name:ident($($kind:ty),*) -> $result:ty;)*) => {
+            $(
+                let of_part: unsafe extern "C" fn($($kind),*) -> $result = part::$name;
+                let of_crate: unsafe extern "C" fn($($kind),*) -> $result = libc::$name;
+                assert_eq!(of_part as usize, of_crate as usize, stringify!($name));
+            )*
+        };
+    }
+    same! {
+        abort() -> !;
+        atexit(extern "C" fn()) -> c_int;
+        close(c_int) -> c_int;
+        getenv(*const c_char) -> *mut c_char;
+        read(c_int, *mut c_void, c_uint) -> c_int;
+        write(c_int, *const c_void, c_uint) -> c_int;
+    }
+    let of_part: unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int = part::open;
+    let of_crate: unsafe extern "C" fn(*const c_char, c_int, ...) -> c_int = libc::open;
+    assert_eq!(of_part as usize, of_crate as usize);
 }

@@ -7,8 +7,8 @@ use core::ffi::{c_char, c_void};
 use core::mem::MaybeUninit;
 use core::ptr;
 
-use mesa_slab_core::abi::ext::*;
-use mesa_slab_core::abi::slab::*;
+use mesa_slab::abi::ext::*;
+use mesa_slab::abi::slab::*;
 use serde_json::Value;
 
 unsafe extern "C" fn collect(data: *mut c_void, text: *const c_char, length: usize) {

@@ -15,15 +15,6 @@ use core::mem::{align_of, offset_of, size_of};
 use crate::pool::child::ChildPool;
 use crate::pool::parent::ParentPool;
 
-/// Storage for the lock of a parent pool. Private: use the functions below.
-///
-/// Its size is the same on every platform, whatever the platform's mutex is.
-#[repr(C)]
-pub struct slab_mutex {
-    /// Private.
-    pub storage: [u64; 6],
-}
-
 /// A parent pool: the owner of all objects of one size.
 ///
 /// Objects belong to the parent. They are allocated and freed through child pools, of which a
@@ -35,8 +26,8 @@ pub struct slab_mutex {
 /// provided the memory was zeroed before its first use.
 #[repr(C)]
 pub struct slab_parent_pool {
-    /// Private: serialises the children of this parent on their slow paths.
-    pub mutex: slab_mutex,
+    /// Private: what the library keeps of the pool, from its first object on.
+    pub pool: *mut c_void,
     /// Bytes from one object to the next: item_size rounded up to the alignment. Read only.
     pub element_size: c_uint,
     /// The num_items given to slab_create_parent(), at least 1. Read only.
@@ -45,8 +36,8 @@ pub struct slab_parent_pool {
     pub item_size: c_uint,
     /// Private.
     pub reserved_flags: c_uint,
-    /// Private: room for the pool's own bookkeeping.
-    pub reserved: [u64; 24],
+    /// Private.
+    pub reserved: [c_uint; 10],
 }
 
 /// A child pool: one user's cache of free objects of a parent.
@@ -80,8 +71,8 @@ pub struct slab_mempool {
 
 /// Creates a parent pool of objects of `item_size` bytes.
 ///
-/// `num_items` is a hint for how many objects the pool should get from the system at a time; 0
-/// counts as 1. An `item_size` of 0 counts as 1.
+/// `num_items` is a hint for how many objects are used at a time: that many, a busy child may cache
+/// in a magazine, however few are in use just then. 0 counts as 1. An `item_size` of 0 counts as 1.
 ///
 /// Objects are aligned to 16 bytes (to 8 if `item_size` is at most 8); if `item_size` is a power of
 /// two, to `item_size`, up to 4096.
@@ -117,8 +108,8 @@ pub unsafe extern "C" fn slab_create_parent(
 /// object of a slab goes.
 ///
 /// Destroying a zeroed or an already destroyed pool does nothing. The pool may be created again.
-/// Never destroying a parent is legal: it keeps no memory once its last child is gone and its last
-/// object is freed.
+/// Never destroying a parent is legal: once its last child is gone and its last object is freed it
+/// keeps 512 bytes for itself, until a pool is created in the same memory.
 ///
 /// Threading: no other call may use `parent`, its children or its objects at the same time.
 /// NULL: does nothing if `parent` is NULL.
@@ -277,7 +268,7 @@ macro_rules! same_place {
 }
 
 same_place! {
-    ParentPool.mutex == slab_parent_pool.mutex;
+    ParentPool.pool == slab_parent_pool.pool;
     ParentPool.element_size == slab_parent_pool.element_size;
     ParentPool.num_elements == slab_parent_pool.num_elements;
     ParentPool.item_size == slab_parent_pool.item_size;
@@ -289,11 +280,9 @@ same_place! {
 }
 
 const _: () = {
-    assert!(size_of::<slab_mutex>() == 48);
-    assert!(size_of::<slab_parent_pool>() == 256);
+    assert!(size_of::<slab_parent_pool>() == size_of::<usize>() + 56);
     assert!(size_of::<slab_child_pool>() == 3 * size_of::<usize>() + 8);
-    assert!(offset_of!(slab_mempool, child) == 256);
-    assert!(size_of::<slab_mempool>() == 256 + size_of::<slab_child_pool>());
+    assert!(offset_of!(slab_mempool, child) == size_of::<slab_parent_pool>());
     assert!(size_of::<ParentPool>() <= size_of::<slab_parent_pool>());
     assert!(align_of::<ParentPool>() <= align_of::<slab_parent_pool>());
     assert!(size_of::<ChildPool>() == size_of::<slab_child_pool>());

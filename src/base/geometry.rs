@@ -6,12 +6,16 @@
 
 use core::mem::size_of;
 
+use super::alignment::{Alignment, MOST_NATURAL};
 use super::config::HARDENED;
+use super::layout::{Field, numbers};
 
 /// The granule of all memory that the library hands round. The system's own pages may be larger.
 pub const PAGE_SHIFT: u32 = 12;
 /// Bytes of a page.
 pub(crate) const PAGE: usize = 1 << PAGE_SHIFT;
+// As slabs start on a page.
+const _: () = assert!(MOST_NATURAL as usize == PAGE);
 
 /// A chunk is one reservation of address space, aligned to its size.
 ///
@@ -35,6 +39,11 @@ pub(crate) const MAX_ORDER: u8 = (CHUNK_SHIFT - PAGE_SHIFT - 1) as u8;
 
 /// Objects of a slab at most: the bits of its bitmap, eight words.
 pub(crate) const MAX_OBJECTS: usize = 512;
+
+/// A slab is a page of objects, if that wastes little, and two pages of objects of so many bytes at
+/// most. Larger slabs would be made more rarely. But a slab goes back when its last object does, and
+/// the fewer there are of them, the sooner that is.
+const SMALL_OBJECT: usize = 128;
 
 /// A slab may leave one part in so many of its run unused at the end.
 const TAIL_WASTE: usize = 8;
@@ -62,6 +71,8 @@ pub(crate) struct Geometry {
     pub(crate) capacity: u16,
     /// log2 of the pages of a slab; of no meaning if the objects are large.
     pub(crate) order: u8,
+    /// What objects are to be aligned to besides what their size gives.
+    pub(crate) alignment: Alignment,
 }
 
 /// The order of a slab that has a reservation of its own, with one large object in it.
@@ -69,14 +80,30 @@ pub(crate) const LARGE: u8 = MAX_ORDER + 1;
 
 impl Geometry {
     /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
+    #[cfg(any(test, loom))]
     pub(crate) fn new(item_size: u32, num_items: u32) -> Geometry {
-        Geometry::with_stride(item_size, num_items, stride(item_size))
+        let stride = stride(item_size, Alignment::NATURAL);
+        Geometry::with_stride(item_size, num_items, Alignment::NATURAL, stride)
     }
 
-    /// The same with so many bytes from one object to the next.
-    pub(crate) fn with_stride(item_size: u32, num_items: u32, stride: u32) -> Geometry {
+    /// The same with so many bytes from one object to the next, a multiple of their alignment.
+    ///
+    /// Runs are aligned to their size in a chunk, so that one with room for an object, which takes at
+    /// least as many bytes as it is aligned to, starts where such an object may.
+    pub(crate) fn with_stride(
+        item_size: u32,
+        num_items: u32,
+        alignment: Alignment,
+        stride: u32,
+    ) -> Geometry {
         let (order, capacity) = slab(stride as usize, num_items as usize);
-        Geometry { item_size, num_items: num_items.max(1), stride, capacity, order }
+        Geometry { item_size, num_items: num_items.max(1), stride, capacity, order, alignment }
+    }
+
+    /// The page of a chunk of its own where a large object starts: the first behind the header that
+    /// is aligned as it is to be.
+    pub(crate) fn large_page(&self) -> usize {
+        HEADER_PAGES.max(self.alignment.of(self.item_size) as usize / PAGE)
     }
 
     /// The layout of slabs of magazine blocks.
@@ -88,6 +115,7 @@ impl Geometry {
             stride: bytes as u32,
             capacity: if bytes < PAGE { (PAGE / bytes) as u16 } else { 1 },
             order: bytes.div_ceil(PAGE).trailing_zeros() as u8,
+            alignment: Alignment::NATURAL,
         }
     }
 
@@ -124,20 +152,28 @@ pub(crate) const fn class_of(mask: usize) -> u8 {
 }
 
 /// The item size rounded up so that each object is aligned: to 8 for the smallest, else to 16.
-/// Powers of two stay as they are and so are aligned to their size, as slabs start on a page.
-pub(crate) fn stride(item_size: u32) -> u32 {
-    match item_size {
+/// Powers of two stay as they are and so are aligned to their size, as slabs start on a page. Then to
+/// what was asked for.
+pub(crate) fn stride(item_size: u32, alignment: Alignment) -> u32 {
+    let least = match item_size {
         0..=8 => 8,
         // The last multiple of 16 in 32 bits; a larger object is alone in its slab.
         0xffff_fff1.. => item_size,
         _ => (item_size + 15) & !15,
+    };
+    if !cfg!(feature = "ext") || alignment == Alignment::NATURAL {
+        return least;
     }
+    // One that would end behind all 32 bits is alone, too.
+    least.checked_next_multiple_of(alignment.of(item_size)).unwrap_or(least)
 }
 
-/// The order and the number of objects of a slab: the smallest run that holds `wanted` objects and
-/// wastes little, else the one that holds most and wastes little, else large.
+/// The order and the number of objects of a slab: the smallest run that holds `wanted` objects, or
+/// fills a page or two, and wastes little; else the one that holds most and wastes little; else
+/// large.
 fn slab(stride: usize, wanted: usize) -> (u8, u16) {
-    let wanted = wanted.clamp(1, MAX_OBJECTS);
+    let most = if stride <= SMALL_OBJECT { 2 * PAGE } else { PAGE };
+    let wanted = wanted.min(most / stride).clamp(1, MAX_OBJECTS);
     let mut best = (LARGE, 1);
     // Runs below this one hold no object.
     let first = stride.div_ceil(PAGE).next_power_of_two().trailing_zeros() as u8;
@@ -173,25 +209,46 @@ pub(crate) const fn divide(offset: u32, reciprocal: u32) -> u32 {
     ((offset as u64 * reciprocal as u64) >> 32) as u32
 }
 
+/// For a walker outside of the process.
+pub(crate) const NUMBERS: &[Field] = numbers!(
+    "geometry": PAGE_SHIFT, CHUNK_SHIFT, HEADER_PAGES, LARGE, MAX_OBJECTS, NAME_BYTES
+);
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn small_objects_are_aligned_to_8_others_to_16() {
-        assert_eq!(stride(0), 8);
-        assert_eq!(stride(1), 8);
-        assert_eq!(stride(8), 8);
-        assert_eq!(stride(9), 16);
-        assert_eq!(stride(88), 96);
-        assert_eq!(stride(66_632), 66_640);
-        assert_eq!(stride(u32::MAX), u32::MAX);
+        assert_eq!(stride(0, Alignment::NATURAL), 8);
+        assert_eq!(stride(1, Alignment::NATURAL), 8);
+        assert_eq!(stride(8, Alignment::NATURAL), 8);
+        assert_eq!(stride(9, Alignment::NATURAL), 16);
+        assert_eq!(stride(88, Alignment::NATURAL), 96);
+        assert_eq!(stride(66_632, Alignment::NATURAL), 66_640);
+        assert_eq!(stride(u32::MAX, Alignment::NATURAL), u32::MAX);
     }
 
     #[test]
     fn powers_of_two_keep_their_size_and_so_their_alignment() {
         for shift in 3..31 {
-            assert_eq!(stride(1 << shift), 1 << shift);
+            assert_eq!(stride(1 << shift, Alignment::NATURAL), 1 << shift);
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_what_strides_and_slabs_are_aligned_to() {
+        for bits in 1..14 {
+            let alignment = Alignment::from_bits(bits);
+            for item_size in [0, 8, 24, 96, 4000, 5000, 66_632, 300_000, 9 << 20, u32::MAX] {
+                let stride = stride(item_size, alignment);
+                let g = Geometry::with_stride(item_size, 16, alignment, stride);
+                let align = alignment.of(item_size);
+                let is_alone = g.capacity == 1 && g.is_large();
+                assert!(g.stride % align == 0 || is_alone, "{item_size} {align}");
+                assert!(g.is_large() || g.slab_bytes() % align as usize == 0);
+                assert_eq!(g.large_page() * PAGE % align as usize, 0);
+            }
         }
     }
 
@@ -211,11 +268,12 @@ mod tests {
     }
 
     #[test]
-    fn slabs_of_driver_objects_hold_about_the_hint() {
+    fn slabs_of_driver_objects_hold_about_the_hint_or_a_page_or_two() {
         assert_eq!(Geometry::new(96, 64).capacity, 85);
         assert_eq!(Geometry::new(96, 64).order, 1);
         assert_eq!(Geometry::new(88, 16).capacity, 42);
-        assert_eq!(Geometry::new(40, 4096).capacity, 341);
+        assert_eq!(Geometry::new(40, 4096).capacity, 170);
+        assert_eq!(Geometry::new(512, 64).capacity, 8);
         assert_eq!(Geometry::new(66_632, 4).capacity, 7);
         assert_eq!(Geometry::new(1, u32::MAX).capacity, 512);
     }

@@ -48,12 +48,12 @@ impl<const BYTES: usize> Line<BYTES> {
     /// Adds bytes.
     #[inline(never)]
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> &mut Self {
-        for &byte in bytes {
-            if let Some(place) = self.text.get_mut(self.length) {
-                place.write(byte);
-                self.length += 1;
-            }
+        let room = self.text.get_mut(self.length..).unwrap_or_default();
+        let count = bytes.len().min(room.len());
+        for (place, byte) in room.iter_mut().zip(bytes) {
+            place.write(*byte);
         }
+        self.length += count;
         self
     }
 
@@ -62,14 +62,20 @@ impl<const BYTES: usize> Line<BYTES> {
     #[inline(never)]
     pub(crate) fn format(&mut self, text: &str, numbers: &[usize]) -> &mut Self {
         let mut numbers = numbers.iter();
-        for byte in text.as_bytes() {
-            match byte {
-                b'%' => self.number(numbers.next().copied().unwrap_or(0), 10, 0),
-                b'@' => self.address(numbers.next().copied().unwrap_or(0)),
-                _ => self.bytes(core::slice::from_ref(byte)),
+        let mut rest = text.as_bytes();
+        while let Some(mark) = rest.iter().position(|byte| matches!(byte, b'%' | b'@')) {
+            let (before, behind) = rest.split_at(mark);
+            let number = numbers.next().copied().unwrap_or(0);
+            if !before.is_empty() {
+                self.bytes(before);
+            }
+            match behind[0] {
+                b'%' => self.number(number, 10, 0),
+                _ => self.address(number),
             };
+            rest = &behind[1..];
         }
-        self
+        self.bytes(rest)
     }
 
     /// Adds a decimal number.
@@ -96,9 +102,9 @@ impl<const BYTES: usize> Line<BYTES> {
     fn number(&mut self, mut number: usize, base: usize, width: usize) -> &mut Self {
         let mut digits = [b' '; 24];
         let mut first = digits.len();
-        loop {
+        for digit in digits.iter_mut().rev() {
             first -= 1;
-            digits[first] = b"0123456789abcdef"[number % base];
+            *digit = b"0123456789abcdef"[number % base % 16];
             number /= base;
             if number == 0 {
                 break;

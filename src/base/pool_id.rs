@@ -8,7 +8,8 @@ use core::cmp::Ordering;
 use core::mem::MaybeUninit;
 use core::slice;
 
-use super::geometry::NAME_BYTES;
+use super::alignment::Alignment;
+use super::geometry::{Geometry, NAME_BYTES, stride};
 use super::line::Text;
 
 /// See the head of this file.
@@ -20,16 +21,19 @@ pub(crate) struct PoolId {
     pub(crate) item_size: u32,
     /// The hint given to slab_create_parent().
     pub(crate) num_items: u32,
+    /// What objects are to be aligned to, where it matters how they lie.
+    pub(crate) alignment: Alignment,
     /// The first `name_length` bytes are written.
-    name: [MaybeUninit<u8>; NAME_BYTES],
-    name_length: u8,
+    pub(crate) name: [MaybeUninit<u8>; NAME_BYTES],
+    pub(crate) name_length: u8,
 }
 
 impl PoolId {
     /// A pool without a name, or one whose name is not known.
-    pub(crate) fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
+    pub(crate) const fn new(address: usize, item_size: u32, num_items: u32) -> PoolId {
         let name = [const { MaybeUninit::uninit() }; NAME_BYTES];
-        PoolId { address, item_size, num_items, name, name_length: 0 }
+        let alignment = Alignment::NATURAL;
+        PoolId { address, item_size, num_items, alignment, name, name_length: 0 }
     }
 
     /// Notes the name, which is cut to [`NAME_BYTES`].
@@ -48,6 +52,12 @@ impl PoolId {
         unsafe { slice::from_raw_parts(self.name.as_ptr().cast(), self.name_length as usize) }
     }
 
+    /// How the objects of such a pool lie if it has no modes.
+    pub(crate) fn geometry(&self) -> Geometry {
+        let PoolId { item_size, num_items, alignment, .. } = *self;
+        Geometry::with_stride(item_size, num_items, alignment, stride(item_size, alignment))
+    }
+
     /// What tells pools apart: several may have been at one address.
     pub(crate) fn key(&self) -> (usize, u32, u32) {
         (self.address, self.item_size, self.num_items)
@@ -57,12 +67,12 @@ impl PoolId {
     #[inline(never)]
     pub(crate) fn write(&self, line: &mut Text) {
         let name = self.name();
-        line.text("pool ").bytes(name).text(if name.is_empty() { "" } else { " " });
-        line.format("%x%", &[self.item_size as usize, self.num_items as usize]);
-        line.format(
-            if self.address == 0 { ", which is gone: " } else { " at @: " },
-            &[self.address],
-        );
+        line.text("pool ");
+        if !name.is_empty() {
+            line.bytes(name).text(" ");
+        }
+        let words = if self.address == 0 { "%x%, which is gone: " } else { "%x% at @: " };
+        line.format(words, &[self.item_size as usize, self.num_items as usize, self.address]);
     }
 }
 

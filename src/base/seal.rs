@@ -20,6 +20,9 @@ use crate::sys::os;
 
 // Relaxed: it is set before the first pool is, and never changes then.
 static SECRET: AtomicUsize = AtomicUsize::new(0);
+/// Where it is.
+pub(crate) const PLACE: *const () = (&raw const SECRET).cast();
+
 // Relaxed: any draw will do.
 static DRAWS: AtomicU32 = AtomicU32::new(0);
 

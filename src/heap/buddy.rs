@@ -22,6 +22,7 @@
 //! put back as clean.
 
 use crate::base::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
+use crate::base::layout::{Field, layout};
 
 const ORDERS: usize = MAX_ORDER as usize + 1;
 const NONE: u16 = 0;
@@ -48,6 +49,17 @@ pub(crate) struct Run {
     pub(crate) order: u8,
 }
 
+/// A run that is taken out, and which pages of it are purged meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Purge {
+    pub(crate) run: Run,
+    /// Since when it is dirty.
+    pub(crate) since: u32,
+    /// The first page, of the chunk, and how many there are.
+    pub(crate) from: usize,
+    pub(crate) pages: usize,
+}
+
 /// The free lists and the notes on pages. All zeroes is the state without free runs.
 #[repr(C)]
 pub(crate) struct Buddy {
@@ -65,9 +77,18 @@ pub(crate) struct Buddy {
     nodes: [Node; PAGES],
 }
 
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] =
+    layout!("buddy", Buddy: free_pages, dirty_pages, end, dirty, nodes);
+/// The same.
+pub(crate) const NODE_LAYOUT: &[Field] = layout!("node", Node: order_plus_1);
+
 /// The order of the least range that is committed. On 64-bit machines it is 128 KiB, which makes
 /// 256 KiB with the header.
 const STEP_ORDER: u8 = MAX_ORDER - 4;
+/// Its pages.
+pub(crate) const STEP_PAGES: usize = 1 << STEP_ORDER;
+const _: () = assert!(HEADER_PAGES % STEP_PAGES == 0);
 
 /// Up to which page is committed at least if all below `from` is, so that there is a run of this
 /// order more; everything, if there is no room for it.
@@ -87,6 +108,16 @@ impl Buddy {
     pub(crate) fn seed(&mut self) {
         self.free_pages = (PAGES - HEADER_PAGES) as u16;
         self.end = HEADER_PAGES as u16;
+    }
+
+    /// The same of a chunk that ends before page `end`, a multiple of [`STEP_PAGES`], and is wholly
+    /// committed.
+    #[cfg(feature = "ext")]
+    pub(crate) fn seed_part(&mut self, end: usize) {
+        debug_assert!(end > HEADER_PAGES && end % STEP_PAGES == 0);
+        self.free_pages = (end - HEADER_PAGES) as u16;
+        self.end = HEADER_PAGES as u16;
+        self.commit(end);
     }
 
     /// Makes clean runs of the pages below `end`, which are committed.
@@ -134,9 +165,10 @@ impl Buddy {
         self.join(run, now);
     }
 
-    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, to be
-    /// purged and then put back with [`Buddy::free_clean`]. Runs below order `least` are left.
-    pub(crate) fn take_dirty(&mut self, until: u32, least: u8) -> Option<Run> {
+    /// Takes a dirty run out that has been so since `until` or longer, the largest there is, of which
+    /// up to `most` pages are to be purged before it is put back with [`Buddy::put_back`]. Runs below
+    /// order `least` are left, and pages below it not told apart.
+    pub(crate) fn take_dirty(&mut self, until: u32, least: u8, most: usize) -> Option<Purge> {
         if self.dirty_pages == 0 {
             return None;
         }
@@ -148,7 +180,10 @@ impl Buddy {
                     let run = Run { page: page as usize, order };
                     self.remove(run.page);
                     self.leave(run);
-                    return Some(run);
+                    let from = self.first_dirty(run) & !((1 << least) - 1);
+                    let end = run.page + (1 << order);
+                    let pages = most.next_multiple_of(1 << least).min(end - from);
+                    return Some(Purge { run, since: node.since, from, pages });
                 }
                 page = node.next;
             }
@@ -156,10 +191,24 @@ impl Buddy {
         None
     }
 
-    /// Puts a run back that has no memory behind it, and merges it with its free buddies.
+    /// Puts a run back of a chunk that is never purged, in which no page is dirty.
     pub(crate) fn free_clean(&mut self, run: Run) {
-        self.each_word(run, |word, mask| *word &= !mask);
         self.join(run, 0);
+    }
+
+    /// Puts a run back of which some pages have no memory behind them any more, and merges it with
+    /// its free buddies.
+    pub(crate) fn put_back(&mut self, purge: Purge) {
+        for page in purge.from..purge.from + purge.pages {
+            self.dirty[page / 64] &= !(1 << (page % 64));
+        }
+        self.join(purge.run, purge.since);
+    }
+
+    /// The first page of a run that is dirty; one is.
+    fn first_dirty(&self, run: Run) -> usize {
+        let is_dirty = |page: &usize| self.dirty[page / 64] & (1 << (page % 64)) != 0;
+        (run.page..run.page + (1 << run.order)).find(is_dirty).unwrap_or(run.page)
     }
 
     /// The order of the largest free run.
@@ -170,6 +219,11 @@ impl Buddy {
     /// Whether nothing is handed out.
     pub(crate) fn is_whole(&self) -> bool {
         self.free_pages as usize == PAGES - HEADER_PAGES
+    }
+
+    /// How many pages are handed out.
+    pub(crate) fn used_pages(&self) -> usize {
+        PAGES - HEADER_PAGES - self.free_pages as usize
     }
 
     /// How many pages are free.
@@ -281,8 +335,13 @@ impl Buddy {
     }
 
     /// Checks every invariant of the file's head, and calls `problem` with the address of the chunk
-    /// and what does not hold.
-    pub(crate) fn validate(&self, chunk: usize, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// and what does not hold. There is nothing behind what is committed if it is part of a chunk.
+    pub(crate) fn validate(
+        &self,
+        chunk: usize,
+        is_part: bool,
+        problem: &mut dyn FnMut(usize, &'static str),
+    ) {
         let mut problem = |words| problem(chunk, words);
         let mut free = [0u64; PAGES / 64];
         let (mut free_pages, mut dirty_pages) = (0, 0);
@@ -329,7 +388,7 @@ impl Buddy {
                 }
             }
         }
-        if self.committed() != 0 {
+        if self.committed() != 0 && !is_part {
             free_pages += PAGES - self.committed();
         }
         if free_pages != self.free_pages() || dirty_pages != self.dirty_pages() {
@@ -399,7 +458,7 @@ mod tests {
     }
 
     fn validate(buddy: &Buddy) {
-        buddy.validate(0, &mut |_, problem| panic!("{problem}"));
+        buddy.validate(0, false, &mut |_, problem| panic!("{problem}"));
     }
 
     #[test]
@@ -454,8 +513,8 @@ mod tests {
                 buddy.free(page, order, step);
             }
             if step % 3 == 0 {
-                if let Some(run) = buddy.take_dirty(step - step % 1000, 0) {
-                    buddy.free_clean(run);
+                if let Some(purge) = buddy.take_dirty(step - step % 1000, 0, 1 + next(PAGES)) {
+                    buddy.put_back(purge);
                 }
             }
             if step % 100 == 0 {
@@ -484,22 +543,47 @@ mod tests {
         assert_eq!(buddy.dirty_pages(), 24);
         validate(&buddy);
 
-        assert_eq!(buddy.take_dirty(9, 0), None);
-        assert_eq!(buddy.take_dirty(10, 5), None, "below the least order");
-        let run = buddy.take_dirty(10, 0).unwrap();
-        assert!(run.page <= old && old < run.page + (1 << run.order));
+        assert_eq!(buddy.take_dirty(9, 0, PAGES), None);
+        assert_eq!(buddy.take_dirty(10, 5, PAGES), None, "below the least order");
+        let purge = buddy.take_dirty(10, 0, PAGES).unwrap();
+        assert!(purge.run.page <= old && old < purge.run.page + (1 << purge.run.order));
+        assert_eq!((purge.from, purge.since), (old, 10));
         assert_eq!(buddy.dirty_pages(), 16);
-        buddy.free_clean(run);
+        buddy.put_back(purge);
         validate(&buddy);
-        assert_eq!(buddy.take_dirty(19, 0), None);
+        assert_eq!(buddy.take_dirty(19, 0, PAGES), None);
 
         buddy.free(used, 2, 30);
-        while let Some(run) = buddy.take_dirty(30, 0) {
-            buddy.free_clean(run);
+        while let Some(purge) = buddy.take_dirty(30, 0, PAGES) {
+            buddy.put_back(purge);
         }
         assert_eq!(buddy.dirty_pages(), 0);
         assert!(buddy.is_whole());
         validate(&buddy);
+    }
+
+    #[test]
+    fn a_large_run_is_purged_in_parts() {
+        let mut buddy = seeded();
+        let page = buddy.alloc(MAX_ORDER - 1).unwrap();
+        buddy.free(page, MAX_ORDER - 1, 10);
+        let (pages, most, least) = (1 << (MAX_ORDER - 1), 40, 4);
+        let mut parts = Vec::new();
+        while let Some(purge) = buddy.take_dirty(10, least, most) {
+            assert_eq!(purge.from, page + parts.iter().sum::<usize>(), "one behind the other");
+            assert_eq!(purge.from % (1 << least), 0);
+            parts.push(purge.pages);
+            buddy.put_back(purge);
+            validate(&buddy);
+            assert_eq!(
+                buddy.dirty_pages(),
+                pages - parts.iter().sum::<usize>(),
+                "the others stay so"
+            );
+        }
+        assert!(parts.iter().all(|&part| part <= most.next_multiple_of(1 << least)));
+        assert_eq!(parts.iter().sum::<usize>(), pages);
+        assert!(buddy.is_whole());
     }
 
     #[test]
@@ -521,7 +605,7 @@ mod tests {
         validate(&buddy);
         damage(&mut buddy);
         let mut problems = Vec::new();
-        buddy.validate(0, &mut |_, problem| problems.push(problem));
+        buddy.validate(0, false, &mut |_, problem| problems.push(problem));
         problems
     }
 

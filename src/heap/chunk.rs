@@ -20,7 +20,7 @@
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
 //! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `steps`, `buddy` | heap's lock | the same |
-//! | `bytes`, `large` | before the chunk is shared | by all |
+//! | `bytes`, `large`, `home`, `terms` | before the chunk is shared | by all |
 //! | `slabs` | the lock of each slab's owner | the same |
 //!
 //! So there is never a reference to a whole chunk, only to its parts.
@@ -34,12 +34,14 @@ use core::ptr;
 use crate::base::address::{chunk_of, page_of};
 use crate::base::config::HARDENED;
 use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::base::layout::{Field, layout, numbers};
 use crate::heap::buddy::Buddy;
 use crate::heap::locked::HeapLocked;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
 use crate::hooks;
 use crate::sys::os;
+use crate::sys::probe;
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use crate::sys::sync::{reads, renew, writes};
 
@@ -83,6 +85,12 @@ pub(crate) struct Chunk {
     slots_written: u16,
     /// Bytes of the reservation.
     pub(crate) bytes: usize,
+    /// The heap that it belongs to ([`super::home`]).
+    #[cfg(feature = "ext")]
+    pub(super) home: *const (),
+    /// What that may do with it.
+    #[cfg(feature = "ext")]
+    pub(super) terms: Terms,
     /// Bit `n` is set if slab descriptor `n` is in use.
     slots_used: [u64; SLOTS.div_ceil(64)],
     /// The free page runs.
@@ -90,7 +98,30 @@ pub(crate) struct Chunk {
     slabs: [Slab; SLOTS],
 }
 
+/// What a heap may do with a chunk. All zeroes is a chunk of the system's memory.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Terms {
+    /// It stays with the heap until that is destroyed.
+    pub(super) is_fixed: bool,
+    /// What is free of it is as good as without memory: nobody is told of it.
+    pub(super) is_resident: bool,
+}
+
+/// For a walker outside of the process.
+#[cfg(feature = "ext")]
+pub(crate) const LAYOUT: &[Field] = layout!(
+    "chunk", Chunk: owners, slots, next, list, large, purging, slots_written, bytes, home,
+    slots_used, buddy, slabs
+);
+/// The same; nobody reads it in a build without it.
+#[cfg(not(feature = "ext"))]
+pub(crate) const LAYOUT: &[Field] = &[];
+/// The same: constant owner words.
+pub(crate) const NUMBERS: &[Field] = numbers!("owner": FREE, LIMBO, MAGAZINES, PARKED, GUARDED);
+
 /// Where in every kind of chunk the owner words are.
+#[allow(dead_code, reason = "rustc 1.85 does not count what only assertions use")]
 pub(crate) const OWNERS_AT: usize = offset_of!(Chunk, owners);
 
 const HEADER: usize = HEADER_PAGES * PAGE;
@@ -148,11 +179,11 @@ impl Chunk {
         chunk
     }
 
-    /// Reserves a chunk with room for one large object. Null if there is no memory.
-    pub(crate) fn reserve_large(object_bytes: usize, huge_pages: bool) -> *mut Chunk {
+    /// Reserves a chunk with room for one large object from a page on. Null if there is no memory.
+    pub(crate) fn reserve_large(page: usize, object_bytes: usize, huge_pages: bool) -> *mut Chunk {
         // The system's pages may be larger than the header.
         match object_bytes
-            .checked_add(HEADER)
+            .checked_add(page * PAGE)
             .and_then(|bytes| bytes.checked_next_multiple_of(os::page_size().max(PAGE)))
         {
             Some(bytes) => Chunk::map(bytes, bytes, true, huge_pages),
@@ -162,6 +193,7 @@ impl Chunk {
 
     fn map(bytes: usize, committed: usize, large: bool, huge_pages: bool) -> *mut Chunk {
         let chunk: *mut Chunk = reserve_guarded(bytes, committed).cast();
+        probe::chunk_reserve(chunk.addr(), bytes, committed);
         if !chunk.is_null() {
             renew(chunk, bytes);
             // Here and once: see `base::address`.
@@ -169,6 +201,7 @@ impl Chunk {
             // SAFETY: a new reservation is writable, and nobody else knows it.
             unsafe {
                 if !registry::add(chunk.addr()) {
+                    probe::chunk_release(chunk.addr(), bytes);
                     release_guarded(chunk.cast(), bytes);
                     return ptr::null_mut();
                 }
@@ -183,16 +216,67 @@ impl Chunk {
         chunk
     }
 
+    /// Makes a chunk of memory that the program gives, from an address that is aligned to a chunk's
+    /// size on, of any content. All of it behind the header is free.
+    ///
+    /// # Safety
+    /// So many bytes there are writable, and nobody else uses them. They are whole steps, more than
+    /// the header, or the chunk is for a large object. The registry has room for the address.
+    #[cfg(feature = "ext")]
+    pub(super) unsafe fn lend(
+        chunk: *mut Chunk,
+        bytes: usize,
+        large: bool,
+        home: *const (),
+        terms: Terms,
+        _lock: HeapLocked<'_>,
+    ) {
+        renew(chunk, bytes);
+        // SAFETY: the caller's promise. Descriptors of slabs are written when they are used.
+        unsafe {
+            ptr::write_bytes(chunk.cast::<u8>(), 0, offset_of!(Chunk, slabs));
+            (*chunk).bytes = bytes;
+            (*chunk).large = large;
+            (*chunk).home = home;
+            (*chunk).terms = terms;
+            if !large {
+                (*chunk).buddy.seed_part(bytes / PAGE);
+            }
+            registry::add(chunk.addr());
+        }
+    }
+
+    /// What the heap of a chunk may do with it.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    #[inline(always)]
+    pub(super) unsafe fn terms(_chunk: *mut Chunk) -> Terms {
+        #[cfg(feature = "ext")]
+        // SAFETY: the caller's promise.
+        return unsafe { (*_chunk).terms };
+        #[cfg(not(feature = "ext"))]
+        Terms { is_fixed: false, is_resident: false }
+    }
+
+    /// Has the registry forget a chunk that is to be released, so that who looks an address up
+    /// under the heap's lock does not find it any more.
+    pub(super) fn forget(chunk: *mut Chunk, _lock: HeapLocked<'_>) {
+        registry::remove(chunk.addr());
+    }
+
     /// Gives a chunk back to the system.
     ///
     /// # Safety
-    /// It has no slabs and is on no list.
+    /// It has no slabs, is on no list, and is forgotten.
     pub(crate) unsafe fn release(chunk: *mut Chunk) {
-        registry::remove(chunk.addr());
         // SAFETY: the caller's promise.
         unsafe {
-            hooks::chunk_released(chunk.cast(), (*chunk).bytes);
-            release_guarded(chunk.cast(), (*chunk).bytes);
+            let bytes = (*chunk).bytes;
+            probe::chunk_release(chunk.addr(), bytes);
+            hooks::chunk_released(chunk.cast(), bytes);
+            renew(chunk, bytes);
+            release_guarded(chunk.cast(), bytes);
         }
     }
 
@@ -226,6 +310,7 @@ impl Chunk {
                 writes(place);
                 *place = slot as u16;
             });
+            probe::slab_create(owner, (*slab).base().addr(), (*slab).bytes());
             Chunk::set_owner(slab, owner, lock);
             slab
         }
@@ -238,11 +323,13 @@ impl Chunk {
     pub(crate) unsafe fn close(slab: *mut Slab, lock: HeapLocked<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
+            let base = (*slab).base();
+            probe::slab_destroy(owner_of(base), base.addr(), (*slab).bytes());
             Chunk::set_owner(slab, FREE, lock);
-            hooks::slab_gone((*slab).base(), (*slab).bytes());
+            hooks::slab_gone(base, (*slab).bytes());
             let chunk = chunk_of::<Chunk>(slab.cast());
             writes(chunk);
-            let slot = slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize;
+            let slot = Chunk::slot_of(chunk, slab);
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
         }
     }
@@ -296,12 +383,45 @@ impl Chunk {
     pub(crate) unsafe fn slab_behind(
         chunk: *mut Chunk,
         slab: *mut Slab,
+        lock: HeapLocked<'_>,
+    ) -> *mut Slab {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let slot = if slab.is_null() { 0 } else { Chunk::slot_of(chunk, slab) + 1 };
+            Chunk::slab_from(chunk, slot, lock)
+        }
+    }
+
+    /// Which descriptor of the chunk that of a slab is.
+    ///
+    /// # Safety
+    /// The slab is one of the chunk's.
+    pub(super) unsafe fn slot_of(chunk: *mut Chunk, slab: *mut Slab) -> usize {
+        // SAFETY: the caller's promise.
+        unsafe { slab.offset_from((&raw mut (*chunk).slabs).cast::<Slab>()) as usize }
+    }
+
+    /// Whether a chunk is one of guarded objects, which has nothing of this but owner words.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub(super) unsafe fn is_guarded(chunk: *mut Chunk) -> bool {
+        // SAFETY: the caller's promise. Relaxed: it says so before the registry knows the chunk.
+        unsafe { (&(*chunk).owners)[PAGES - 1].load(Relaxed) == GUARDED }
+    }
+
+    /// The first slab whose descriptor is this one or behind it; null if there is none.
+    ///
+    /// # Safety
+    /// The chunk exists.
+    pub(super) unsafe fn slab_from(
+        chunk: *mut Chunk,
+        mut slot: usize,
         _lock: HeapLocked<'_>,
     ) -> *mut Slab {
         // SAFETY: the caller's promise; a descriptor in use is one of the chunk's.
         unsafe {
             let slabs = (&raw mut (*chunk).slabs).cast::<Slab>();
-            let mut slot = if slab.is_null() { 0 } else { slab.offset_from(slabs) as usize + 1 };
             let words = &(*chunk).slots_used;
             while let Some(word) = words.get(slot / 64) {
                 let used = word >> (slot % 64);
@@ -339,6 +459,23 @@ impl<'a> Listed<'a> {
     pub(crate) fn is_large(self) -> bool {
         // SAFETY: the chunk is there.
         unsafe { (*self.chunk).large }
+    }
+
+    /// Whether it stays with its heap.
+    pub(super) fn is_fixed(self) -> bool {
+        // SAFETY: the chunk is there.
+        unsafe { Chunk::terms(self.chunk) }.is_fixed
+    }
+
+    /// How many pages it has, if it is for no large object: a fixed one may end before the others.
+    pub(super) fn pages(self) -> usize {
+        if self.is_fixed() { self.bytes() / PAGE } else { PAGES }
+    }
+
+    /// The chunk.
+    #[cfg(feature = "ext")]
+    pub(super) fn place(self) -> *mut Chunk {
+        self.chunk
     }
 
     /// The free page runs.
@@ -389,9 +526,9 @@ impl<'a> Listed<'a> {
                 }
                 return;
             }
-            self.buddy().validate(chunk.addr(), problem);
+            self.buddy().validate(chunk.addr(), self.is_fixed(), problem);
             let free_pages = self.buddy().free_pages() + (*chunk).purging as usize;
-            if slab_pages + free_pages != PAGES - HEADER_PAGES {
+            if slab_pages + free_pages != self.pages() - HEADER_PAGES {
                 problem(chunk.addr(), "a page is neither in a slab nor free");
             }
         }
@@ -478,7 +615,7 @@ pub(crate) mod tests {
     use std::alloc::{Layout, alloc_zeroed, dealloc};
 
     use super::*;
-    use crate::heap::State;
+    use crate::heap::{HEAP, State};
 
     /// The memory of a chunk, from Rust's own allocator and not from the system, so that whoever
     /// has Miri can run tests that use it. Nothing in it is free.
@@ -508,7 +645,7 @@ pub(crate) mod tests {
 
     impl Drop for Memory {
         fn drop(&mut self) {
-            registry::remove(self.0.addr());
+            HEAP.with_state(|state| Chunk::forget(self.0, state.locked()));
             // SAFETY: it was allocated so, and nobody uses it any more.
             unsafe { dealloc(self.0.cast(), Memory::LAYOUT) }
         }

@@ -2,7 +2,7 @@
 //! The chunks of the heap, by the largest run they have free.
 //!
 //! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
-//! - [`WHOLE`]: everything is free, and nobody is just committing more of it;
+//! - [`WHOLE`]: everything is free, nobody is just committing more of it, and it need not stay;
 //! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
 //!
 //! A request is served from the first list that can, so that chunks in use fill up before others
@@ -51,7 +51,8 @@ impl ChunkLists {
         chunk
     }
 
-    /// Whether everything of a chunk is free and nobody is just committing more of it.
+    /// Whether everything of a chunk is free, nobody is just committing more of it, and it need not
+    /// stay.
     ///
     /// # Safety
     /// It is on a list.
@@ -204,7 +205,7 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
         let buddy = &(*chunk).buddy;
         if (*chunk).large {
             LARGE_OBJECTS
-        } else if buddy.is_whole() && (*chunk).steps == 0 {
+        } else if buddy.is_whole() && (*chunk).steps == 0 && !Chunk::terms(chunk).is_fixed {
             WHOLE
         } else {
             buddy.largest().map_or(0, |order| order as usize + 1)

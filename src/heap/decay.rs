@@ -5,7 +5,7 @@
 //! - A dirty run is purged once it has been free for the decay time (jemalloc's default, 10 s), so
 //!   that memory that is about to be used again is not faulted in again.
 //! - No more is kept dirty than a limit that grows with what is in use. What is above goes at once.
-//! - There is no background thread: the clock is read on slow paths.
+//! - There is no background thread: the clock is read on slow paths, and each call does a slice.
 
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
 
@@ -29,6 +29,20 @@ pub(crate) const SMALL_HEAP: usize = 64 << 20;
 /// neighbours, which one that grew in steps does not.
 pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 
+/// What one call gives back to the system is a slice of it: so many calls of the system, each of
+/// about a microsecond, ...
+pub(crate) const SLICE_CALLS: usize = 32;
+/// ... on so many pages, five of which take as long as a call.
+pub(crate) const SLICE_PAGES: usize = 64;
+
+/// As many slices as there are.
+pub(crate) const ALL: usize = usize::MAX;
+
+/// How many slices a call does that frees so many pages: so many that no more is kept than may be.
+pub(crate) fn slices(pages: usize) -> usize {
+    1 + pages / SLICE_PAGES
+}
+
 /// The decay time, and when to look for what is due.
 pub(crate) struct Decay {
     /// The decay time, exclusive or the default one: so the heap is all zeroes at first, and no
@@ -41,7 +55,8 @@ impl Decay {
     /// The default decay time.
     pub(crate) const DEFAULT: Decay = Decay { difference: 0, next: 0 };
 
-    fn seconds(&self) -> u32 {
+    /// The decay time.
+    pub(crate) fn seconds(&self) -> u32 {
         self.difference ^ DECAY_SECONDS
     }
 
@@ -49,6 +64,11 @@ impl Decay {
     pub(crate) fn set_seconds(&mut self, seconds: u32) -> u32 {
         self.hasten();
         core::mem::replace(&mut self.difference, seconds ^ DECAY_SECONDS) ^ DECAY_SECONDS
+    }
+
+    /// Whether what is free is to go at once.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.seconds() == 0
     }
 
     /// Makes the next look come at once.
@@ -59,7 +79,7 @@ impl Decay {
     /// Whether it is time to look for what is due: once a second, or always if nothing is to be
     /// kept.
     pub(crate) fn is_due(&mut self, now: u32) -> bool {
-        let due = now >= self.next || self.seconds() == 0;
+        let due = now >= self.next || self.keeps_nothing();
         if due {
             self.next = now.saturating_add(1);
         }
@@ -98,7 +118,7 @@ mod tests {
         assert_eq!(decay.until(101), Some(91));
         assert_eq!(decay.until(9), None, "just booted");
         assert_eq!(decay.set_seconds(0), DECAY_SECONDS);
-        assert!(decay.is_due(101));
+        assert!(decay.is_due(101) && decay.keeps_nothing());
         assert_eq!(decay.until(101), Some(101));
     }
 

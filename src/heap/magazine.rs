@@ -16,12 +16,13 @@
 //!
 //! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
 
-use core::mem::size_of;
+use core::mem::{MaybeUninit, size_of};
 use core::ops::Deref;
 use core::ptr;
 
 use crate::base::config::HARDENED;
 use crate::base::geometry::MAGAZINE_WORDS;
+use crate::base::layout::{Field, layout};
 use crate::base::seal::seal;
 use crate::heap::chunk::slab_of;
 use crate::sys::sync::{reads, writes};
@@ -126,6 +127,7 @@ impl Magazine {
     /// The place behind the last round, which is the block's start or its end if there is no room.
     #[inline(always)]
     pub(crate) fn next(self) -> Next {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut, reason = "nothing changes it"))]
         let mut next = self.0.wrapping_add(1);
         // So that it is computed once: the compiler would add anew for the lower half.
         #[cfg(target_arch = "x86_64")]
@@ -173,11 +175,34 @@ impl Magazine {
         }
     }
 
-    /// Fills an empty magazine: `fill` is given room for `most` rounds, writes the first of them
-    /// and returns how many.
+    /// Takes rounds into `to`, the last one first, as many as there are and fit, and returns how many.
     ///
     /// # Safety
-    /// It is empty and not none, `most` is at most what it can hold, and nobody else uses it.
+    /// It is none or of this mask, and nobody else uses it.
+    #[inline(always)]
+    pub(crate) unsafe fn pop_into(
+        &mut self,
+        mask: usize,
+        to: &mut [MaybeUninit<*mut u8>],
+    ) -> usize {
+        let count = self.rounds(mask).min(to.len());
+        // SAFETY: so many words up to the last filled one are rounds.
+        unsafe {
+            self.0 = self.0.wrapping_sub(count);
+            for (index, place) in to[..count].iter_mut().rev().enumerate() {
+                let word = self.0.add(1 + index);
+                reads(word);
+                place.write(seal(*word, word));
+            }
+        }
+        count
+    }
+
+    /// Fills a magazine: `fill` is given room for `most` rounds, writes the first of them and returns
+    /// how many.
+    ///
+    /// # Safety
+    /// It is not none and has room for `most` rounds, and nobody else uses it.
     pub(crate) unsafe fn fill(&mut self, most: usize, fill: impl FnOnce(&mut [*mut u8]) -> usize) {
         // SAFETY: words 1 to `most` are in the block; whatever they hold is a value of their type.
         unsafe {
@@ -321,6 +346,9 @@ pub(crate) struct MagazineList {
     first: Magazine,
     count: u32,
 }
+
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] = layout!("magazines", MagazineList: first, count);
 
 impl MagazineList {
     /// The empty list.

@@ -2,7 +2,8 @@
 //! The heap at the beginning and the end of an execution of the model checker, and its handlers of
 //! fork().
 
-use super::known::KNOWN;
+use core::ptr;
+
 use super::page_heap::HEAP;
 use super::state::State;
 use crate::heap::chunk::{PARKED, owner_of};
@@ -11,14 +12,15 @@ use crate::heap::slab::Slab;
 use crate::sys::sync::atomic::Ordering::Relaxed;
 use crate::sys::sync::{at_once, model, writes};
 
-/// An address that shares its count with those of all pools.
+/// An address that shares its bucket with those of all pools.
 const ANY_POOL: usize = 0x1000;
 
 fn reset() {
     // SAFETY: no thread of an execution runs.
     unsafe { HEAP.state.get().write(State::EMPTY) }
     HEAP.last_tick.store(0, Relaxed);
-    KNOWN.reset();
+    HEAP.pools.reset();
+    HEAP.spare.store(ptr::null_mut(), Relaxed);
     registry::model::reset();
 }
 
@@ -28,7 +30,8 @@ pub(crate) fn begin() {
     model::begin();
     // The first use of what has no lock before it.
     HEAP.last_tick.load(Relaxed);
-    KNOWN.nothing_of(ANY_POOL);
+    HEAP.pools.has_none_at(ANY_POOL);
+    HEAP.spare.load(Relaxed);
     registry::model::begin();
     drop(HEAP.lock());
 }
@@ -42,7 +45,7 @@ pub(crate) fn end() {
             assert_eq!(state.object_slabs().count(), 0, "a slab is lost");
             assert_eq!(state.mapped, 0, "a chunk is lost");
         });
-        assert!(KNOWN.nothing_of(ANY_POOL), "a slab or a name that is gone is counted");
+        assert!(HEAP.pools.is_empty(), "a pool that is gone is found");
         assert!(registry::model::is_empty(), "a chunk that is gone is noted");
     });
     model::end();

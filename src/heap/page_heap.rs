@@ -22,27 +22,35 @@ use core::ptr;
 use super::chunk::{
     self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
 };
-use super::decay::SMALL_HEAP;
+use super::decay::{ALL, SMALL_HEAP, slices};
+use super::home::Home;
 use super::kit::Kit;
-use super::known::KNOWN;
+#[cfg(feature = "ext")]
+use super::lent::Lent;
 use super::magazine::Magazine;
-use super::names::{self, Name};
+use super::names::Name;
 use super::numbers::HeapNumbers;
+use super::pools::{Entry, Pools};
 use super::slab::Slab;
 use super::state::{State, Unused};
 use super::surplus::Surplus;
 
 use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, PAGES, class_of};
+use crate::base::layout::{Field, layout};
 use crate::base::misuse::Misuse;
-use crate::base::redzone;
 use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::across_fork::ForkMutex;
-use crate::sys::sync::atomic::AtomicU32;
+use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering, Ordering::Relaxed};
 use crate::sys::sync::{Lock, rank, writes};
 
 /// The heap of this copy of the library.
 pub(crate) static HEAP: Heap = Heap::new();
+
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] = layout!("heap", Heap: mutex, state, pools, spare);
+/// Where the heap is.
+pub(crate) const PLACE: *const () = (&raw const HEAP).cast();
 
 /// A lock and what it protects.
 pub(crate) struct Heap {
@@ -50,10 +58,19 @@ pub(crate) struct Heap {
     pub(super) state: UnsafeCell<State>,
     /// The second in which it was last looked for what is due.
     pub(super) last_tick: AtomicU32,
+    pub(super) pools: Pools,
+    /// An entry that is no pool's, or null.
+    pub(super) spare: AtomicPtr<Entry>,
 }
 
 // SAFETY: the state is only reached with the mutex locked.
 unsafe impl Sync for Heap {}
+
+/// Some thread, which may be this one, has the heap's lock.
+pub(crate) struct IsLocked;
+
+/// A pool that is held, and the place behind it; None if there is no further one.
+pub(crate) type Held = Option<(*mut Entry, usize)>;
 
 impl Heap {
     const fn new() -> Heap {
@@ -61,19 +78,26 @@ impl Heap {
             mutex: ForkMutex::unlocked(),
             state: UnsafeCell::new(State::EMPTY),
             last_tick: AtomicU32::new(0),
+            pools: Pools::none(),
+            spare: AtomicPtr::new(ptr::null_mut()),
         }
     }
 
     /// The words that are not under the lock: address and bytes of each row of them.
     #[cfg(feature = "debug")]
-    pub(crate) fn atomics(&self) -> [(usize, usize); 2] {
-        [((&raw const self.last_tick).addr(), size_of::<AtomicU32>()), self.mutex.atomics()]
+    pub(crate) fn atomics(&self) -> [(usize, usize); 4] {
+        [
+            ((&raw const self.last_tick).addr(), size_of::<AtomicU32>()),
+            self.mutex.atomics(),
+            ((&raw const self.pools).addr(), size_of::<Pools>()),
+            ((&raw const self.spare).addr(), size_of::<AtomicPtr<Entry>>()),
+        ]
     }
 
     pub(super) fn lock(&self) -> HeapGuard<'_> {
         self.lock_mutex();
         writes(self.state.get());
-        HeapGuard(self)
+        HeapGuard(self, Home::PROCESS).begun()
     }
 
     #[inline(never)]
@@ -95,13 +119,19 @@ impl Heap {
     /// Locks before fork(), unless this thread was interrupted while it has the lock.
     ///
     /// # Safety
-    /// [`Heap::after_fork`] follows.
+    /// As for [`ForkMutex::before_fork`].
     #[cfg(unix)]
     pub(crate) unsafe fn before_fork(&self) {
-        // SAFETY: the caller's promise; there is no lock of a later rank.
+        // SAFETY: the caller's promise.
         if unsafe { self.mutex.before_fork() } {
             rank::heap_locked();
         }
+    }
+
+    /// Whether this thread was interrupted while it has the lock.
+    #[cfg(unix)]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.mutex.is_interrupted()
     }
 
     /// Unlocks behind fork(), in the process that forked or in the new one.
@@ -114,6 +144,17 @@ impl Heap {
         unsafe { self.mutex.after_fork(in_new_process, rank::heap_unlocking) };
     }
 
+    /// Takes the lock from a fork that does not come back.
+    ///
+    /// # Safety
+    /// As for [`ForkMutex::take_from_fork`].
+    #[cfg(unix)]
+    pub(crate) unsafe fn take_from_fork(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.mutex.take_from_fork() };
+    }
+
+    #[inline(never)]
     fn try_lock(&self) -> Option<HeapGuard<'_>> {
         // SAFETY: the mutex is initialised.
         if !unsafe { self.mutex.try_lock() } {
@@ -121,7 +162,7 @@ impl Heap {
         }
         rank::heap_locked();
         writes(self.state.get());
-        Some(HeapGuard(self))
+        Some(HeapGuard(self, Home::PROCESS).begun())
     }
 
     /// Whether a thread, which may be this one, is just at it.
@@ -129,23 +170,48 @@ impl Heap {
         self.try_lock().is_none()
     }
 
-    /// Makes an empty slab, on no list. Null if there is no memory.
-    pub(crate) fn make_slab(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+    /// Makes `most` empty slabs, linked by `next`: one at least, unless there is no memory, for which
+    /// null is returned. Further ones are made only if the heap need not grow for them.
+    pub(crate) fn make_slabs(
+        &self,
+        home: Home,
+        owner: usize,
+        geometry: &Geometry,
+        most: usize,
+    ) -> *mut Slab {
         if geometry.is_large() {
-            return self.make_large(owner, geometry);
+            return self.make_large(home, owner, geometry);
         }
-        self.with_memory(|state| {
-            let slab = state.carve(geometry, owner)?;
-            KNOWN.add(owner, state.locked());
-            Some(slab)
-        })
-        .unwrap_or(ptr::null_mut())
+        let slabs = self.with_memory(home, |state| {
+            let first = state.carve(geometry, owner)?;
+            let mut last = first;
+            for _ in 1..most {
+                let Some(slab) = state.carve(geometry, owner) else { break };
+                // SAFETY: the slab is new, and nobody else knows it.
+                unsafe { (*last).next.set(slab) };
+                last = slab;
+            }
+            Some(first)
+        });
+        slabs.unwrap_or(ptr::null_mut())
+    }
+
+    /// Makes an empty slab, on no list. Null if there is no memory.
+    #[cfg(test)]
+    pub(crate) fn make_slab(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+        self.make_slabs(Home::PROCESS, owner, geometry, 1)
     }
 
     /// What a child of a pool without slabs starts with: the kit that another one left, or an empty
     /// magazine of this size whose quota is not set, or nothing if there is no memory.
-    pub(crate) fn equipment(&self, parent: usize, geometry: &Geometry, mask: usize) -> Kit {
-        let kit = self.with_memory(|state| {
+    pub(crate) fn equipment(
+        &self,
+        home: Home,
+        parent: usize,
+        geometry: &Geometry,
+        mask: usize,
+    ) -> Kit {
+        let kit = self.with_memory(home, |state| {
             if let Some(kit) = state.claim(parent, geometry) {
                 return Some(kit);
             }
@@ -158,10 +224,17 @@ impl Heap {
     }
 
     /// Makes an empty magazine whose quota is not set. None if there is no memory.
-    pub(crate) fn make_magazine(&self, class: u8) -> Magazine {
-        let block = self.with_memory(|state| state.take_block(class));
+    pub(crate) fn make_magazine(&self, home: Home, class: u8) -> Magazine {
+        let block = self.with_memory(home, |state| state.take_block(class));
         // SAFETY: the block is new, of the class's size and naturally aligned.
         block.map_or(Magazine::NONE, |block| unsafe { Magazine::new(block) })
+    }
+
+    /// The same where it is for speed alone, and not if the system has lately had no memory: objects
+    /// that were freed are to have room again.
+    pub(crate) fn make_magazine_if_plenty(&self, home: Home, class: u8) -> Magazine {
+        let starved = self.lock().of(home).starved;
+        if starved { Magazine::NONE } else { self.make_magazine(home, class) }
     }
 
     /// Takes back what a parent has no use for, and looks for what is due if time has passed.
@@ -176,43 +249,192 @@ impl Heap {
         let now = surplus.now();
         let mut unused = Unused::NONE;
         let mut state = self.lock();
+        let free = state.free_pages;
         state.absorb(surplus, now, &mut unused);
-        self.decay(state, now, unused);
+        let slices = slices(state.free_pages.saturating_sub(free));
+        self.decay(state, now, slices, unused);
     }
 
-    /// Forgets the name of a parent pool that goes, or whose memory went unannounced, and leaves
-    /// its slabs in limbo. The empty ones are freed.
-    ///
-    /// Takes no time if there is nothing of it, else time in proportion to all slabs of the heap.
+    /// The entry of the pool at this address, or null: of one that is there, or was there and never
+    /// ended. It stays for as long as no other call uses the pool.
+    #[inline(never)]
+    pub(crate) fn find_pool(&self, parent: usize) -> *mut Entry {
+        if self.pools.has_none_at(parent) {
+            return ptr::null_mut();
+        }
+        let state = self.lock();
+        self.pools.find(parent, state.locked())
+    }
+
+    /// Holds the first pool from a place on, so that its block stays, and says which place is behind
+    /// it; see [`Pools::first_from`]. One thread at a time does so. Does not wait for the lock.
+    #[inline(never)]
+    pub(crate) fn hold_pool_from(&self, place: usize) -> Result<Held, IsLocked> {
+        let state = self.try_lock().ok_or(IsLocked)?;
+        Ok(self.pools.first_from(place, state.locked()).map(|(entry, next)| {
+            entry.hold(state.locked());
+            (ptr::from_ref(entry).cast_mut(), next)
+        }))
+    }
+
+    /// Holds the pool at this address, if there is one. One thread at a time does so, or the above.
+    /// Does not wait for the lock.
+    #[cfg(feature = "ext")]
+    #[inline(never)]
+    pub(crate) fn hold_pool_at(&self, parent: usize) -> Result<Option<*mut Entry>, IsLocked> {
+        let state = self.try_lock().ok_or(IsLocked)?;
+        let entry = self.pools.find(parent, state.locked());
+        // SAFETY: an entry that is found belongs to the lock that is held.
+        let Some(found) = (unsafe { entry.as_ref() }) else { return Ok(None) };
+        found.hold(state.locked());
+        Ok(Some(entry))
+    }
+
+    /// Lets a pool go that was held so. What is returned is to be released when nothing is locked.
+    /// Does not wait for the lock either.
     ///
     /// # Safety
-    /// No other call uses this parent or its objects.
-    pub(crate) unsafe fn disown(&self, parent: usize) {
-        if KNOWN.nothing_of(parent) {
-            return;
-        }
-        let now = os::coarse_seconds();
+    /// It is held, and no thread uses it for that reason.
+    #[inline(never)]
+    pub(crate) unsafe fn let_pool_go(&self, entry: *mut Entry) -> Result<Unused, IsLocked> {
         let mut unused = Unused::NONE;
-        let mut empty = Surplus::EMPTY;
+        let state = self.try_lock().ok_or(IsLocked)?;
+        // SAFETY: the caller's promise; an entry is a block.
+        unsafe {
+            let mut state = state.of(Home::of(entry));
+            if (*entry).let_go(state.locked()) {
+                state.free_entry(entry, os::coarse_seconds(), &mut unused);
+            }
+        }
+        Ok(unused)
+    }
+
+    /// Waits until a thread that has the lock does not.
+    pub(crate) fn wait(&self) {
+        drop(self.lock());
+    }
+
+    /// Makes the entry of a pool, and all that lies behind it, in a block of this class. Null if
+    /// there is no memory.
+    ///
+    /// # Safety
+    /// `make` makes an entry of the block that it is given.
+    #[inline(never)]
+    pub(crate) unsafe fn enrol(
+        &self,
+        home: Home,
+        class: u8,
+        mut make: impl FnMut(*mut u8) -> *mut Entry,
+    ) -> *mut Entry {
+        let entry = self.with_memory(home, |state| {
+            let entry = make(state.take_block(class)?);
+            // SAFETY: the caller's promise; an entry stays until it is struck out.
+            unsafe { self.pools.add(entry, state.locked()) };
+            Some(entry)
+        });
+        entry.unwrap_or(ptr::null_mut())
+    }
+
+    /// The spare entry, if there is one, in the place for a pool at this address; else null.
+    #[inline(never)]
+    pub(crate) fn take_spare(&self, parent: usize) -> *mut Entry {
+        // Acquire: what the last user has written.
+        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
+        // SAFETY: it was the spare, and is this thread's now.
+        unsafe {
+            if !spare.is_null() && !self.pools.is_at_home(spare, parent) {
+                let state = self.lock();
+                self.pools.rehouse(spare, parent, state.locked());
+            }
+        }
+        spare
+    }
+
+    /// Keeps the entry of a pool that has ended for the next one, instead of the one that is kept.
+    ///
+    /// # Safety
+    /// The pool has no slab, magazine or name, and nobody uses it.
+    #[inline(never)]
+    pub(crate) unsafe fn leave_spare(&self, entry: *mut Entry) {
+        // AcqRel: what this thread has written, and what the last user of the other one has.
+        let last = self.spare.swap(entry, Ordering::AcqRel);
+        if !last.is_null() {
+            let mut unused = Unused::NONE;
+            let mut state = self.lock();
+            // SAFETY: it was the spare, and is this thread's now.
+            unsafe {
+                self.pools.remove(last, state.locked());
+                state.free_entry(last, os::coarse_seconds(), &mut unused);
+            }
+            drop(state);
+            unused.release();
+        }
+    }
+
+    /// Frees the spare entry. The heap is locked.
+    #[inline(never)]
+    pub(super) fn drop_spare(&self, state: &mut State, unused: &mut Unused) {
+        // Acquire: what the last user has written.
+        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
+        if !spare.is_null() {
+            // SAFETY: it was the spare, and is this thread's now.
+            unsafe {
+                self.pools.remove(spare, state.locked());
+                state.free_entry(spare, os::coarse_seconds(), unused);
+            }
+        }
+    }
+
+    /// Takes out the entry of a pool that has ended, with its name and its block. Takes back what
+    /// it had no use for, and leaves its other slabs in limbo.
+    ///
+    /// # Safety
+    /// Nobody uses the pool, and `slabs` calls what it is given with each
+    /// slab of the pool that is not in the surplus; objects are out of all of these.
+    #[inline(never)]
+    pub(crate) unsafe fn strike_out(
+        &self,
+        entry: *mut Entry,
+        surplus: &mut Surplus,
+        slabs: impl FnOnce(&mut dyn FnMut(*mut Slab)),
+    ) {
+        let now = surplus.now();
+        let mut unused = Unused::NONE;
         let mut state = self.lock();
-        state.forget(parent, now, &mut unused);
-        if !KNOWN.nothing_of(parent) {
-            for slab in state.slabs() {
-                // SAFETY: the caller's promise stands for the parent's lock.
-                unsafe {
-                    if owner_of((*slab).base()) != parent {
-                        // Another parent's.
-                    } else if (*slab).is_empty() {
-                        empty.add_slab(slab);
-                    } else {
-                        KNOWN.remove(parent, state.locked());
-                        Chunk::set_owner(slab, LIMBO, state.locked());
-                    }
+        state.absorb(surplus, now, &mut unused);
+        // SAFETY: the caller's promise.
+        unsafe {
+            slabs(&mut |slab| Chunk::set_owner(slab, LIMBO, state.locked()));
+            self.pools.remove(entry, state.locked());
+            (*entry).end();
+            state.state_of(Home::of(entry)).free_entry(entry, now, &mut unused);
+        }
+        self.decay(state, now, ALL, unused);
+    }
+
+    /// The same for a pool whose mutex will never be free, as the thread that had it is gone: what
+    /// it keeps is lost, but its slabs are found by their owner words. Takes time in proportion to
+    /// all slabs of the heap.
+    ///
+    /// # Safety
+    /// No other call uses the pool.
+    #[cold]
+    pub(crate) unsafe fn disown(&self, entry: *mut Entry, parent: usize) {
+        // SAFETY: an entry is a block.
+        let state = self.lock().of(unsafe { Home::of(entry) });
+        for slab in state.slabs() {
+            // SAFETY: the caller's promise stands for the pool's lock.
+            unsafe {
+                if owner_of((*slab).base()) == parent {
+                    Chunk::set_owner(slab, LIMBO, state.locked());
                 }
             }
         }
-        state.absorb(&mut empty, now, &mut unused);
-        self.decay(state, now, unused);
+        // SAFETY: the caller's promise. The block is never used again.
+        unsafe {
+            self.pools.remove(entry, state.locked());
+            (*entry).end();
+        }
     }
 
     /// Frees an object whose slab is in limbo.
@@ -244,14 +466,14 @@ impl Heap {
         let result = unsafe {
             if owner_of(address) == LIMBO {
                 let slab = slab_of(address);
-                let lead = redzone::lead((*slab).item().0, (*slab).stride());
-                let slot = if is_object { address.wrapping_sub(lead) } else { address };
+                let lead = if is_object { (*slab).lead() } else { 0 };
+                let slot = address.wrapping_sub(lead);
                 let (_, result) = (*slab).put(&[slot]);
                 if result.is_ok() && is_object {
                     hooks::freed_in_limbo(address, (*slab).item().0);
                 }
                 if result.is_ok() && (*slab).is_empty() {
-                    state.free_object_slab(slab, now, &mut unused);
+                    state.state_of(Home::of(slab)).free_slab(slab, now, &mut unused);
                 }
                 result
             } else {
@@ -259,7 +481,7 @@ impl Heap {
                 Err(Misuse::DoubleFree)
             }
         };
-        self.decay(state, now, unused);
+        self.decay(state, now, 1, unused);
         result
     }
 
@@ -270,60 +492,66 @@ impl Heap {
         let Some(mut guard) = self.try_lock() else { return };
         let state = &mut *guard;
         state.unpark(os::coarse_seconds(), &mut unused);
+        self.drop_spare(state, &mut unused);
         state.drop_spare_magazines(&mut unused);
         state.release_whole(0, &mut unused);
         drop(guard);
         unused.release();
     }
 
-    /// Gives a parent pool a name, cut to [`crate::base::geometry::NAME_BYTES`]. Null if there is
+    /// Gives a pool a name, cut to [`crate::base::geometry::NAME_BYTES`]. Returns false if there is
     /// no memory.
     ///
     /// # Safety
-    /// Nobody reads the pool's name at the same time: its lock is held.
-    pub(crate) unsafe fn set_name(&self, parent: usize, text: &[u8]) -> *mut Name {
-        let Some(name) = self.named(parent) else { return ptr::null_mut() };
-        let state = self.lock();
-        // SAFETY: the caller's promise.
-        unsafe { names::set(name, text, state.locked()) };
-        name
-    }
-
-    /// The name of a pool, an empty one if it has none yet. None if there is no memory.
-    fn named(&self, parent: usize) -> Option<*mut Name> {
-        self.with_memory(|state| {
-            let name = state.names.find(parent);
-            if !name.is_null() {
-                return Some(name);
+    /// The pool's mutex is held.
+    pub(crate) unsafe fn set_name(&self, entry: &Entry, text: &[u8]) -> bool {
+        // SAFETY: an entry is a block.
+        let home = unsafe { Home::of(entry) };
+        let set = self.with_memory(home, |state| {
+            let mut name = entry.name_place();
+            if name.is_null() {
+                name = state.take_block(NAME_CLASS)?.cast();
             }
-            let block = state.take_block(NAME_CLASS)?;
-            KNOWN.add(parent, state.locked());
-            // SAFETY: the block is new.
-            Some(unsafe { state.names.add(block, parent) })
-        })
-    }
-
-    /// Counts a child of a pool that is used for the first time, or one that goes. Without memory
-    /// it is not counted.
-    #[cfg(feature = "debug")]
-    pub(crate) fn count_child(&self, parent: usize, comes: bool) {
-        if !comes || self.named(parent).is_some() {
-            self.lock().names.count_child(parent, comes);
-        }
+            // SAFETY: the caller's promise; it is a block for names, and the pool's.
+            unsafe { Name::set(name, text, state.locked()) };
+            entry.set_name(name, state.locked());
+            Some(())
+        });
+        set.is_some()
     }
 
     /// How many children were counted of a pool and did not go.
     #[cfg(feature = "debug")]
     pub(crate) fn children(&self, parent: usize) -> usize {
-        if KNOWN.nothing_of(parent) { 0 } else { self.lock().names.children(parent) }
+        if self.pools.has_none_at(parent) {
+            return 0;
+        }
+        let state = self.lock();
+        let entry = self.pools.find(parent, state.locked());
+        // SAFETY: an entry that is found belongs to the lock that is held. Relaxed: the pool is not
+        // in use, or any recent value will do.
+        if entry.is_null() { 0 } else { unsafe { (*entry).children.load(Relaxed) as usize } }
     }
 
-    /// Calls `look` with the name of a pool, unless a thread, which may be this one, is just at the
-    /// heap.
-    #[cfg(feature = "debug")]
+    /// Calls `look` with the name of a pool, if it has one. Takes the heap's lock.
     pub(crate) fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
+        if !self.pools.has_none_at(parent) {
+            self.look_at_name(&self.lock(), parent, look);
+        }
+    }
+
+    /// The same, unless a thread, which may be this one, is just at the heap.
+    #[cfg(feature = "debug")]
+    pub(crate) fn try_with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
         if let Some(state) = self.try_lock() {
-            look(state.name(parent));
+            self.look_at_name(&state, parent, look);
+        }
+    }
+
+    fn look_at_name(&self, state: &State, parent: usize, look: impl FnOnce(&[u8])) {
+        // SAFETY: an entry that is found belongs to the lock that is held.
+        if let Some(entry) = unsafe { self.pools.find(parent, state.locked()).as_ref() } {
+            look(entry.name());
         }
     }
 
@@ -332,14 +560,35 @@ impl Heap {
         look(&self.lock())
     }
 
-    /// The numbers of the heap. Takes time in proportion to all slabs.
+    /// The same with the state of any heap.
+    pub(crate) fn with_state_of<T>(&self, home: Home, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.lock().of(home))
+    }
+
+    /// Calls `look` with the state of each heap, of which the first one is the process's.
+    #[cfg(not(feature = "ext"))]
+    #[inline(always)]
+    pub(crate) fn with_each_state(&self, look: &mut dyn FnMut(&State)) {
+        self.with_state(look);
+    }
+
+    /// Sees to what is left to be done when nothing is locked: nothing.
+    #[cfg(not(feature = "ext"))]
+    #[inline(always)]
+    pub(crate) fn settle(&self) {}
+
+    /// The numbers of the process's heap. Takes time in proportion to all slabs.
     pub(crate) fn numbers(&self) -> HeapNumbers {
         self.with_state(State::numbers)
     }
 
     /// Runs `request`, and again for as long as it finds no memory and there is more to be had.
-    fn with_memory<T>(&self, mut request: impl FnMut(&mut State) -> Option<T>) -> Option<T> {
-        let mut state = self.lock();
+    fn with_memory<T>(
+        &self,
+        home: Home,
+        mut request: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let mut state = self.lock().of(home);
         loop {
             if let Some(answer) = request(&mut state) {
                 return Some(answer);
@@ -357,13 +606,20 @@ impl Heap {
             // It was no large object, so that no chunk is to be released.
             return Some(state);
         }
+        #[cfg(feature = "ext")]
+        if let Some(lent) = Lent::of(state.home()) {
+            state.owed.lack.chunk = true;
+            // What a hook has comes when nothing is locked.
+            let may_have_more = lent.memory.reserve.is_some() && !state.starved;
+            return if may_have_more { None } else { Heap::scrape(state) };
+        }
         if let Some(step) = state.begin_step() {
             drop(state);
             let committed = step.commit();
             state = self.lock();
             // SAFETY: it was begun above.
             unsafe { state.end_step(step, committed) }
-            return committed.map(|_| state);
+            return if committed.is_some() { Some(state) } else { Heap::scrape(state) };
         }
         let ([mut end, least], huge_pages) = (state.first_steps(), state.mapped >= SMALL_HEAP);
         drop(state);
@@ -373,7 +629,7 @@ impl Heap {
             chunk = Chunk::reserve(end, huge_pages);
         }
         if chunk.is_null() {
-            return None;
+            return Heap::scrape(self.lock());
         }
         state = self.lock();
         // SAFETY: the chunk is new and whole, and on no list.
@@ -382,6 +638,7 @@ impl Heap {
                 state.adopt(chunk);
             } else {
                 // Another thread has added one meanwhile, of which more is to be committed first.
+                Chunk::forget(chunk, state.locked());
                 drop(state);
                 Chunk::release(chunk);
                 state = self.lock();
@@ -390,37 +647,107 @@ impl Heap {
         Some(state)
     }
 
-    fn make_large(&self, owner: usize, geometry: &Geometry) -> *mut Slab {
+    /// When there is no memory to be had: frees what is kept although it is empty. None if there is
+    /// nothing.
+    #[cold]
+    fn scrape(mut state: HeapGuard<'_>) -> Option<HeapGuard<'_>> {
+        let mut unused = Unused::NONE;
+        state.starved = true;
+        let freed = state.drop_spare_magazines(&mut unused);
+        // They were no large objects, so that no chunk is to be released.
+        freed.then_some(state)
+    }
+
+    fn make_large(&self, _home: Home, owner: usize, geometry: &Geometry) -> *mut Slab {
+        #[cfg(feature = "ext")]
+        if !_home.is_process() {
+            return self.make_large_in(_home, owner, geometry);
+        }
         let huge_pages = self.with_state(|state| state.mapped >= SMALL_HEAP);
-        let chunk = Chunk::reserve_large(geometry.stride as usize, huge_pages);
+        let page = if cfg!(feature = "ext") { geometry.large_page() } else { HEADER_PAGES };
+        let chunk = Chunk::reserve_large(page, geometry.stride as usize, huge_pages);
         if chunk.is_null() {
             return ptr::null_mut();
         }
         let mut state = self.lock();
-        KNOWN.add(owner, state.locked());
         // SAFETY: the chunk is new and was reserved for this object.
         unsafe {
             state.adopt(chunk);
-            Chunk::open(chunk, HEADER_PAGES, geometry, owner, state.locked())
+            Chunk::open(chunk, page, geometry, owner, state.locked())
         }
     }
 }
 
-/// The locked heap. The state is reached through this only.
-pub(super) struct HeapGuard<'a>(&'a Heap);
+/// The locked heaps, of which one is looked at. Their states are reached through this only.
+pub(super) struct HeapGuard<'a>(&'a Heap, Home);
+
+impl HeapGuard<'_> {
+    /// Notes that the lock was just taken.
+    fn begun(mut self) -> Self {
+        self.begin();
+        self
+    }
+
+    /// Looks at this heap from now on.
+    pub(super) fn of(mut self, home: Home) -> Self {
+        self.1 = home;
+        self
+    }
+
+    /// The heap that is looked at.
+    pub(super) fn home(&self) -> Home {
+        self.1
+    }
+
+    /// Where the state of a heap is.
+    fn place(&self, _home: Home) -> *mut State {
+        #[cfg(feature = "ext")]
+        if let Some(lent) = Lent::of(_home) {
+            return lent.state();
+        }
+        self.0.state.get()
+    }
+
+    /// The state of any heap.
+    pub(super) fn state_of(&mut self, home: Home) -> &mut State {
+        // SAFETY: the lock is held for as long as this exists, and this is borrowed meanwhile.
+        unsafe { &mut *self.place(home) }
+    }
+
+    /// Takes back what is in a surplus, of whatever heap it is.
+    pub(super) fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
+        // SAFETY: what is in a surplus is nobody else's, as whoever added it promised, and in a
+        // chunk; but a block that came back twice may not be.
+        unsafe {
+            while let Some(slab) = surplus.take_slab() {
+                self.state_of(Home::of(slab)).free_slab(slab, now, unused);
+            }
+            while let Some(block) = surplus.take_block() {
+                if owner_if_any(block) != MAGAZINES {
+                    unused.note_twice(block);
+                } else {
+                    self.state_of(Home::of(block)).put_block_of_slab(block, now, unused);
+                }
+            }
+            if let Some(kit) = surplus.take_kit() {
+                self.state_of(Home::of(kit.slab)).park(kit, now, unused);
+            }
+        }
+    }
+}
 
 impl core::ops::Deref for HeapGuard<'_> {
     type Target = State;
     fn deref(&self) -> &State {
         // SAFETY: the lock is held for as long as this exists.
-        unsafe { &*self.0.state.get() }
+        unsafe { &*self.place(self.1) }
     }
 }
 
 impl core::ops::DerefMut for HeapGuard<'_> {
     fn deref_mut(&mut self) -> &mut State {
         // SAFETY: as above.
-        unsafe { &mut *self.0.state.get() }
+        unsafe { &mut *self.place(self.1) }
     }
 }
 

@@ -2,9 +2,8 @@
 //! What the heap does with the kit that it keeps: takes it, hands it out, and takes it apart
 //! ([`super::kit`]).
 
-use super::chunk::{Chunk, PARKED, owner_of};
+use super::chunk::{Chunk, PARKED};
 use super::kit::{Kit, Parking};
-use super::known::KNOWN;
 use super::state::{State, Unused};
 use crate::base::geometry::Geometry;
 
@@ -17,7 +16,6 @@ impl State {
         self.unpark(now, unused);
         // SAFETY: the caller's promise.
         unsafe {
-            KNOWN.remove(owner_of((*kit.slab).base()), self.locked());
             Chunk::set_owner(kit.slab, PARKED, self.locked());
         }
         self.parking = Parking { kit, since: now };
@@ -31,14 +29,18 @@ impl State {
             if kit.is_none() || (*kit.slab).item() != (geometry.item_size, geometry.num_items) {
                 return None;
             }
+            // Objects that are to be aligned to more are farther apart.
+            if cfg!(feature = "ext") && (*kit.slab).stride() != geometry.stride {
+                return None;
+            }
             self.parking = Parking::EMPTY;
-            KNOWN.add(parent, self.locked());
             Chunk::set_owner(kit.slab, parent, self.locked());
         }
         Some(kit)
     }
 
     /// Takes the kit apart and frees what is in it, if one is kept.
+    #[inline(never)]
     pub(super) fn unpark(&mut self, now: u32, unused: &mut Unused) -> bool {
         let kit = core::mem::replace(&mut self.parking, Parking::EMPTY).kit;
         if kit.is_none() {

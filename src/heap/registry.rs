@@ -12,11 +12,12 @@
 //! | what | written | read |
 //! |---|---|---|
 //! | a leaf's place in the root | once, by who first needs it | by all |
-//! | the bit of a chunk | when it is reserved, and before it is released | by all |
+//! | the bit of a chunk | set when it is reserved, cleared under the heap's lock before it is released | by all |
 
 use core::ptr;
 
 use crate::base::geometry::CHUNK_SHIFT;
+use crate::base::layout::{Field, numbers};
 use crate::sys::os;
 use crate::sys::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 
@@ -34,6 +35,11 @@ const LEAVES: usize = 1 << (ADDRESS_BITS - CHUNK_SHIFT).saturating_sub(LEAF_SHIF
 type Leaf = [AtomicUsize; LEAF_WORDS];
 
 static ROOT: [AtomicPtr<Leaf>; LEAVES] = [const { AtomicPtr::new(ptr::null_mut()) }; LEAVES];
+
+/// For a walker outside of the process.
+pub(crate) const NUMBERS: &[Field] = numbers!("registry": LEAF_SHIFT, LEAVES);
+/// Where the leaves are noted.
+pub(crate) const PLACE: *const () = (&raw const ROOT).cast();
 
 /// The first leaves. In models the second one is reserved.
 const OWN_LEAVES: usize = if cfg!(loom) { 1 } else { 4 };
@@ -65,6 +71,22 @@ pub fn add(address: usize) -> bool {
         BEYOND.store(true, Ordering::Relaxed);
         return true;
     };
+    let Some(bits) = leaf_or_new(leaf, word) else { return false };
+    // Relaxed: whoever has an object of the chunk got it through a lock, or from someone who did.
+    bits[word].fetch_or(bit, Ordering::Relaxed);
+    true
+}
+
+/// Makes room for the bit of a chunk at an address, which can then be added without memory; returns
+/// false if there is none.
+#[cfg(feature = "ext")]
+pub(crate) fn make_room(address: usize) -> bool {
+    place(address).is_none_or(|(leaf, word, _)| leaf_or_new(leaf, word).is_some())
+}
+
+/// The leaf at a place, made if there is none. None if there is no memory.
+#[inline(always)]
+fn leaf_or_new(leaf: &AtomicPtr<Leaf>, _word: usize) -> Option<&'static Leaf> {
     // Acquire: what it points at is used.
     let mut bits = leaf.load(Ordering::Acquire);
     if bits.is_null() {
@@ -75,10 +97,10 @@ pub fn add(address: usize) -> bool {
             None => os::reserve(size_of::<Leaf>(), size_of::<Leaf>()).cast(),
         };
         if new.is_null() {
-            return false;
+            return None;
         }
         #[cfg(loom)]
-        model::first_use(new, word);
+        model::first_use(new, own.is_none(), _word);
         // Release: whoever finds it, finds its zeroes. Acquire: as above.
         match leaf.compare_exchange(ptr::null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => bits = new,
@@ -91,10 +113,8 @@ pub fn add(address: usize) -> bool {
             }
         }
     }
-    // SAFETY: a leaf is never given back. Relaxed: whoever has an object of the chunk got it
-    // through a lock, or from someone who did.
-    unsafe { (&*bits)[word].fetch_or(bit, Ordering::Relaxed) };
-    true
+    // SAFETY: a leaf is never given back.
+    Some(unsafe { &*bits })
 }
 
 /// Forgets a chunk that is about to be released.
@@ -123,15 +143,47 @@ pub fn has(address: usize) -> bool {
     }
 }
 
+/// The same, but for an address that there is no bit for: it is taken for none.
+pub(crate) fn is_noted(address: usize) -> bool {
+    place(address).is_some() && has(address)
+}
+
+/// The first chunk that starts at this address or behind it.
+pub(crate) fn first_from(address: usize) -> Option<usize> {
+    let mut chunk = address.div_ceil(1 << CHUNK_SHIFT);
+    while let Some(leaf) = ROOT.get(chunk >> LEAF_SHIFT) {
+        // SAFETY: a leaf is never given back. Acquire: what it points at is used.
+        let bits = unsafe { leaf.load(Ordering::Acquire).as_ref() };
+        let end = ((chunk >> LEAF_SHIFT) + 1) << LEAF_SHIFT;
+        let Some(bits) = bits else {
+            chunk = end;
+            continue;
+        };
+        while chunk < end {
+            // Relaxed: as above.
+            let word = bits[chunk / WORD % LEAF_WORDS].load(Ordering::Relaxed) >> (chunk % WORD);
+            if word != 0 {
+                return Some((chunk + word.trailing_zeros() as usize) << CHUNK_SHIFT);
+            }
+            chunk = (chunk / WORD + 1) * WORD;
+        }
+    }
+    None
+}
+
 /// For the model checker, which has to know an atomic before two threads can meet at it.
 #[cfg(loom)]
 pub(crate) mod model {
     use super::*;
     use crate::base::geometry::CHUNK;
+    use crate::sys::sync::renew;
 
     /// The words of a new leaf where the chunks of a model will be, which is at most two words
     /// away: their zeroes are written before the leaf is published.
-    pub(super) fn first_use(leaf: *const Leaf, word: usize) {
+    pub(super) fn first_use(leaf: *const Leaf, is_reserved: bool, word: usize) {
+        if is_reserved {
+            renew(leaf, size_of::<Leaf>());
+        }
         for word in word.saturating_sub(2)..(word + 3).min(LEAF_WORDS) {
             // SAFETY: the leaf is new, and has this word.
             unsafe { (&*leaf)[word].store(0, Ordering::Relaxed) };
@@ -178,6 +230,7 @@ pub(crate) mod model {
 mod tests {
     use super::*;
     use crate::base::geometry::CHUNK;
+    use crate::heap::HEAP;
 
     /// In a part of the address space where nothing is mapped.
     const NOWHERE: usize =
@@ -187,11 +240,26 @@ mod tests {
     fn an_address_is_known_from_its_chunks_beginning_to_its_end_for_as_long_as_it_is_there() {
         let chunk = NOWHERE & !(CHUNK - 1);
         assert!(!has(chunk));
-        assert!(add(chunk));
-        assert!(has(chunk) && has(chunk + CHUNK - 1) && !has(chunk - 1));
-        assert!(!has(chunk.wrapping_add(CHUNK)));
-        remove(chunk);
-        assert!(!has(chunk));
+        // With the heap locked, so that nobody meets a chunk that is not there.
+        HEAP.with_state(|_| {
+            assert!(add(chunk));
+            assert!(has(chunk) && has(chunk + CHUNK - 1) && !has(chunk - 1));
+            assert!(!has(chunk.wrapping_add(CHUNK)));
+            assert!(is_noted(chunk + CHUNK - 1));
+            for from in [chunk - CHUNK + 1, chunk - 1, chunk] {
+                assert_eq!(first_from(from), Some(chunk), "{from:x}");
+            }
+            assert_ne!(first_from(chunk + 1), Some(chunk));
+            remove(chunk);
+        });
+        assert!(!has(chunk) && !is_noted(chunk));
+        assert_ne!(first_from(chunk), Some(chunk));
+    }
+
+    #[test]
+    fn there_is_no_chunk_behind_the_last() {
+        assert_eq!(first_from(usize::MAX), None);
+        assert_eq!(first_from(usize::MAX - CHUNK), None);
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! |---|---|---|---|
 //! | empty | 0 | the parent's spare slab, or on its way to the heap ([`LEAVING`]) | the parent |
 //! | partial | 1 to capacity - 1 | the parent's list for its fullness ([`crate::pool::partial`]) | the parent |
-//! | full | capacity | nowhere | the parent |
+//! | full | capacity | the parent's list of full ones | the parent |
 //! | limbo | 1 to capacity | nowhere | [`crate::heap::chunk::LIMBO`] |
 //! | parked | 1 to capacity | nowhere ([`crate::heap::Kit`]) | [`crate::heap::chunk::PARKED`] |
 //!
@@ -37,11 +37,14 @@ use core::cell::Cell;
 use core::ptr;
 
 use crate::base::address;
+use crate::base::alignment::Alignment;
 use crate::base::config::HARDENED;
 use crate::base::geometry::{
     CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, page_multiple, reciprocal,
 };
+use crate::base::layout::{Field, layout, numbers};
 use crate::base::misuse::Misuse;
+use crate::base::redzone::lead;
 use crate::base::seal::{check, random};
 use crate::heap::registry;
 use crate::sys::sync::atomic::{AtomicU16, Ordering::Relaxed};
@@ -51,6 +54,10 @@ const WORDS: usize = MAX_OBJECTS / 64;
 
 /// Bytes of a line of the cache.
 const LINE: u32 = 64;
+
+/// Bits of an order; the others of its byte are an alignment.
+const ORDER_BITS: u32 = u8::BITS - Alignment::BITS;
+const _: () = assert!(LARGE < 1 << ORDER_BITS);
 
 /// In place of a list: the parent has given the slab up under its lock, and the heap has yet to
 /// take it, so that its owner word still names the parent.
@@ -75,8 +82,17 @@ pub(crate) struct Slab {
     page: u16,
     /// Which of its owner's lists it is on; of meaning if it is on one.
     pub(crate) list: Cell<u8>,
+    /// And, above [`ORDER_BITS`], what objects are to be aligned to.
     order: u8,
 }
+
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] = layout!(
+    "slab", Slab: bitmap, next, previous, item_size, num_items, stride, capacity, used, page, list,
+    order
+);
+/// The same.
+pub(crate) const NUMBERS: &[Field] = numbers!("slab": LEAVING);
 
 impl Slab {
     /// Describes a new slab without objects out, on no list.
@@ -99,7 +115,11 @@ impl Slab {
             (*this).set_used(0);
             (*this).page = page as u16;
             (*this).list = Cell::new(0);
-            (*this).order = geometry.order;
+            (*this).order = if cfg!(feature = "ext") {
+                geometry.order | geometry.alignment.to_bits() << ORDER_BITS
+            } else {
+                geometry.order
+            };
         }
     }
 
@@ -127,13 +147,20 @@ impl Slab {
 
     /// log2 of the pages of the run, or [`crate::base::geometry::LARGE`].
     pub(crate) fn order(&self) -> u8 {
-        self.order
+        if cfg!(feature = "ext") { self.order & ((1 << ORDER_BITS) - 1) } else { self.order }
+    }
+
+    /// Bytes from a slot to its object.
+    pub(crate) fn lead(&self) -> usize {
+        let bits = if cfg!(feature = "ext") { self.order >> ORDER_BITS } else { 0 };
+        lead(self.item_size, self.stride, Alignment::from_bits(bits))
     }
 
     /// Bytes of the run.
     #[inline(never)]
     pub(crate) fn bytes(&self) -> usize {
-        if self.order == LARGE { page_multiple(self.stride as usize) } else { PAGE << self.order }
+        let order = self.order();
+        if order == LARGE { page_multiple(self.stride as usize) } else { PAGE << order }
     }
 
     /// How many objects there are.
@@ -345,6 +372,61 @@ impl Shape {
             left = rest;
         }
         (left.len(), Ok(()))
+    }
+}
+
+/// The objects that are out of a slab, as they were when they were copied.
+#[derive(Clone)]
+pub(crate) struct Out {
+    bits: [u64; WORDS],
+    /// The first slot.
+    base: usize,
+    stride: usize,
+    /// Bytes from a slot to its object.
+    lead: usize,
+}
+
+impl Slab {
+    /// Those that are out of it, which begin so many bytes behind their slots.
+    pub(crate) fn out(&self, lead: usize) -> Out {
+        reads(self);
+        let capacity = self.capacity as usize;
+        let bits = array::from_fn(|word| {
+            // Those behind the last one are set for good.
+            let here = capacity.saturating_sub(word * 64).min(64);
+            let objects = if here == 64 { !0 } else { (1 << here) - 1 };
+            self.bitmap[word].get() & objects
+        });
+        Out { bits, base: self.base().addr(), stride: self.stride as usize, lead }
+    }
+}
+
+impl Out {
+    /// All but those for whose slots `is_other` holds.
+    pub(crate) fn without(mut self, is_other: impl Fn(usize) -> bool) -> Out {
+        let Out { base, stride, .. } = self;
+        for (word, bits) in self.bits.iter_mut().enumerate() {
+            let mut left = *bits;
+            while left != 0 {
+                let bit = left.trailing_zeros() as usize;
+                left &= left - 1;
+                if is_other(base + (word * 64 + bit) * stride) {
+                    *bits ^= 1 << bit;
+                }
+            }
+        }
+        self
+    }
+}
+
+impl Iterator for Out {
+    type Item = *mut u8;
+
+    fn next(&mut self) -> Option<*mut u8> {
+        let word = self.bits.iter().position(|word| *word != 0)?;
+        let bit = self.bits[word].trailing_zeros() as usize;
+        self.bits[word] &= self.bits[word] - 1;
+        Some(address::at(self.base + (word * 64 + bit) * self.stride + self.lead))
     }
 }
 
@@ -693,6 +775,23 @@ pub(crate) mod tests {
         assert!(!slab.out_are(&[a, b, c, d.wrapping_add(1)]));
         assert_eq!(slab.put(&rounds), (0, Ok(())));
         assert!(slab.out_are(&[]));
+    }
+
+    #[test]
+    fn those_that_are_out_are_each_met_once_and_none_behind_the_last() {
+        for (item_size, num_items) in [(8, 512), (96, 64), (1024, 4), (66_632, 4)] {
+            let slab = slab(item_size, num_items);
+            assert_eq!(slab.out(0).count(), 0);
+            let mut rounds = vec![ptr::null_mut(); slab.capacity() as usize];
+            slab.take(&mut rounds);
+            rounds.sort();
+            assert!(slab.out(0).eq(rounds.iter().copied()), "{item_size}");
+            let (kept, back): (Vec<_>, Vec<_>) = rounds.iter().partition(|r| r.addr() % 3 == 0);
+            back.iter().for_each(|object| assert_eq!(slab.put(&[*object]), (0, Ok(()))));
+            assert!(slab.out(16).eq(kept.iter().map(|object| object.wrapping_add(16))));
+            let none = slab.out(0).without(|slot| kept.iter().any(|object| object.addr() == slot));
+            assert_eq!(none.count(), 0);
+        }
     }
 
     #[test]

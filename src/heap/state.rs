@@ -8,19 +8,20 @@
 use core::ptr;
 
 use super::kit::Parking;
-use super::known::KNOWN;
 use super::locked::{HeapLocked, Protected};
 use super::numbers::HeapNumbers;
+#[cfg(feature = "ext")]
+use super::owed::Owed;
+use super::pools::Entry;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGES};
-use crate::heap::buddy::{Buddy, best_step, least_step};
+use crate::base::layout::{Field, layout};
+use crate::heap::buddy::{Buddy, Run, best_step, least_step};
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
 use crate::heap::decay::{Decay, STEPPED_HEAP};
-use crate::heap::names::{Name, Names};
+use crate::heap::growth;
 use crate::heap::slab::{Slab, SlabList};
-use crate::heap::surplus::Surplus;
-
 use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::writes;
@@ -28,24 +29,44 @@ use crate::sys::sync::writes;
 /// What the heap's lock protects, besides the metadata in chunks.
 pub(crate) struct State {
     lock: Protected,
+    /// How many times the lock was taken: tells who reads without it, from outside of the process,
+    /// that something may have changed meanwhile.
+    generation: u32,
     pub(super) chunks: ChunkLists,
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
-    pub(super) names: Names,
     pub(super) parking: Parking,
     pub(super) decay: Decay,
     /// The chunk that is not wholly committed, or null: there is one at most.
     pub(super) growing: *mut Chunk,
     /// The order of the last run that was wanted and not there.
     wanted: u8,
+    /// Whether the system had no memory when it was asked last.
+    pub(super) starved: bool,
     /// Address space of all chunks, in bytes.
     pub(super) mapped: usize,
+    /// What is to be done for a heap of the program's.
+    #[cfg(feature = "ext")]
+    pub(super) owed: Owed,
     /// Free pages of all chunks, and how many of them are dirty.
     pub(super) free_pages: usize,
     pub(super) dirty_pages: usize,
 }
 
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] = layout!(
+    "state", State: generation, mapped, free_pages, dirty_pages, parking.kit.slab,
+    parking.kit.magazine, parking.kit.mask
+);
+
 impl State {
+    /// Notes that the lock is taken.
+    pub(super) fn begin(&mut self) {
+        if cfg!(feature = "ext") {
+            self.generation = self.generation.wrapping_add(1);
+        }
+    }
+
     /// The proof that the lock is held which this belongs to.
     pub(crate) fn locked(&self) -> HeapLocked<'_> {
         self.lock.proof()
@@ -54,14 +75,17 @@ impl State {
     /// Nothing at all.
     pub(super) const EMPTY: State = State {
         lock: Protected::by_the_lock(),
+        generation: 0,
         chunks: ChunkLists::EMPTY,
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
-        names: Names::EMPTY,
         parking: Parking::EMPTY,
         decay: Decay::DEFAULT,
         growing: ptr::null_mut(),
         wanted: 0,
+        starved: false,
         mapped: 0,
+        #[cfg(feature = "ext")]
+        owed: Owed::NOTHING,
         free_pages: 0,
         dirty_pages: 0,
     };
@@ -75,44 +99,17 @@ impl State {
         }
         // SAFETY: the chunk is on a list, and the run is handed out to nobody else.
         unsafe {
+            let dirty = self.dirty_pages;
             let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
+            if !Chunk::terms(chunk).is_resident {
+                growth::note((1 << geometry.order) - (dirty - self.dirty_pages));
+            }
             Some(Chunk::open(chunk, page, geometry, owner, self.locked()))
         }
     }
 
-    /// Takes back what is in a surplus.
-    pub(super) fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
-        // SAFETY: what is in a surplus is nobody else's, as whoever added it promised.
-        unsafe {
-            while let Some(slab) = surplus.take_slab() {
-                self.free_object_slab(slab, now, unused);
-            }
-            while let Some(block) = surplus.take_block() {
-                self.put_block(block, now, unused);
-            }
-            if let Some(kit) = surplus.take_kit() {
-                self.park(kit, now, unused);
-            }
-        }
-    }
-
     /// # Safety
-    /// `slab` is empty, on no list, and nobody else uses it.
-    pub(super) unsafe fn free_object_slab(
-        &mut self,
-        slab: *mut Slab,
-        now: u32,
-        unused: &mut Unused,
-    ) {
-        // SAFETY: the caller's promise.
-        unsafe {
-            KNOWN.remove(owner_of((*slab).base()), self.locked());
-            self.free_slab(slab, now, unused);
-        }
-    }
-
-    /// # Safety
-    /// `slab` is empty, on no list, and nobody else uses it.
+    /// `slab` is one of this heap's, empty, on no list, and nobody else uses it.
     pub(super) unsafe fn free_slab(&mut self, slab: *mut Slab, now: u32, unused: &mut Unused) {
         // SAFETY: the caller's promise.
         unsafe {
@@ -121,8 +118,11 @@ impl State {
             Chunk::close(slab, self.locked());
             if order == LARGE {
                 self.release(chunk, unused);
+            } else if Chunk::terms(chunk).is_resident {
+                self.change(chunk, |buddy| buddy.free_clean(Run { page, order }));
             } else {
                 self.change(chunk, |buddy| buddy.free(page, order, now));
+                self.freed_in(chunk);
             }
         }
     }
@@ -197,6 +197,7 @@ impl State {
             writes(chunk);
             (*chunk).steps -= 1;
             self.change(chunk, |buddy| committed.map(|end| buddy.commit(end)));
+            self.starved &= committed.is_none();
             if chunk == self.growing && (*chunk).buddy.committed() == PAGES {
                 self.growing = ptr::null_mut();
             }
@@ -207,12 +208,15 @@ impl State {
     ///
     /// # Safety
     /// Nobody else knows it.
+    #[inline(never)]
     pub(super) unsafe fn adopt(&mut self, chunk: *mut Chunk) {
         // SAFETY: the caller's promise.
         unsafe {
-            if !(*chunk).large && (*chunk).buddy.committed() != PAGES {
+            let in_steps = !(*chunk).large && !Chunk::terms(chunk).is_fixed;
+            if in_steps && (*chunk).buddy.committed() != PAGES {
                 self.growing = chunk;
             }
+            self.starved = false;
             self.mapped += (*chunk).bytes;
             self.free_pages += (*chunk).buddy.free_pages();
             self.chunks.insert(chunk);
@@ -227,28 +231,86 @@ impl State {
         // SAFETY: the caller's promise.
         unsafe {
             self.chunks.remove(chunk);
+            Chunk::forget(chunk, self.locked());
             if chunk == self.growing {
                 self.growing = ptr::null_mut();
             }
             self.mapped -= (*chunk).bytes;
             self.free_pages -= (*chunk).buddy.free_pages();
             self.dirty_pages -= (*chunk).buddy.dirty_pages();
-            unused.add(chunk);
+            if let Some(chunk) = self.not_lent(chunk) {
+                unused.add(chunk);
+            }
         }
     }
 
-    /// Frees the slabs of magazine blocks that are kept although they are empty.
-    pub(super) fn drop_spare_magazines(&mut self, unused: &mut Unused) {
+    /// Notes that a run of a chunk was freed.
+    ///
+    /// # Safety
+    /// It is on a list of this heap.
+    #[cfg(not(feature = "ext"))]
+    unsafe fn freed_in(&self, _chunk: *mut Chunk) {}
+
+    /// A chunk that is off its list, unless it is of memory that the program gave, which is seen to
+    /// here.
+    ///
+    /// # Safety
+    /// It was on a list of this heap, and nothing of it is handed out.
+    #[cfg(not(feature = "ext"))]
+    unsafe fn not_lent(&mut self, chunk: *mut Chunk) -> Option<*mut Chunk> {
+        Some(chunk)
+    }
+
+    /// Frees the slabs of magazine blocks that are kept although they are empty. Returns whether
+    /// there were any.
+    #[inline(never)]
+    pub(super) fn drop_spare_magazines(&mut self, unused: &mut Unused) -> bool {
+        let mut freed = false;
         for class in 0..MAGAZINE_WORDS.len() {
-            let slab = self.magazines[class].first();
+            let Some(slab) = self.spare_magazines(class) else { continue };
             // SAFETY: slabs of magazine blocks belong to the heap's lock.
             unsafe {
-                if !slab.is_null() && (*slab).is_empty() {
+                self.magazines[class].remove(slab);
+                self.free_slab(slab, os::coarse_seconds(), unused);
+            }
+            freed = true;
+        }
+        freed
+    }
+
+    /// Frees the slabs of magazine blocks that are kept although they are empty, of chunks of which
+    /// nothing else is handed out.
+    pub(super) fn drop_lone_magazines(&mut self, now: u32, unused: &mut Unused) {
+        for class in 0..MAGAZINE_WORDS.len() {
+            let Some(slab) = self.spare_magazines(class) else { continue };
+            let chunk: *mut Chunk = chunk_of(slab.cast());
+            // SAFETY: slabs of magazine blocks, and the chunks that they are in, belong to the heap's
+            // lock.
+            unsafe {
+                // It stays so for the chunk's other ones when this one goes.
+                if (*chunk).buddy.used_pages() == self.spare_pages(chunk) {
                     self.magazines[class].remove(slab);
-                    self.free_slab(slab, os::coarse_seconds(), unused);
+                    self.free_slab(slab, now, unused);
                 }
             }
         }
+    }
+
+    /// How many pages of a chunk are slabs of magazine blocks that are empty.
+    fn spare_pages(&self, chunk: *mut Chunk) -> usize {
+        let spare = (0..MAGAZINE_WORDS.len()).filter_map(|class| self.spare_magazines(class));
+        spare
+            .filter(|slab| chunk_of(slab.cast()) == chunk)
+            // SAFETY: slabs of magazine blocks belong to the heap's lock.
+            .map(|slab| unsafe { 1 << (*slab).order() })
+            .sum()
+    }
+
+    /// The slab of a class of magazine blocks that is kept although it is empty, if there is one.
+    fn spare_magazines(&self, class: usize) -> Option<*mut Slab> {
+        let slab = self.magazines[class].first();
+        // SAFETY: slabs of magazine blocks belong to the heap's lock.
+        unsafe { (!slab.is_null() && (*slab).is_empty()).then_some(slab) }
     }
 
     /// Bytes that may have memory behind them.
@@ -281,11 +343,27 @@ impl State {
     /// # Safety
     /// `block` came from `take_block`, and nobody else uses it.
     pub(super) unsafe fn put_block(&mut self, block: *mut u8, now: u32, unused: &mut Unused) {
-        // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
+        // SAFETY: the caller's promise.
         unsafe {
             if owner_if_any(block) != MAGAZINES {
                 return unused.note_twice(block);
             }
+            self.put_block_of_slab(block, now, unused);
+        }
+    }
+
+    /// The same of what is known to lie in a slab of magazine blocks of this heap.
+    ///
+    /// # Safety
+    /// It does; and as above.
+    pub(super) unsafe fn put_block_of_slab(
+        &mut self,
+        block: *mut u8,
+        now: u32,
+        unused: &mut Unused,
+    ) {
+        // SAFETY: the caller's promise; slabs of magazine blocks belong to the heap's lock.
+        unsafe {
             let slab = slab_of(block);
             let list = (*slab).list.get() as usize;
             let was_full = (*slab).is_full();
@@ -340,13 +418,6 @@ impl State {
         }
     }
 
-    /// The name of a pool; empty if it has none.
-    pub(crate) fn name(&self, parent: usize) -> &[u8] {
-        let name = self.names.find(parent);
-        // SAFETY: a name in the list belongs to the lock that is held.
-        if name.is_null() { &[] } else { unsafe { Name::text(name) } }
-    }
-
     /// Checks all invariants of the heap, and calls `problem` with an address and what does not
     /// hold there.
     pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
@@ -357,7 +428,8 @@ impl State {
             free_pages += chunk.buddy().free_pages();
             dirty_pages += chunk.buddy().dirty_pages();
             chunk.validate(problem);
-            let grows = !chunk.is_large() && chunk.buddy().committed() != PAGES;
+            let in_steps = !chunk.is_large() && !chunk.is_fixed();
+            let grows = in_steps && chunk.buddy().committed() != PAGES;
             growing += usize::from(grows);
         }
         if growing != usize::from(!self.growing.is_null()) {
@@ -368,12 +440,24 @@ impl State {
         }
     }
 
-    /// Forgets the name of a pool.
-    pub(super) fn forget(&mut self, parent: usize, now: u32, unused: &mut Unused) {
-        if let Some(name) = self.names.remove(parent) {
-            KNOWN.remove(parent, self.locked());
-            // SAFETY: the block was the name's, which is in the list no more.
-            unsafe { self.put_block(name, now, unused) }
+    /// Frees the block of an entry that was taken out, and its name's.
+    ///
+    /// # Safety
+    /// The pool has ended, and nobody else will use it.
+    #[inline(never)]
+    pub(super) unsafe fn free_entry(&mut self, entry: *mut Entry, now: u32, unused: &mut Unused) {
+        // SAFETY: the caller's promise; who found the entry under this lock has let go of it, as
+        // the pool has ended.
+        unsafe {
+            if (*entry).is_held_when_freed(self.locked()) {
+                return;
+            }
+            let name = (*entry).name_place();
+            if !name.is_null() {
+                self.put_block(name.cast(), now, unused);
+            }
+            (*entry).mutex.destroy();
+            self.put_block(entry.cast(), now, unused);
         }
     }
 
@@ -429,18 +513,19 @@ impl Step {
 
 /// What is left to do once the heap's lock is not held: chunks that are off its lists are released,
 /// and blocks that came back twice are reported.
-pub(super) struct Unused {
+#[must_use]
+pub(crate) struct Unused {
     first: *mut Chunk,
     /// The first such block, or 0, and how many there are.
     twice: (usize, u32),
 }
 
 impl Unused {
-    pub(super) const NONE: Unused = Unused { first: ptr::null_mut(), twice: (0, 0) };
+    pub(crate) const NONE: Unused = Unused { first: ptr::null_mut(), twice: (0, 0) };
 
     /// Notes a magazine block that is taken back twice.
     #[cold]
-    fn note_twice(&mut self, block: *mut u8) {
+    pub(super) fn note_twice(&mut self, block: *mut u8) {
         if self.twice.1 == 0 {
             self.twice.0 = block.addr();
         }
@@ -466,7 +551,7 @@ impl Unused {
         self.first = chunk;
     }
 
-    pub(super) fn release(self) {
+    pub(crate) fn release(self) {
         let (twice, count) = self.twice;
         let mut chunk = self.first;
         while !chunk.is_null() {

@@ -8,11 +8,12 @@
 
 use core::cell::UnsafeCell;
 
+use crate::base::layout::{Field, layout, numbers};
 use crate::base::pool_id::PoolId;
 use crate::pool::numbers::PoolNumbers;
 use crate::sys::sync::Locked;
-use crate::sys::sync::across_fork::ForkMutex;
 use crate::sys::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use crate::sys::sync::masked::MaskedMutex;
 
 /// Rows of the table.
 const MOST: usize = 64;
@@ -22,7 +23,7 @@ const MOST: usize = 64;
 pub(crate) struct Gone {
     /// Size, hint and name; at address 0. All are 0 in a row of several kinds.
     pub(crate) kind: PoolId,
-    /// How many there were.
+    /// How many there were; 0 in a row without any.
     pub(crate) pools: usize,
     /// The most objects of one of them that were out at a time.
     pub(crate) peak: usize,
@@ -35,7 +36,7 @@ pub(crate) struct Gone {
 }
 
 struct Table {
-    mutex: ForkMutex,
+    mutex: MaskedMutex,
     rows: UnsafeCell<Rows>,
 }
 
@@ -43,11 +44,37 @@ struct Table {
 unsafe impl Sync for Table {}
 
 struct Rows {
-    rows: [Option<Gone>; MOST],
+    rows: [Gone; MOST],
 }
 
-static TABLE: Table =
-    Table { mutex: ForkMutex::unlocked(), rows: UnsafeCell::new(Rows { rows: [None; MOST] }) };
+impl Gone {
+    /// A row without any.
+    const NONE: Gone = Gone {
+        kind: PoolId::new(0, 0, 0),
+        pools: 0,
+        peak: 0,
+        exchanges: 0,
+        foreign_frees: 0,
+        objects_left: 0,
+    };
+}
+
+static TABLE: Table = Table {
+    mutex: MaskedMutex::unlocked(),
+    rows: UnsafeCell::new(Rows { rows: [Gone::NONE; MOST] }),
+};
+
+/// For a walker outside of the process.
+pub(super) const NUMBERS: &[Field] = numbers!("gone": MOST);
+/// The same.
+pub(super) const LAYOUT: &[Field] = layout!(
+    "gone", Gone: kind.item_size, kind.num_items, kind.name, kind.name_length, pools, peak,
+    exchanges, foreign_frees, objects_left
+);
+/// The same.
+pub(super) const TABLE_LAYOUT: &[Field] = layout!("table", Table: rows);
+/// Where the table is.
+pub(super) const PLACE: *const () = (&raw const TABLE).cast();
 
 // Relaxed: it is set when the library is loaded.
 static IS_ON: AtomicBool = AtomicBool::new(false);
@@ -83,22 +110,22 @@ pub(crate) fn count(pool: &PoolId, numbers: &PoolNumbers, left: usize) {
     add(&mut table.rows, gone);
 }
 
-fn add(rows: &mut [Option<Gone>], gone: Gone) {
-    let is_place = |row: &Option<Gone>| {
-        row.is_none_or(|row| row.kind == gone.kind && row.kind.name() == gone.kind.name())
-    };
+fn add(rows: &mut [Gone], gone: Gone) {
+    let is_place =
+        |row: &Gone| row.pools == 0 || row.kind == gone.kind && row.kind.name() == gone.kind.name();
     let place = rows.iter().position(is_place).unwrap_or(rows.len() - 1);
-    rows[place] = Some(match rows[place] {
-        None => gone,
-        Some(before) => Gone {
-            kind: if is_place(&rows[place]) { before.kind } else { PoolId::new(0, 0, 0) },
-            pools: before.pools + 1,
+    let before = rows[place];
+    rows[place] = match before.pools {
+        0 => gone,
+        pools => Gone {
+            kind: if is_place(&before) { before.kind } else { PoolId::new(0, 0, 0) },
+            pools: pools + 1,
             peak: before.peak.max(gone.peak),
             exchanges: before.exchanges + gone.exchanges,
             foreign_frees: before.foreign_frees + gone.foreign_frees,
             objects_left: before.objects_left + gone.objects_left,
         },
-    });
+    };
 }
 
 /// A row of the table; none behind the last one, or while a thread, which may be this one, is just
@@ -106,17 +133,17 @@ fn add(rows: &mut [Option<Gone>], gone: Gone) {
 pub(crate) fn row(number: usize) -> Option<Gone> {
     // SAFETY: the rows are reached through this lock only.
     let table = unsafe { Locked::try_lock(&TABLE.mutex, TABLE.rows.get()) }?;
-    table.rows.get(number).copied().flatten()
+    table.rows.get(number).copied().filter(|row| row.pools != 0)
 }
 
-/// Locks before fork(), as [`ForkMutex::before_fork`].
+/// Locks before fork().
 ///
 /// # Safety
-/// [`after_fork`] follows.
+/// As for [`MaskedMutex::before_fork`].
 #[cfg(unix)]
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { TABLE.mutex.before_fork() };
+    unsafe { TABLE.mutex.before_fork(|| false) };
 }
 
 /// Unlocks behind fork().
@@ -126,7 +153,17 @@ pub(crate) unsafe fn before_fork() {
 #[cfg(unix)]
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
-    unsafe { TABLE.mutex.after_fork(in_new_process, || ()) };
+    unsafe { TABLE.mutex.after_fork(in_new_process, |_| ()) };
+}
+
+/// Takes the lock from a fork that does not come back.
+///
+/// # Safety
+/// As for [`MaskedMutex::take_from_fork`].
+#[cfg(unix)]
+pub(crate) unsafe fn take_from_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { TABLE.mutex.take_from_fork() };
 }
 
 #[cfg(all(test, not(loom)))]
@@ -141,21 +178,22 @@ mod tests {
 
     #[test]
     fn pools_of_a_kind_share_a_row_and_kinds_beyond_the_last_row_share_that() {
-        let mut rows = [None; 3];
+        let mut rows = [Gone::NONE; 3];
         add(&mut rows, gone(96, b"a", 10));
         add(&mut rows, gone(96, b"b", 20));
         add(&mut rows, gone(96, b"a", 5));
-        let [Some(a), Some(b), None] = rows else { panic!() };
+        let [a, b, none] = rows;
+        assert_eq!(none.pools, 0);
         assert_eq!(
             (a.pools, a.peak, a.exchanges, a.foreign_frees, a.objects_left),
             (2, 10, 4, 6, 2)
         );
         assert_eq!((b.pools, b.peak), (1, 20));
         add(&mut rows, gone(32, b"", 7));
-        assert_eq!(rows[2].unwrap().kind.item_size, 32);
+        assert_eq!(rows[2].kind.item_size, 32);
         add(&mut rows, gone(64, b"", 9));
         add(&mut rows, gone(32, b"", 1));
-        let last = rows[2].unwrap();
+        let last = rows[2];
         assert_eq!((last.kind.item_size, last.pools, last.peak), (0, 3, 9));
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Found {
 /// slabs and all guarded objects, which are counted one after the other.
 pub(crate) fn next_pool(after: Option<PoolId>) -> Option<Found> {
     let mut first = First { after, found: None };
-    HEAP.with_state(|state| {
+    HEAP.with_each_state(&mut |state| {
         for slab in state.object_slabs() {
             // SAFETY: the heap's lock is held; of the slab only that is read which its owner does
             // not write, and `used`, which is atomic.
@@ -45,7 +45,7 @@ pub(crate) fn next_pool(after: Option<PoolId>) -> Option<Found> {
         }
     });
     let mut found = first.found?;
-    HEAP.with_state(|state| found.pool.set_name(state.name(found.pool.address)));
+    HEAP.with_name(found.pool.address, |name| found.pool.set_name(name));
     Some(found)
 }
 

@@ -10,9 +10,10 @@ use crate::heap::chunk::{MAGAZINES, owner_if_any, owner_of, slab_of};
 use crate::heap::slab::{LEAVING, Slab};
 use crate::heap::{HEAP, State};
 use crate::hooks::{self, ManyNotes};
-use crate::pool::body::Body;
+use crate::pool::body::{Body, Pool};
 use crate::pool::depot::List;
 use crate::pool::parent::ParentPool;
+use crate::pool::policy::SIZES;
 use crate::sys::os;
 use crate::sys::sync::at_once;
 
@@ -45,8 +46,8 @@ impl Problems {
 
 /// With the feature `validate`: ends the process unless the pool and the heap are in order.
 #[inline]
-pub(crate) fn after_slow_path(parent: &ParentPool) {
-    if cfg!(feature = "validate") && self::parent(parent) != 0 {
+pub(crate) fn after_slow_path(pool: &Pool) {
+    if cfg!(feature = "validate") && self::pool(pool) != 0 {
         os::broken_invariant();
     }
 }
@@ -54,43 +55,46 @@ pub(crate) fn after_slow_path(parent: &ParentPool) {
 /// Checks the heap, and returns the number of problems.
 pub(crate) fn heap() -> u32 {
     let mut problems = Problems::none();
-    HEAP.with_state(|state| at_once(|| check_heap(state, &mut problems)));
+    HEAP.with_each_state(&mut |state| at_once(|| check_heap(state, &mut problems)));
     problems.notes.say(FUNCTION, None);
     problems.count
 }
 
 /// Checks a pool and the heap, and returns the number of problems.
 pub(crate) fn parent(parent: &ParentPool) -> u32 {
+    parent.pool().map_or_else(heap, pool)
+}
+
+/// The same by its body.
+fn pool(pool: &Pool) -> u32 {
     let mut problems = Problems::none();
-    let body = parent.lock();
+    let body = pool.lock();
+    let address = pool.entry().owner();
     let listed = at_once(|| {
-        check_depot(parent, &body, &mut problems);
-        check_lists(parent, &body, &mut problems)
+        check_depot(address, &body, &mut problems);
+        check_lists(address, &body, &mut problems)
     });
     {
         let records = hooks::records(body.kept);
-        HEAP.with_state(|state| {
-            at_once(|| {
-                check_slabs(parent, &body, &records, listed, state, &mut problems);
-                check_heap(state, &mut problems);
-            });
+        HEAP.with_state_of(pool.home(), |state| {
+            at_once(|| check_slabs(address, &body, &records, listed, state, &mut problems));
         });
+        HEAP.with_each_state(&mut |state| at_once(|| check_heap(state, &mut problems)));
     }
     if problems.count != 0 {
-        let pool = body.id(parent.address());
+        let id = pool.id(&body);
         drop(body);
-        problems.notes.say(FUNCTION, Some(&pool));
+        problems.notes.say(FUNCTION, Some(&id));
     }
     problems.count
 }
 
 /// Magazines are as full as their place says, and each object in them is out of a slab, and there
 /// once.
-fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
-    let address = parent.address();
+fn check_depot(address: usize, body: &Body, problems: &mut Problems) {
     let policy = body.policy();
     let depot = body.depot();
-    let (mut counted, mut cleared) = ([0; 2], 0);
+    let (mut counted, mut full_rounds, mut cleared) = ([0; SIZES], 0, 0);
     for set_again in [false, true] {
         depot.for_each(policy, |magazine, mask, list| {
             if !set_again {
@@ -100,8 +104,11 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
                     Some(List::Empty) => empty,
                     None => !empty && !full,
                 };
+                if let Some(List::Full) = list {
+                    full_rounds += magazine.rounds(mask);
+                }
                 if list.is_some() {
-                    counted[usize::from(policy.is_busy_size(mask))] += 1;
+                    counted[policy.size_of(mask)] += 1;
                 }
                 problems.check(right, magazine.block(mask).addr(), "magazine in the wrong place");
             }
@@ -126,14 +133,14 @@ fn check_depot(parent: &ParentPool, body: &Body, problems: &mut Problems) {
             }
         });
     }
-    problems.check(depot.counts() == counted, address, "depot miscounted");
+    let right = depot.counts() == counted && depot.full_rounds() == full_rounds;
+    problems.check(right, address, "depot miscounted");
     problems.check(cleared <= body.slabs().out(), address, "more in the depot than is out");
 }
 
 /// The lists of slabs are linked, and each has slabs of its fullness. Returns how many slabs there
 /// are.
-fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems) -> usize {
-    let address = parent.address();
+fn check_lists(address: usize, body: &Body, problems: &mut Problems) -> usize {
     let mut listed = 0;
     body.slabs().for_each_listed(|slab, right| {
         listed += 1;
@@ -147,15 +154,14 @@ fn check_lists(parent: &ParentPool, body: &Body, problems: &mut Problems) -> usi
 
 /// What the chunks say of the pool's slabs is what the pool says.
 fn check_slabs(
-    parent: &ParentPool,
+    address: usize,
     body: &Body,
     records: &hooks::Records<'_>,
     listed: usize,
     state: &State,
     problems: &mut Problems,
 ) {
-    let address = parent.address();
-    let (mut slabs, mut not_full, mut out) = (0, 0, 0);
+    let (mut slabs, mut out) = (0, 0);
     for slab in state.slabs() {
         // SAFETY: the slab belongs to this pool, whose lock is held, or to nobody until the heap
         // has it; of others only that is read which is constant.
@@ -165,20 +171,20 @@ fn check_slabs(
         // SAFETY: as above.
         let slab = unsafe { &*slab };
         slabs += 1;
-        not_full += usize::from(!slab.is_full());
         out += slab.used() as usize;
         check_bitmap(slab, problems);
         let geometry = body.geometry();
         let right = slab.stride() == geometry.stride && slab.capacity() == geometry.capacity;
         problems.check(right, slab.base().addr(), "slab of another layout");
-        if right && !parent.modes.get().is_empty() {
+        if right && !body.modes.is_empty() {
             // SAFETY: the slab is this pool's, whose lock is held.
-            problems.count +=
-                unsafe { hooks::check_slab(parent, geometry, slab, records, &mut problems.notes) };
+            problems.count += unsafe {
+                hooks::check_slab(body.modes, geometry, slab, records, &mut problems.notes)
+            };
         }
     }
     problems.check(slabs == body.slabs().count() as usize, address, "wrong number of slabs");
-    problems.check(not_full == listed, address, "slab with free objects on no list");
+    problems.check(slabs == listed, address, "slab on no list");
     problems.check(out == body.slabs().out(), address, "wrong number of objects out");
 }
 
@@ -246,6 +252,10 @@ mod tests {
         }
     }
 
+    fn body_of(parent: &ParentPool) -> &Pool {
+        parent.pool().expect("it has objects")
+    }
+
     fn slab(object: *mut u8) -> &'static Slab {
         // SAFETY: the object's slab is the test's alone.
         unsafe { &*slab_of(object) }
@@ -278,7 +288,7 @@ mod tests {
         /// Puts the round below the last one, or another, in the place of the last one, and returns
         /// that.
         fn replace_last(parent: &ParentPool, round: Option<*mut u8>) -> *mut u8 {
-            let (mut half, _) = parent.lock().depot().half();
+            let (mut half, _) = body_of(parent).lock().depot().half();
             // SAFETY: the depot is the test's alone, and has two rounds at least.
             unsafe {
                 let last = half.pop();
@@ -319,7 +329,7 @@ mod tests {
             for object in objects {
                 ChildPool::free(child.as_mut_ptr(), object);
             }
-            let mut visit = Visit::begin(parent, "test");
+            let mut visit = Visit::begin(body_of(parent), "test");
             visit.strip(&mut (*child.as_mut_ptr()).cache);
             let mut surplus = core::mem::replace(&mut visit.surplus, Surplus::EMPTY);
             drop(visit);

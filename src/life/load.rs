@@ -8,6 +8,7 @@
 //! name of their section; those of the driver have 101 to 65535 or none, which is later.
 
 use super::{statistics, unload};
+use crate::inspect::root;
 #[cfg(windows)]
 use crate::sys::os;
 
@@ -31,8 +32,12 @@ static AT_UNLOAD: extern "C" fn() = at_unload;
 static AT_LOAD: extern "C" fn() = at_load;
 
 extern "C" fn at_load() {
+    root::refer();
     #[cfg(unix)]
-    super::fork::at_load();
+    {
+        super::fork::at_load();
+        crate::hooks::at_load();
+    }
     #[cfg(windows)]
     os::at_exit(at_unload);
     if cfg!(feature = "ext") {

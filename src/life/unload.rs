@@ -7,15 +7,20 @@
 //! objects in stays mapped. At the end of the process, giving memory back is of no use and does no
 //! harm.
 //!
+//! Other threads may fork meanwhile: [`super::fork::at_unload`].
+//!
 //! A process may end anywhere, even in a signal handler within the library: if the heap or the
 //! guards are locked, nothing happens.
 
 use super::statistics;
 use crate::heap::HEAP;
 use crate::hooks;
+use crate::pool::sleepers;
 use crate::watch::report;
 
 pub(super) fn at_unload() {
+    #[cfg(unix)]
+    super::fork::at_unload();
     let is_locked = HEAP.is_locked() || hooks::is_watch_locked();
     if !is_locked {
         hooks::at_end();
@@ -27,5 +32,8 @@ pub(super) fn at_unload() {
         statistics::write();
     }
     hooks::at_unload();
+    sleepers::at_unload();
     HEAP.release_free_memory();
+    #[cfg(unix)]
+    super::fork::at_unload();
 }

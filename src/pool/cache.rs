@@ -16,7 +16,7 @@
 //! worth of calls at most, wherever it stands. Everything here belongs to the child's user, one
 //! thread at a time. What the parent does to keep a cache in magazines is in [`super::exchange`].
 
-use core::mem;
+use core::mem::{self, MaybeUninit};
 
 use crate::heap::chunk::owner_if_any;
 use crate::heap::magazine::Magazine;
@@ -32,7 +32,7 @@ pub(crate) struct Cache {
 
 impl Cache {
     /// No magazines, of objects of so many bytes.
-    pub(crate) fn of(item_size: u32) -> Cache {
+    pub(crate) const fn of(item_size: u32) -> Cache {
         Cache { loaded: Magazine::NONE, previous: Magazine::NONE, mask: 0, item_size }
     }
 
@@ -78,6 +78,14 @@ impl Cache {
     pub(crate) unsafe fn pop(&mut self) -> *mut u8 {
         // SAFETY: the caller's promise; a child's magazines are its own.
         unsafe { self.loaded.pop() }
+    }
+
+    /// Takes rounds into `to`, as [`Cache::pop`] would one by one, as many as the loaded magazine has
+    /// and fit. Returns how many.
+    #[inline(always)]
+    pub(crate) fn pop_into(&mut self, to: &mut [MaybeUninit<*mut u8>]) -> usize {
+        // SAFETY: a child's magazines are its own; with a mask of 0 there is no round.
+        unsafe { self.loaded.pop_into(self.mask(), to) }
     }
 
     /// Adds a round.

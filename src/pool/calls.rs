@@ -2,50 +2,91 @@
 //! What callers do to a parent pool: create and destroy it, name it, count what it holds, have it
 //! give memory back.
 
-use core::cell::UnsafeCell;
 use core::ptr;
 
-use super::body::Body;
+use super::body::Pool;
 use super::numbers::PoolNumbers;
 use super::parent::ParentPool;
+use super::partial::Slabs;
 use super::policy::Policy;
-use crate::base::geometry::rounds;
+use super::sleepers;
+use super::visit::Visit;
+use crate::base::alignment::Alignment;
+use crate::base::geometry::{Geometry, rounds};
 use crate::base::modes::{Modes, ModesWord};
 use crate::base::pool_id::PoolId;
 use crate::base::seal;
-use crate::heap::HEAP;
+use crate::heap::surplus::Surplus;
+use crate::heap::{HEAP, Home};
 use crate::hooks;
-use crate::sys::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use crate::sys::sync::{Mutex, renew};
+use crate::sys::probe;
+use crate::sys::sync::atomic::Ordering::Relaxed;
+use crate::sys::sync::renew;
 
 impl ParentPool {
-    /// Creates a pool in memory of any content. Slabs that still belong to a pool at this address
-    /// (it was never destroyed, or its memory was freed) are left in limbo.
+    /// Creates a pool in memory of any content. If one at this address was never ended, as it was
+    /// not destroyed, or its memory was freed, what it keeps goes to the heap, and its slabs with
+    /// objects out are left in limbo.
     ///
     /// # Safety
     /// `this` is writable, and no other call uses it.
+    #[inline(always)]
     pub(crate) unsafe fn create(this: *mut ParentPool, item_size: u32, num_items: u32) {
-        let num_items = num_items.max(1);
+        // SAFETY: the caller's promise.
+        unsafe { ParentPool::create_aligned(this, item_size, num_items, Alignment::NATURAL) }
+    }
+
+    /// The same of objects that are to be aligned so.
+    ///
+    /// # Safety
+    /// As for [`ParentPool::create`].
+    pub(crate) unsafe fn create_aligned(
+        this: *mut ParentPool,
+        item_size: u32,
+        num_items: u32,
+        alignment: Alignment,
+    ) {
         // Owner words lead back to the pool.
-        let pool = PoolId::new(this.expose_provenance(), item_size, num_items);
-        let (geometry, modes) = hooks::layout(&pool);
-        // SAFETY: the caller's promise. Fields are written one by one as the old content may be no
-        // valid pool.
+        let mut pool = PoolId::new(this.expose_provenance(), item_size, num_items.max(1));
+        pool.alignment = alignment;
+        let (element_size, modes) = hooks::modes(&pool);
+        // SAFETY: the caller's promise.
         unsafe {
             hooks::before_create_parent(&pool);
             hooks::before_pool_goes(this);
-            HEAP.disown(this.addr());
-            let kept = hooks::pool_made(&pool, modes);
+            if let Some(old) = Pool::of(HEAP.find_pool(this.addr())) {
+                old.end_abandoned("slab_create_parent");
+            }
+            hooks::pool_made(&pool, modes);
             seal::prepare();
             renew(this, size_of::<ParentPool>());
-            Mutex::init(&raw mut (*this).mutex);
-            (&raw mut (*this).element_size).write(AtomicU32::new(geometry.stride));
-            (&raw mut (*this).num_elements).write(num_items);
-            (&raw mut (*this).item_size).write(item_size);
-            (&raw mut (*this).modes).write(ModesWord::new(modes));
-            let body = Body::new(geometry, modes.is_empty(), kept);
-            (&raw mut (*this).body).write(UnsafeCell::new(body));
+            let modes = ModesWord::new(modes);
+            ParentPool::init(this, element_size, &pool, modes);
             hooks::initialised(this.cast(), size_of::<ParentPool>());
+            probe::pool_create(this.addr(), item_size, num_items);
+        }
+    }
+
+    /// The same in a heap of the program's, if one is given: its body is made at once there. Returns
+    /// false if there is no memory, and leaves a destroyed pool: the heap may have [`Home::more`].
+    ///
+    /// # Safety
+    /// As for [`ParentPool::create`].
+    pub(crate) unsafe fn create_in(
+        this: *mut ParentPool,
+        home: Home,
+        item_size: u32,
+        num_items: u32,
+        alignment: Alignment,
+    ) -> bool {
+        // SAFETY: the caller's promise.
+        unsafe {
+            ParentPool::create_aligned(this, item_size, num_items, alignment);
+            let made = home.is_process() || (*this).new_pool(home).is_some();
+            if !made {
+                ParentPool::end_parent(this);
+            }
+            made
         }
     }
 
@@ -54,6 +95,16 @@ impl ParentPool {
     /// # Safety
     /// `this` is a pool or zeroed, and no other call uses it, its children or its objects.
     pub(crate) unsafe fn destroy(this: *mut ParentPool) {
+        // SAFETY: the caller's promise.
+        unsafe { ParentPool::end_parent(this) }
+        HEAP.settle();
+    }
+
+    /// The same where locks of a rank before a pool's may be held.
+    ///
+    /// # Safety
+    /// As for [`ParentPool::destroy`].
+    unsafe fn end_parent(this: *mut ParentPool) {
         const FUNCTION: &str = "slab_destroy_parent";
         // SAFETY: the caller's promise.
         unsafe {
@@ -65,124 +116,229 @@ impl ParentPool {
             let parent = &*this;
             let modes = parent.modes.get();
             let numbers = hooks::keeps_numbers().then(|| parent.numbers());
-            // If the last child is gone, all that is left are slabs with objects of callers'.
-            let body = parent.body.get();
-            let kept = (*body).kept;
-            let (mut objects_out, mut children) = (hooks::guarded(this.addr()).0, 0);
-            if (*body).slabs.holders != 0 || (*body).slabs.count() != 0 {
-                let out = parent.visit(FUNCTION, |visit| {
-                    hooks::let_all_go(visit);
-                    visit.drain_depot();
-                    (visit.body.slabs.out(), visit.body.slabs.holders)
-                });
-                objects_out += out.0;
-                children = out.1;
-            }
+            let guarded = hooks::guarded(this.addr()).0;
+            let left = match parent.pool() {
+                Some(pool) => pool.end(Visit::begin(pool, FUNCTION)),
+                None => Left::nothing(parent.plain_id(), hooks::kept(&parent.plain_id(), modes)),
+            };
+            let objects_out = left.objects + guarded;
+            probe::pool_destroy(this.addr(), objects_out, left.children);
             if let Some(numbers) = numbers {
-                let id = (*parent.body.get()).id(parent.address());
-                hooks::keep_numbers(&id, &numbers, objects_out);
+                hooks::keep_numbers(&left.id, &numbers, objects_out);
             }
-            if objects_out != 0 || children != 0 {
-                let body = &*parent.body.get();
-                hooks::objects_leaked(
-                    &body.id(parent.address()),
-                    modes,
-                    objects_out,
-                    children,
-                    kept,
-                );
+            if objects_out != 0 || left.children != 0 {
+                hooks::objects_leaked(&left.id, modes, objects_out, left.children, left.kept);
             }
-            HEAP.disown(this.addr());
-            parent.mutex.destroy();
             ptr::write_bytes(this, 0, 1);
-            hooks::pool_gone(this, modes, kept);
+            hooks::pool_gone(this, modes, left.kept);
         }
     }
 
     /// Gives a pool a name; returns false if there is no memory for it. If it has not been used, it
     /// gets the modes that SLAB_DEBUG has for the name as well.
     pub(crate) fn set_name(&self, name: &[u8]) -> bool {
-        let mut body = self.lock();
-        // SAFETY: the pool's lock is held, without which its name is not read.
-        let set = unsafe { HEAP.set_name(self.address(), name) };
-        if set.is_null() {
-            return false;
-        }
-        body.name = set;
-        drop(body);
-        if cfg!(feature = "debug") {
-            let before = self.modes.get();
-            let mut pool = PoolId::new(self.address(), self.item_size, self.num_elements);
-            pool.set_name(name);
-            let (_, modes) = hooks::layout(&pool);
-            if modes.with(before) != before {
-                self.set_modes(modes.with(before));
+        while !self.set_name_once(name) {
+            if !self.home().more() {
+                return false;
             }
         }
         true
     }
 
-    /// Changes the modes of a pool, and its layout with them. Returns false if it has been used.
+    /// The same with the memory that the heap has: locks of a rank before the pool's may be held.
+    pub(crate) fn set_name_once(&self, name: &[u8]) -> bool {
+        let Some(pool) = self.pool_or_new() else { return false };
+        let body = pool.lock();
+        // SAFETY: the pool's mutex is held.
+        let set = unsafe { HEAP.set_name(pool.entry(), name) };
+        drop(body);
+        if set && cfg!(feature = "debug") {
+            let before = self.modes.get();
+            let mut id = self.plain_id();
+            id.set_name(name);
+            let (_, modes) = hooks::modes(&id);
+            if modes.with(before) != before {
+                self.set_modes(modes.with(before));
+            }
+        }
+        set
+    }
+
+    /// Changes the modes of a pool, and its layout with them. Returns false if it has been used, or
+    /// there is no memory.
     ///
     /// Whoever reads the modes without the lock looks at them again once it has it.
     pub(crate) fn set_modes(&self, modes: Modes) -> bool {
-        let pool = PoolId::new(self.address(), self.item_size, self.num_elements);
-        let (geometry, modes) = hooks::layout_with(modes, &pool);
-        let mut body = self.lock();
+        let id = self.plain_id();
+        let (geometry, modes) = hooks::layout(modes, &id);
+        let Some(pool) = self.pool_or_new() else { return false };
+        let mut body = pool.lock();
         if body.slabs.peak() != 0 || body.slabs.holders != 0 {
             return false;
         }
         // Relaxed: it is for callers, who read it whenever they like.
         self.element_size.store(geometry.stride, Relaxed);
         self.modes.set(modes);
+        body.modes = modes;
         body.policy = Policy::new(&geometry, modes.is_empty());
         body.geometry = geometry;
         // SAFETY: the pool has not been used, and its lock is held.
-        body.kept = unsafe { hooks::keep(&pool, modes) };
+        body.kept = unsafe { hooks::keep(&id, modes) };
         true
     }
 
     /// What the pool holds.
     pub(crate) fn numbers(&self) -> PoolNumbers {
-        let body = self.lock();
-        let (geometry, policy) = (&body.geometry, &body.policy);
-        let [slabs_full, slabs_partial, slabs_empty] = body.slabs.by_state();
-        let [first, busy] = body.depot.counts().map(|count| count as usize);
-        let depot_bytes = first * (policy.first_mask() + 1) + busy * (policy.busy_mask() + 1);
-        let slabs = slabs_full + slabs_partial + slabs_empty;
-        let mut numbers = PoolNumbers {
-            item_size: geometry.item_size as usize,
-            element_size: geometry.stride as usize,
-            objects_per_slab: geometry.capacity as usize,
-            slab_bytes: geometry.slab_bytes(),
-            slabs_full,
-            slabs_partial,
-            slabs_empty,
-            objects_out: body.slabs.out(),
-            objects_in_depot: body.depot.objects(policy),
-            peak_objects_out: 0,
-            children: body.slabs.holders as usize,
-            objects_per_child: 2 * rounds(policy.busy_mask()),
-            foreign_frees: body.foreign_frees,
-            exchanges: body.exchanges,
-            bytes_held: slabs * geometry.slab_bytes() + depot_bytes,
-            objects_guarded: 0,
+        let mut numbers = match self.pool() {
+            Some(pool) => pool.numbers(),
+            None => {
+                let (geometry, modes) = hooks::layout(self.modes.get(), &self.plain_id());
+                PoolNumbers::of(&geometry, &Policy::new(&geometry, modes.is_empty()))
+            }
         };
         let (guarded, bytes) = hooks::guarded(self.address());
         numbers.count_guarded(guarded, bytes);
-        numbers.peak_objects_out = body.slabs.peak().max(numbers.objects_out);
+        numbers.peak_objects_out = numbers.peak_objects_out.max(numbers.objects_out);
         numbers
     }
 
     /// Gives the heap everything that no child and no caller has. Returns how many bytes of slabs
     /// and magazines that were.
     pub(crate) fn trim(&self) -> usize {
-        self.visit("slab_trim_parent", |visit| {
-            // SAFETY: the visit is to this pool.
-            unsafe { hooks::let_all_go(visit) };
+        let Some(pool) = self.pool() else { return 0 };
+        let mut visit = Visit::begin(pool, "slab_trim_parent");
+        // SAFETY: the visit is to this pool.
+        unsafe { hooks::let_all_go(&mut visit) };
+        visit.drain_depot();
+        let bytes = visit.surplus.bytes();
+        drop(visit);
+        HEAP.settle();
+        bytes
+    }
+}
+
+impl PoolNumbers {
+    /// Of a pool without objects.
+    fn of(geometry: &Geometry, policy: &Policy) -> PoolNumbers {
+        PoolNumbers {
+            item_size: geometry.item_size as usize,
+            element_size: geometry.stride as usize,
+            objects_per_slab: geometry.capacity as usize,
+            slab_bytes: geometry.slab_bytes(),
+            objects_per_child: 2 * rounds(policy.largest_mask()),
+            ..PoolNumbers::default()
+        }
+    }
+}
+
+/// What was out of a pool when it ended.
+struct Left {
+    id: PoolId,
+    objects: usize,
+    /// Children that have magazines.
+    children: u32,
+    kept: hooks::Kept,
+}
+
+impl Left {
+    fn nothing(id: PoolId, kept: hooks::Kept) -> Left {
+        Left { id, objects: 0, children: 0, kept }
+    }
+}
+
+impl Pool {
+    /// What it holds, without guarded objects.
+    fn numbers(&self) -> PoolNumbers {
+        let body = self.lock();
+        let (geometry, policy) = (&body.geometry, &body.policy);
+        let [slabs_full, slabs_partial, slabs_empty] = body.slabs.by_state();
+        let magazines = body.depot.counts().into_iter().zip(policy.masks());
+        let depot_bytes: usize = magazines.map(|(count, mask)| count as usize * (mask + 1)).sum();
+        let slabs = slabs_full + slabs_partial + slabs_empty;
+        PoolNumbers {
+            slabs_full,
+            slabs_partial,
+            slabs_empty,
+            objects_out: body.slabs.out(),
+            objects_in_depot: body.depot.objects(),
+            peak_objects_out: body.slabs.peak(),
+            children: body.slabs.holders as usize,
+            foreign_frees: body.foreign_frees,
+            exchanges: body.exchanges,
+            bytes_held: slabs * geometry.slab_bytes() + depot_bytes,
+            ..PoolNumbers::of(geometry, policy)
+        }
+    }
+
+    /// Ends a pool: what it keeps goes to the heap, its slabs with objects out are left in limbo,
+    /// and its own memory is freed.
+    ///
+    /// # Safety
+    /// The visit is to this pool, and no other call uses the pool or its objects from now on.
+    unsafe fn end(&self, mut visit: Visit<'_>) -> Left {
+        // SAFETY: the caller's promise.
+        unsafe { hooks::let_all_go(&mut visit) };
+        self.end_as_it_is(visit)
+    }
+
+    /// The same for a pool of a parent that was not destroyed, and whose memory is another one's.
+    ///
+    /// # Safety
+    /// As for [`Pool::end`].
+    #[cold]
+    #[inline(never)]
+    unsafe fn end_abandoned(&self, function: &'static str) {
+        // Nobody calls the pool, so that who has its lock goes round, or is gone.
+        match sleepers::while_none_goes_round(|| self.try_lock()) {
+            Some(body) => {
+                self.end_as_it_is(Visit::with(self, body, function));
+            }
+            // SAFETY: the caller's promise: whoever had the lock is gone.
+            None => unsafe {
+                let entry = ptr::from_ref(self.entry()).cast_mut();
+                HEAP.disown(entry, self.entry().owner());
+            },
+        }
+    }
+
+    /// Ends a pool that nobody has used.
+    pub(super) fn end_unused(&self) {
+        let body = self.lock();
+        self.entry().end();
+        drop(body);
+        // SAFETY: the pool has ended, and is empty.
+        unsafe { HEAP.leave_spare(ptr::from_ref(self.entry()).cast_mut()) }
+    }
+
+    fn end_as_it_is(&self, mut visit: Visit<'_>) -> Left {
+        // Mostly there is nothing, as the last child is gone.
+        if visit.body.slabs.holders != 0 || visit.body.slabs.count() != 0 {
             visit.drain_depot();
-            visit.surplus.bytes()
-        })
+        }
+        let left = Left {
+            id: self.id(&visit.body),
+            objects: visit.body.slabs.out(),
+            children: visit.body.slabs.holders,
+            kept: visit.body.kept,
+        };
+        let slabs = core::mem::replace(&mut visit.body.slabs, Slabs::EMPTY);
+        let mut surplus = core::mem::replace(&mut visit.surplus, Surplus::EMPTY);
+        let has_nothing = surplus.is_empty() && slabs.count() == 0 && !self.entry().has_name();
+        let is_empty = has_nothing && self.home().is_process();
+        if is_empty {
+            self.entry().end();
+        }
+        drop(visit);
+        let entry = ptr::from_ref(self.entry()).cast_mut();
+        // SAFETY: the pool has ended, and its slabs were taken out of it.
+        unsafe {
+            if is_empty {
+                HEAP.leave_spare(entry);
+            } else {
+                HEAP.strike_out(entry, &mut surplus, |each| slabs.for_each(each));
+            }
+        }
+        left
     }
 }
 
@@ -205,8 +361,8 @@ mod tests {
             ParentPool::create(parent, 96, 64);
             ChildPool::create(child, parent);
             ChildPool::create(gone, ptr::null());
-            (*parent).lock().foreign_frees = BEFORE;
-            (*parent).lock().exchanges = BEFORE;
+            (*parent).pool_or_new().expect("memory").lock().foreign_frees = BEFORE;
+            (*parent).pool_or_new().expect("memory").lock().exchanges = BEFORE;
             ChildPool::free(gone, ChildPool::alloc(child));
             let mut objects = [ptr::null_mut(); 1000];
             objects.iter_mut().for_each(|object| *object = ChildPool::alloc(child));

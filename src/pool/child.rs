@@ -17,12 +17,14 @@ use core::ptr;
 use super::cache::Cache;
 use super::parent::ParentPool;
 use crate::base::config::HARDENED;
+use crate::base::layout::{Field, layout};
 use crate::base::misuse::Misuse;
 use crate::base::zero::zero;
 use crate::heap::chunk::{owner_if_any, owner_of};
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, Owner, owner};
 use crate::hooks;
+use crate::sys::probe;
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -31,12 +33,28 @@ pub(crate) struct ChildPool {
     pub(crate) cache: Cache,
 }
 
+/// For a walker outside of the process. The library knows of no child, as they lie in the
+/// program's memory: who looks for one looks for its parent's address there.
+pub(crate) const LAYOUT: &[Field] = layout!(
+    "child", ChildPool: parent, cache.loaded, cache.previous, cache.mask, cache.item_size
+);
+
 impl ChildPool {
     /// Creates a child in memory of any content.
     ///
     /// # Safety
     /// `this` is writable, no other call uses it, and `parent` is a pool.
     pub(crate) unsafe fn create(this: *mut ChildPool, parent: *const ParentPool) {
+        // SAFETY: the caller's promise.
+        unsafe { ChildPool::init(this, parent) }
+        probe::child_create(this.addr(), parent.addr());
+    }
+
+    /// Writes a child of a pool, or a destroyed one.
+    ///
+    /// # Safety
+    /// As for [`ChildPool::create`], but `parent` may be null.
+    unsafe fn init(this: *mut ChildPool, parent: *const ParentPool) {
         // SAFETY: the caller's promise.
         unsafe {
             let item_size = parent.as_ref().map_or(0, |parent| parent.item_size.max(1));
@@ -114,6 +132,7 @@ impl ChildPool {
             let Some(parent) = child.parent.as_ref() else {
                 return;
             };
+            probe::child_destroy(this.addr(), parent.address());
             if hooks::instead_of_destroy_child(parent, child) {
                 return;
             }
@@ -121,7 +140,7 @@ impl ChildPool {
             if !child.cache.is_none() && !child.retire(FUNCTION) {
                 child.abandon(FUNCTION);
             }
-            ChildPool::create(this, ptr::null());
+            ChildPool::init(this, ptr::null());
         }
     }
 
@@ -134,13 +153,14 @@ impl ChildPool {
         // SAFETY: the caller's promise; the magazines are the child's own.
         unsafe {
             let Some(parent) = self.live_parent() else { return false };
-            parent.visit(function, |visit| {
+            let retired = parent.visit(function, |visit| {
                 let fresh = !visit.is_stale(&self.cache);
                 if fresh {
                     visit.retire(&self.cache);
                 }
                 fresh
-            })
+            });
+            retired.unwrap_or(false)
         }
     }
 
@@ -158,12 +178,13 @@ impl ChildPool {
             if child.cache.is_none() {
                 return 0;
             }
-            parent.visit(FUNCTION, |visit| {
+            let bytes = parent.visit(FUNCTION, |visit| {
                 if visit.is_stale(&child.cache) {
                     return 0;
                 }
                 visit.strip(&mut child.cache) * visit.stride()
-            })
+            });
+            bytes.unwrap_or(0)
         }
     }
 
@@ -189,6 +210,7 @@ impl ChildPool {
             unsafe { surplus.add_magazine(magazine, mask) }
         }
         HEAP.take_back(&mut surplus);
+        HEAP.settle();
     }
 
     /// The parent, if there is one and it is not destroyed.
@@ -218,7 +240,7 @@ fn one_exit() {
 /// # Safety
 /// The address is in a chunk, unless this is the hardened build.
 #[inline(always)]
-unsafe fn owner_on_free(object: *mut u8) -> usize {
+pub(crate) unsafe fn owner_on_free(object: *mut u8) -> usize {
     // SAFETY: the caller's promise.
     if HARDENED { unsafe { owner_if_any(object) } } else { unsafe { owner_of(object) } }
 }
@@ -267,7 +289,7 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
 /// # Safety
 /// As for [`ChildPool::alloc`].
 #[inline(never)]
-unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+pub(super) unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
     const FUNCTION: &str = "slab_alloc";
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
@@ -278,7 +300,7 @@ unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
         }
         let parent = child.live_parent();
         if let Some(object) = hooks::instead_of_alloc(parent, child, zeroed) {
-            return object.cast();
+            return if object.is_null() { alloc_again(child, zeroed) } else { object.cast() };
         }
         let Some(parent) = parent else {
             return ptr::null_mut();
@@ -297,10 +319,13 @@ unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
                 Some(if cache.is_empty() { ptr::null_mut() } else { cache.pop() })
             }
         });
-        let Some(object) = object else {
-            return alloc_far(child, zeroed);
+        let object = match object {
+            Some(Some(object)) if object.is_null() => return alloc_again(child, zeroed),
+            Some(Some(object)) => object,
+            Some(None) => return alloc_far(child, zeroed),
+            None => return ptr::null_mut(),
         };
-        if !object.is_null() && !child.cache.is_none() {
+        if !child.cache.is_none() {
             let drawn = hooks::sampled(parent, 1 + child.cache.rounds());
             if !drawn.is_null() {
                 child.cache.push(object);
@@ -309,6 +334,28 @@ unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
         }
         object.cast()
     }
+}
+
+/// Whether the heap of a child's parent has memory now for what was not met.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cold]
+#[cfg_attr(feature = "ext", inline(never))]
+pub(super) unsafe fn has_more(child: &ChildPool) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { child.live_parent() }.is_some_and(|parent| parent.home().more())
+}
+
+/// Allocation after there was no memory: if the heap has more now, it begins again.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cold]
+#[inline(never)]
+unsafe fn alloc_again(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+    // SAFETY: the caller's promise.
+    unsafe { if has_more(child) { alloc_far(child, zeroed) } else { ptr::null_mut() } }
 }
 
 /// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.
@@ -363,6 +410,19 @@ unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
                 visit.put(&[object]);
             }
         });
+    }
+}
+
+/// Freeing through no child: into the object's slab, under its owner's lock.
+///
+/// # Safety
+/// It is an object, whose parent exists or is destroyed.
+pub(crate) unsafe fn free_through_none(object: *mut u8) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if !hooks::instead_of_free(None, ptr::null_mut(), object) {
+            free_to_owner("slab_free", ptr::null_mut(), object);
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! The depot of a parent pool: the magazines that no child has.
 //!
 //! - *full* magazines, which children exchange for empty ones when they run out of objects;
-//! - *empty* ones, for the other way round; both in two sizes ([`Geometry`]);
+//! - *empty* ones, for the other way round; both in several sizes ([`Policy::masks`]);
 //! - at most one *half*-filled one, from a child that was destroyed, for the next child. It is
 //!   neither empty nor full, so that its finder can both allocate and free. With it, a child that
 //!   lives for a few objects costs two lock operations in all.
@@ -11,16 +11,20 @@
 //!
 //! Everything here belongs to the parent's lock.
 
-use super::policy::Policy;
+use super::policy::{Policy, SIZES};
 use crate::base::geometry::rounds;
+use crate::base::layout::{Field, layout};
 use crate::heap::magazine::{Magazine, MagazineList};
 use crate::heap::surplus::Surplus;
 
 /// The magazines of one size.
-struct Shelf {
+pub(super) struct Shelf {
     full: MagazineList,
     empty: MagazineList,
 }
+
+/// For a walker outside of the process.
+pub(crate) const LAYOUT: &[Field] = layout!("shelf", Shelf: full, empty);
 
 impl Shelf {
     const EMPTY: Shelf = Shelf { full: MagazineList::EMPTY, empty: MagazineList::EMPTY };
@@ -37,35 +41,37 @@ pub(crate) enum List {
 
 /// See the head of this file.
 pub(crate) struct Depot {
-    /// Those that a child starts with, and those of busy children.
-    shelves: [Shelf; 2],
-    half: Magazine,
+    /// By size. Of sizes that are the same, the first one's is used.
+    pub(super) shelves: [Shelf; SIZES],
+    pub(super) half: Magazine,
+    /// Rounds in full magazines.
+    full: usize,
 }
 
 impl Depot {
     /// No magazines.
-    pub(crate) const EMPTY: Depot = Depot { shelves: [Shelf::EMPTY; 2], half: Magazine::NONE };
+    pub(crate) const EMPTY: Depot =
+        Depot { shelves: [Shelf::EMPTY; SIZES], half: Magazine::NONE, full: 0 };
 
     fn shelf(&mut self, mask: usize, policy: &Policy) -> &mut Shelf {
-        &mut self.shelves[usize::from(policy.is_busy_size(mask))]
+        &mut self.shelves[policy.size_of(mask)]
     }
 
     /// Rounds in full magazines.
-    pub(crate) fn full_rounds(&self, policy: &Policy) -> usize {
-        let [first, busy] = &self.shelves;
-        first.full.count() as usize * rounds(policy.first_mask())
-            + busy.full.count() as usize * rounds(policy.busy_mask())
+    pub(crate) fn full_rounds(&self) -> usize {
+        self.full
     }
 
     /// Whether there is a full magazine, of whatever size.
     pub(crate) fn has_full(&self) -> bool {
-        self.shelves.iter().any(|shelf| shelf.full.count() != 0)
+        self.full != 0
     }
 
     /// Takes a full magazine of a size. Its quota is not set.
     pub(crate) fn take_full(&mut self, mask: usize, policy: &mut Policy) -> Option<Magazine> {
         let magazine = self.shelf(mask, policy).full.pop(mask)?;
-        policy.note_left(self.full_rounds(policy));
+        self.full -= rounds(mask);
+        policy.note_left(self.full);
         Some(magazine)
     }
 
@@ -92,6 +98,7 @@ impl Depot {
     /// # Safety
     /// It is a full one of this parent, and nobody else uses it.
     pub(crate) unsafe fn keep_full(&mut self, magazine: Magazine, mask: usize, policy: &Policy) {
+        self.full += rounds(mask);
         // SAFETY: the caller's promise.
         unsafe { self.shelf(mask, policy).full.push(magazine, mask) }
     }
@@ -111,7 +118,7 @@ impl Depot {
     ) {
         // SAFETY: the caller's promise.
         unsafe {
-            if policy.wants_empty(self.empty_room(mask, policy), out) {
+            if policy.wants_empty(self.empty_room(mask, policy), out, true) {
                 self.shelf(mask, policy).empty.push(magazine, mask);
             } else {
                 surplus.add_magazine(magazine, mask);
@@ -175,7 +182,7 @@ impl Depot {
 
     /// Rounds for which empty magazines of a size have room.
     pub(crate) fn empty_room(&self, mask: usize, policy: &Policy) -> usize {
-        let empty = &self.shelves[usize::from(policy.is_busy_size(mask))].empty;
+        let empty = &self.shelves[policy.size_of(mask)].empty;
         empty.count() as usize * rounds(mask)
     }
 
@@ -195,26 +202,25 @@ impl Depot {
         sound: impl Fn(Magazine) -> bool,
     ) -> Option<Magazine> {
         let shelf = self.shelf(mask, policy);
+        let before = shelf.full.count();
         let list = match list {
             List::Full => &mut shelf.full,
             List::Empty => &mut shelf.empty,
         };
         let cut = list.cut_unsound(mask, &sound)?;
-        policy.note_left(self.full_rounds(policy));
+        self.full -= (before - shelf.full.count()) as usize * rounds(mask);
+        policy.note_left(self.full);
         Some(cut)
     }
 
     /// How many objects there are in all magazines.
-    pub(crate) fn objects(&self, policy: &Policy) -> usize {
-        self.full_rounds(policy) + self.half.rounds(self.half_mask())
+    pub(crate) fn objects(&self) -> usize {
+        self.full_rounds() + self.half.rounds(self.half_mask())
     }
 
     /// How many full and empty magazines there are, by size, not counting the half-filled one.
-    pub(crate) fn counts(&self) -> [u32; 2] {
-        [0, 1].map(|size| {
-            let shelf: &Shelf = &self.shelves[size];
-            shelf.full.count() + shelf.empty.count()
-        })
+    pub(crate) fn counts(&self) -> [u32; SIZES] {
+        self.shelves.each_ref().map(|shelf| shelf.full.count() + shelf.empty.count())
     }
 
     /// Calls `each` with every magazine, its mask, and the list that it is on: none for the
@@ -240,13 +246,15 @@ impl Depot {
 
     /// The magazine that has rounds, and its mask, if there is only one; else none.
     pub(crate) fn only_filled(&self, policy: &Policy) -> (Magazine, usize) {
-        let [first, busy] = &self.shelves;
-        match (self.half.is_none(), first.full.count(), busy.full.count()) {
-            (false, 0, 0) => self.half(),
-            (true, 1, 0) => (first.full.first(), policy.first_mask()),
-            (true, 0, 1) => (busy.full.first(), policy.busy_mask()),
-            _ => (Magazine::NONE, 0),
+        let mut only = self.half();
+        for (shelf, mask) in self.shelves.iter().zip(policy.masks()) {
+            match (only.0.is_none(), shelf.full.count()) {
+                (_, 0) => (),
+                (true, 1) => only = (shelf.full.first(), mask),
+                _ => return (Magazine::NONE, 0),
+            }
         }
+        only
     }
 }
 
@@ -265,7 +273,7 @@ mod tests {
     /// For magazines of [`MASK`].
     fn policy() -> Policy {
         let policy = Policy::new(&Geometry::new(4096, 1), true);
-        assert_eq!(policy.first_mask(), MASK);
+        assert_eq!(policy.masks()[1], MASK);
         policy
     }
 
@@ -285,12 +293,12 @@ mod tests {
         let policy = policy();
         let (mut block, mut larger) = (Block([0; WORDS]), Larger([0; LARGER]));
         let mask = size_of::<Larger>() - 1;
-        assert_eq!(policy.busy_mask(), mask);
+        assert_eq!(policy.largest_mask(), mask);
         let mut depot = Depot::EMPTY;
         keep_full(&mut depot, &mut block);
         // SAFETY: the block is this magazine's alone; nobody looks at its rounds.
         unsafe { depot.keep_full(Magazine::new((&raw mut larger).cast()), mask, &policy) };
-        assert_eq!(depot.objects(&policy), ROUNDS + LARGER - 1);
+        assert_eq!(depot.objects(), ROUNDS + LARGER - 1);
     }
 
     #[test]
@@ -298,23 +306,26 @@ mod tests {
         let mut policy = policy();
         let mut depot = Depot::EMPTY;
         let mut blocks: Vec<Block> = (0..10).map(|_| Block([0; WORDS])).collect();
-        policy.end_epoch(100, depot.full_rounds(&policy));
+        policy.end_epoch(100, depot.full_rounds());
         blocks.iter_mut().for_each(|block| keep_full(&mut depot, block));
-        policy.end_epoch(101, depot.full_rounds(&policy));
+        policy.end_epoch(101, depot.full_rounds());
         let taken: Vec<_> = (0..6).filter_map(|_| depot.take_full(MASK, &mut policy)).collect();
         // SAFETY: they were the depot's.
         taken.into_iter().for_each(|full| unsafe { depot.keep_full(full, MASK, &policy) });
-        let reaped = policy.end_epoch(102, depot.full_rounds(&policy));
-        assert_eq!(reaped, Some(2 * ROUNDS), "half of the other 4");
+        policy.end_epoch(102, depot.full_rounds());
+        policy.note_reaped(2 * ROUNDS - 1);
+        assert!(policy.is_reaping());
+        policy.note_reaped(1);
+        assert!(!policy.is_reaping(), "half of the other 4");
     }
 
     #[test]
     fn empty_magazines_that_could_not_be_filled_are_too_many() {
         let policy = policy();
-        let limit = policy.limit(0);
+        let limit = policy.limit(0, true);
         let most = limit.div_ceil(ROUNDS);
         let out = 100_000;
-        assert!(policy.limit(out) / ROUNDS > most + 50);
+        assert!(policy.limit(out, true) / ROUNDS > most + 50);
         let mut depot = Depot::EMPTY;
         let mut surplus = Surplus::EMPTY;
         let mut blocks: Vec<Block> = (0..most + 50).map(|_| Block([0; WORDS])).collect();
@@ -325,15 +336,15 @@ mod tests {
                 depot.keep_empty(empty, MASK, &policy, out, &mut surplus);
             }
         }
-        assert_eq!(depot.counts(), [most as u32 + 50, 0]);
+        assert_eq!(depot.counts()[1], most as u32 + 50);
         let excess = |depot: &Depot, policy: &Policy, out| {
-            policy.has_excess_empty(depot.empty_room(MASK, policy), out)
+            policy.has_excess_empty(depot.empty_room(MASK, policy), out, true)
         };
         assert!(!excess(&depot, &policy, out));
         while excess(&depot, &policy, 0) {
             depot.take_empty(MASK, &policy);
         }
-        assert_eq!(depot.counts(), [(limit / ROUNDS) as u32, 0]);
+        assert_eq!(depot.counts()[1], (limit / ROUNDS) as u32);
         assert!(surplus.is_empty());
     }
 }

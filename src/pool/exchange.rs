@@ -7,22 +7,24 @@
 //! | without a magazine | with the child's first object ([`Visit::equip`]) | a half-filled one, a kit's, or an empty one |
 //! | with empty ones | to allocate ([`Visit::reload`]) | a full one, or its own is filled from slabs |
 //! | with full ones | to free ([`Visit::unload`]) | an empty one; the depot or slabs get a full one's rounds |
-//! | of a busy child | with either of these (`promote`) | a larger one for those it has |
+//! | of a busy child | with either of these (`promote`) | a larger one for those it has, if its pool has much in use |
+//! | of a child whose pool shrinks | to free (`demote`) | a smaller one; the depot or slabs get the rounds |
 //! | of a child that goes | once ([`Visit::retire`]) | none; the depot has them |
 //! | of a child that is trimmed | once ([`Visit::strip`]) | none; slabs have the rounds |
 //!
 //! Invariants, whenever the parent is not locked:
 //! - A cache has no magazine and mask 0, or a loaded magazine of the size of its mask, and a
 //!   previous one that is none, or empty or full and of the same size.
-//! - Word 0 of a cache's magazines is a *quota*, 1 at least: how many rounds the loaded one is
-//!   filled with from slabs. Each visit raises it; what it is above a whole magazine says how often
-//!   the child has come since ([`policy::next_quota`]).
+//! - Word 0 of a cache's magazines is a *quota*, 1 at least. The larger one of its two says how many
+//!   rounds the loaded one is filled with from slabs. Each visit raises it; what it is above a whole
+//!   magazine says how often the child has come since ([`policy::next_quota`]).
 //! - `holders` counts the children that have magazines. When the last of them goes, the depot is
 //!   empty.
 //! - Without memory nothing changes but that a magazine stays empty, or an object goes to its slab.
 
 use core::mem;
 
+use super::budget;
 use super::cache::Cache;
 use super::depot::List;
 use super::policy;
@@ -32,6 +34,7 @@ use crate::heap::chunk::{owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
 use crate::heap::{HEAP, Kit};
 use crate::hooks;
+use crate::sys::probe;
 
 impl Visit<'_> {
     /// Whether the pool that the magazines were filled from was destroyed, or created anew, before
@@ -71,7 +74,7 @@ impl Visit<'_> {
     fn first_magazine(&mut self) -> (Magazine, usize) {
         let mask = self.body.policy.first_mask();
         let magazine = if self.body.slabs.count() == 0 {
-            let kit = HEAP.equipment(self.owner(), &self.body.geometry, mask);
+            let kit = HEAP.equipment(self.home(), self.owner(), &self.body.geometry, mask);
             if !kit.is_none() {
                 // SAFETY: the slab was this pool's, and is nobody else's now.
                 unsafe { self.body.slabs.adopt(kit.slab) };
@@ -167,74 +170,175 @@ impl Visit<'_> {
 
     /// An empty magazine of a size, or none if there is no memory. Its quota is not set.
     #[inline(never)]
-    fn empty_magazine(&mut self, mask: usize) -> Magazine {
+    pub(super) fn empty_magazine(&mut self, mask: usize) -> Magazine {
         let body = &mut **self.body;
         let empty = body.depot.take_empty(mask, &body.policy);
-        empty.unwrap_or_else(|| HEAP.make_magazine(class_of(mask)))
+        empty.unwrap_or_else(|| HEAP.make_magazine(self.home(), class_of(mask)))
     }
 
-    /// Gives a busy child one magazine of the larger size for those it has, with all their rounds
-    /// in it: it is not full. Notes a quota that was overwritten, and starts again with the least
-    /// one. Nothing changes if the child is not busy, or has the larger size already, or objects
-    /// are sampled, or there is no memory.
-    fn promote(&mut self, cache: &mut Cache) {
-        let (mask, busy_mask) = (cache.mask(), self.body.policy.busy_mask());
-        // SAFETY: the child's magazines are its own.
+    /// The quota of a cache: the larger one of its magazines', as the child may have come with either.
+    /// Notes one that was overwritten, which starts again with the least.
+    fn quota(&mut self, cache: &Cache) -> usize {
+        let (mask, mut most) = (cache.mask(), 1);
+        for magazine in [cache.loaded, cache.previous] {
+            if !magazine.is_none() {
+                // SAFETY: the child's magazines are its own.
+                let quota = unsafe { magazine.quota(mask) };
+                if policy::is_quota(quota, mask) {
+                    most = most.max(quota);
+                } else {
+                    self.corrupted(magazine, mask);
+                    // SAFETY: as above.
+                    unsafe { magazine.set_quota(mask, 1) }
+                }
+            }
+        }
+        most
+    }
+
+    /// Gives a busy child one magazine of the next size for those it has, with all their rounds in
+    /// it: it is not full. Nothing changes if it is not to have a larger one, or objects are sampled,
+    /// or there is no memory. Returns its quota.
+    pub(super) fn promote(&mut self, cache: &mut Cache) -> usize {
+        let mask = cache.mask();
+        let quota = self.quota(cache);
+        let body = &**self.body;
+        // What this child and others have in their magazines, callers do not.
+        let others = (body.slabs.holders as usize).saturating_sub(1);
+        let own = cache.rounds() + cache.previous.rounds(mask);
+        let objects = body.in_use(own + 2 * rounds(mask) * others);
+        let larger = body.policy.larger(mask, quota, objects, &body.geometry);
+        let Some(larger_mask) = larger else { return quota };
+        if hooks::is_sampling() {
+            return quota;
+        }
+        self.check_link(List::Empty, larger_mask);
+        let body = &mut **self.body;
+        let empty = body.depot.take_empty(larger_mask, &body.policy);
+        let make = || HEAP.make_magazine_if_plenty(self.home(), class_of(larger_mask));
+        let larger = empty.unwrap_or_else(make);
+        if larger.is_none() {
+            return quota;
+        }
+        // SAFETY: the child's magazines are its own, and two of them have room in the next size.
+        unsafe { self.enlarge(cache, larger, larger_mask, quota) }
+    }
+
+    /// Gives a child a larger magazine for those it has, with all their rounds in it: it is not full.
+    /// Returns its quota.
+    ///
+    /// # Safety
+    /// The child's magazines are its own. The larger one is empty, of that mask, and nobody else's.
+    pub(super) unsafe fn enlarge(
+        &mut self,
+        cache: &mut Cache,
+        mut larger: Magazine,
+        larger_mask: usize,
+        quota: usize,
+    ) -> usize {
+        let mask = cache.mask();
+        let quota = policy::inherited_quota(quota, larger_mask);
+        // SAFETY: the caller's promise.
         unsafe {
-            let quota = cache.loaded.quota(mask);
-            if !policy::is_quota(quota, mask) {
-                self.corrupted(cache.loaded, mask);
-                cache.loaded.set_quota(mask, 1);
-                return;
-            }
-            let busy = policy::is_busy(quota, mask) && !hooks::is_sampling();
-            if mask == busy_mask || !busy {
-                return;
-            }
-            self.check_link(List::Empty, busy_mask);
-            let mut larger = self.empty_magazine(busy_mask);
-            if larger.is_none() {
-                return;
-            }
-            larger.set_quota(busy_mask, quota);
+            larger.set_quota(larger_mask, quota);
             for mut magazine in [cache.previous, cache.loaded] {
                 if !magazine.is_none() {
-                    larger.pour(busy_mask, &mut magazine, mask);
+                    larger.pour(larger_mask, &mut magazine, mask);
                     self.keep_empty(magazine, mask);
                 }
             }
-            cache.loaded = larger;
-            cache.previous = Magazine::NONE;
-            cache.set_mask(busy_mask);
         }
+        cache.loaded = larger;
+        cache.previous = Magazine::NONE;
+        cache.set_mask(larger_mask);
+        quota
+    }
+
+    /// Gives a child with full magazines an empty smaller one, if its pool, of which callers have so
+    /// many objects, shrinks. Returns false if it does not, or there is no memory.
+    fn demote(&mut self, cache: &mut Cache, objects: usize) -> bool {
+        let mask = cache.mask();
+        let Some(smaller) = self.body.policy.shrinks(mask, objects) else { return false };
+        self.check_link(List::Empty, smaller);
+        let small = self.empty_magazine(smaller);
+        if small.is_none() {
+            return false;
+        }
+        // SAFETY: the child's magazines are its own, and given up here.
+        unsafe {
+            small.set_quota(smaller, rounds(smaller));
+            for mut magazine in [cache.loaded, cache.previous] {
+                if magazine.is_none() {
+                    continue;
+                }
+                let body = &mut **self.body;
+                let full = body.depot.full_rounds();
+                if body.policy.wants_full(full, body.slabs.out(), budget::has_room()) {
+                    body.depot.keep_full(magazine, mask, &body.policy);
+                } else {
+                    self.drain(&mut magazine, mask);
+                    self.body.policy.note_drained(rounds(mask));
+                    self.keep_empty(magazine, mask);
+                }
+            }
+        }
+        self.note_kept();
+        self.body.policy.note_smaller();
+        cache.loaded = small;
+        cache.previous = Magazine::NONE;
+        cache.set_mask(smaller);
+        true
     }
 
     /// Fills the loaded magazine of a cache, which is empty, as is its previous one. It stays empty
     /// if there is no memory.
     pub(crate) fn reload(&mut self, cache: &mut Cache) {
+        let objects = self.body.in_use(0);
+        self.body.policy.note_taken(objects);
         self.reap();
-        self.promote(cache);
+        let quota = self.promote(cache);
         // SAFETY: the child's magazines are its own.
         unsafe {
-            let quota = cache.loaded.quota(cache.mask());
             if let Some((full, mask)) = self.take_full(cache.mask()) {
-                self.count_exchange();
-                let mut empty = mem::replace(&mut cache.loaded, full);
-                if mask != cache.mask() {
-                    // Of the other size, as which the child goes on.
-                    self.keep_empty(empty, cache.mask());
-                    empty = Magazine::NONE;
-                }
-                let spare = mem::replace(&mut cache.previous, empty);
-                self.keep_empty(spare, cache.mask());
-                cache.set_mask(mask);
+                self.exchange(cache, full, mask);
             } else {
-                let most = policy::rounds_to_take(quota, cache.mask());
-                cache.loaded.fill(most, |rounds| self.take(rounds));
-                self.body.policy.note_wanted(cache.rounds());
+                if self.body.depot.has_full() {
+                    let mask = cache.mask();
+                    self.pour_smaller(&mut cache.loaded, mask);
+                }
+                if cache.is_empty() {
+                    let most = policy::rounds_to_take(quota, cache.mask());
+                    cache.loaded.fill(most, |rounds| self.take(rounds));
+                    probe::magazine_fill(self.owner(), cache.rounds(), most);
+                    self.body.policy.note_wanted(cache.rounds());
+                } else {
+                    self.count_exchange(cache.mask(), true);
+                }
             }
             cache.loaded.set_quota(cache.mask(), policy::next_quota(quota, cache.mask()));
         }
+        self.note_kept();
+    }
+
+    /// Gives a cache a full magazine in place of its empty ones.
+    ///
+    /// # Safety
+    /// The full one is of this mask and nobody else's, and the child's are its own and empty.
+    #[inline(always)]
+    pub(super) unsafe fn exchange(&mut self, cache: &mut Cache, full: Magazine, mask: usize) {
+        self.count_exchange(mask, true);
+        let mut empty = mem::replace(&mut cache.loaded, full);
+        // SAFETY: the caller's promise.
+        unsafe {
+            if mask != cache.mask() {
+                // Of a larger size, with which the child goes on.
+                self.keep_empty(empty, cache.mask());
+                empty = Magazine::NONE;
+            }
+            let spare = mem::replace(&mut cache.previous, empty);
+            self.keep_empty(spare, cache.mask());
+        }
+        cache.set_mask(mask);
     }
 
     /// Gives a cache an empty loaded magazine in place of its full one, which becomes its previous
@@ -242,20 +346,25 @@ impl Visit<'_> {
     /// changed.
     pub(crate) fn unload(&mut self, cache: &mut Cache) -> bool {
         self.check_link(List::Empty, cache.mask());
-        self.promote(cache);
+        let quota = self.promote(cache);
         let mask = cache.mask();
         if !cache.is_full() {
+            return true;
+        }
+        let objects = self.body.in_use(2 * rounds(mask));
+        self.body.policy.note_given(objects);
+        if self.demote(cache, objects) {
             return true;
         }
         // SAFETY: the child's magazines are its own, and the depot's that are drained are nobody's.
         unsafe {
             let body = &**self.body;
-            let full = body.depot.full_rounds(&body.policy);
-            let wanted = body.policy.wants_full(full, body.slabs.out());
+            let full = body.depot.full_rounds();
+            let wanted = body.policy.wants_full(full, body.slabs.out(), budget::has_room());
             let empty = if cache.previous.is_none() || wanted {
                 let empty = self.empty_magazine(mask);
                 if !empty.is_none() && !cache.previous.is_none() {
-                    self.count_exchange();
+                    self.count_exchange(mask, false);
                     let body = &mut **self.body;
                     body.depot.keep_full(cache.previous, mask, &body.policy);
                     cache.previous = Magazine::NONE;
@@ -275,13 +384,15 @@ impl Visit<'_> {
             };
             self.drain_excess(policy::DRAINED_AT_AN_EXCHANGE);
             self.reap();
-            empty.set_quota(mask, policy::next_quota(cache.loaded.quota(mask), mask));
+            empty.set_quota(mask, policy::next_quota(quota, mask));
             cache.previous = mem::replace(&mut cache.loaded, empty);
+            self.note_kept();
             true
         }
     }
 
-    fn count_exchange(&mut self) {
+    pub(super) fn count_exchange(&mut self, mask: usize, to_child: bool) {
+        probe::magazine_exchange(self.owner(), rounds(mask), u32::from(to_child));
         self.body.exchanges = self.body.exchanges.wrapping_add(1);
     }
 }

@@ -2,8 +2,10 @@
 //! The slabs of one parent pool, by how full they are.
 //!
 //! Invariants:
-//! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty;
-//! - a full slab is on no list;
+//! - `partial[n]` has the slabs that are between `n` and `n + 1` quarters full and not empty, but for
+//!   those that are in the list behind, *aside*: they are to run empty ([`super::shrink`]), and stay
+//!   there until they do, or are filed again;
+//! - a full slab is in `partial[4]`, as four quarters of it are out, for whoever walks all slabs;
 //! - an empty slab is the spare one, or goes to the heap at once;
 //! - `slabs` counts all of them, `out` is the sum of their `used`, and `peak` the most it was.
 //!
@@ -13,27 +15,35 @@
 
 use core::ptr;
 
+#[cfg(feature = "ext")]
+use super::policy;
+#[cfg(feature = "ext")]
+use crate::base::geometry::CHUNK;
 use crate::base::misuse::Misuse;
 use crate::heap::slab::{LEAVING, Slab, SlabList};
 use crate::heap::surplus::Surplus;
 
 const QUARTERS: usize = 4;
+/// The list of those that are aside, in builds where there are such.
+const ASIDE: usize = QUARTERS + 1;
+/// The quarters, full, and aside.
+const LISTS: usize = QUARTERS + 1 + cfg!(feature = "ext") as usize;
 
 /// See the head of this file.
 pub(crate) struct Slabs {
-    partial: [SlabList; QUARTERS],
-    spare: *mut Slab,
-    slabs: u32,
+    pub(super) partial: [SlabList; LISTS],
+    pub(super) spare: *mut Slab,
+    pub(super) slabs: u32,
     /// How many children have magazines, and so rounds of these slabs.
     pub(super) holders: u32,
-    out: usize,
-    peak: usize,
+    pub(super) out: usize,
+    pub(super) peak: usize,
 }
 
 impl Slabs {
     /// No slabs.
     pub(crate) const EMPTY: Slabs = Slabs {
-        partial: [SlabList::EMPTY; QUARTERS],
+        partial: [SlabList::EMPTY; LISTS],
         spare: ptr::null_mut(),
         slabs: 0,
         holders: 0,
@@ -58,7 +68,8 @@ impl Slabs {
 
     /// How many slabs are full, partial and empty. Takes time in proportion to the partial ones.
     pub(crate) fn by_state(&self) -> [usize; 3] {
-        let partial = self.partial.iter().map(SlabList::count).sum();
+        let lists = self.partial[..QUARTERS].iter().chain(self.partial.get(ASIDE));
+        let partial = lists.map(SlabList::count).sum();
         let empty = usize::from(!self.spare.is_null());
         [self.slabs as usize - partial - empty, partial, empty]
     }
@@ -68,8 +79,8 @@ impl Slabs {
     pub(crate) fn for_each_listed(&self, mut each: impl FnMut(&Slab, bool)) {
         for (index, list) in self.partial.iter().enumerate() {
             list.for_each(|slab, linked| {
-                let partial = !slab.is_empty() && !slab.is_full();
-                let right = partial && quarter(slab.used(), slab.capacity()) == index;
+                let is_filed = index == ASIDE || quarter(slab.used(), slab.capacity()) == index;
+                let right = !slab.is_empty() && is_filed;
                 each(slab, linked && right && slab.list.get() as usize == index);
             });
         }
@@ -81,11 +92,13 @@ impl Slabs {
 
     /// Takes objects until `rounds` is full or there is no memory, and returns how many. Those
     /// returned are the first of `rounds`, those of each slab in the order of [`Slab::take`].
-    /// `make` gives a new slab, or null; it is told whether something was found without one.
+    /// `make` gives a new slab, or null; it is told how many objects are to be found still, and
+    /// whether some were. It is called until as many slabs are there as these need, unless it gives
+    /// null.
     pub(crate) fn take(
         &mut self,
         rounds: &mut [*mut u8],
-        mut make: impl FnMut(bool) -> *mut Slab,
+        mut make: impl FnMut(usize, bool) -> *mut Slab,
     ) -> usize {
         let mut left = rounds.len();
         while left != 0 {
@@ -96,7 +109,7 @@ impl Slabs {
                 if !is_filed {
                     slab = core::mem::replace(&mut self.spare, ptr::null_mut());
                     if slab.is_null() {
-                        slab = make(left != rounds.len());
+                        slab = make(left, left != rounds.len());
                         if slab.is_null() {
                             break;
                         }
@@ -139,15 +152,12 @@ impl Slabs {
     ) -> (usize, Result<(), Misuse>) {
         // SAFETY: the caller's promise; the slabs of this parent belong to its lock.
         unsafe {
-            let was_full = (*slab).is_full();
             let (left, result) = (*slab).put(rounds);
             self.out -= rounds.len() - left;
-            if left == rounds.len() || (!was_full && stays(&*slab)) {
+            if left == rounds.len() || stays(&*slab) {
                 return (left, result);
             }
-            if !was_full {
-                self.unfile(slab);
-            }
+            self.unfile(slab);
             if !(*slab).is_empty() {
                 self.file(slab);
             } else if keep_spare && self.spare.is_null() {
@@ -182,9 +192,7 @@ impl Slabs {
     pub(crate) unsafe fn abandon(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
-            if !(*slab).is_full() {
-                self.unfile(slab);
-            }
+            self.unfile(slab);
             (*slab).list.set(LEAVING);
         }
         self.slabs = 0;
@@ -201,21 +209,117 @@ impl Slabs {
         }
     }
 
+    /// Calls `each` with every slab that is not empty. It may change what is in a list.
+    pub(crate) fn for_each(&self, each: &mut dyn FnMut(*mut Slab)) {
+        self.partial
+            .iter()
+            .for_each(|list| list.for_each(|slab, _| each(ptr::from_ref(slab).cast_mut())));
+    }
+
+    /// Puts the slabs aside that are to run empty: sparse ones, the emptiest quarter first, as many as
+    /// the others have room for. Of a quarter of which some are to stay, those stay that are nearest to
+    /// the pool's body, whose chunk stays, so that the others' chunks may run empty as well. What was
+    /// aside before is filed again.
+    #[cfg(feature = "ext")]
+    pub(crate) fn put_sparse_aside(&mut self) {
+        while !self.aside().is_null() {
+            self.file_first_aside();
+        }
+        // An empty one has nothing to be moved.
+        let slabs = self.slabs as usize - usize::from(!self.spare.is_null());
+        for quarter in 0..QUARTERS {
+            let (mut sparse, mut farthest, mut capacity) = (0, 0, 1);
+            self.partial[quarter].for_each(|slab, _| {
+                capacity = slab.capacity();
+                if policy::is_sparse(slab.used(), capacity) {
+                    sparse += 1;
+                    farthest = farthest.max(self.distance(slab));
+                }
+            });
+            let aside = self.partial[ASIDE].count();
+            let wanted = policy::slabs_to_empty(slabs, self.out, capacity).saturating_sub(aside);
+            if sparse == 0 || wanted == 0 {
+                continue;
+            }
+            self.put_farthest_aside(quarter, farthest, wanted.min(sparse));
+        }
+    }
+
+    /// Puts so many sparse slabs of a quarter aside, those farthest from the pool's body.
+    #[cfg(feature = "ext")]
+    fn put_farthest_aside(&mut self, quarter: usize, farthest: usize, mut count: usize) {
+        /// How many distances are told from each other.
+        const RINGS: usize = 512;
+        let ring = |distance: usize| distance * RINGS / (farthest + 1);
+        let mut in_ring = [0u32; RINGS];
+        self.partial[quarter].for_each(|slab, _| {
+            if policy::is_sparse(slab.used(), slab.capacity()) {
+                in_ring[ring(self.distance(slab))] += 1;
+            }
+        });
+        // How many go of each ring.
+        for slabs in in_ring.iter_mut().rev() {
+            *slabs = count.min(*slabs as usize) as u32;
+            count -= *slabs as usize;
+        }
+        let mut next = self.partial[quarter].first();
+        // SAFETY: the slabs of this parent belong to its lock, which whoever has `self` holds.
+        while let Some(slab) = unsafe { next.as_ref() } {
+            next = slab.next.get();
+            if !policy::is_sparse(slab.used(), slab.capacity()) {
+                continue;
+            }
+            let left = &mut in_ring[ring(self.distance(slab))];
+            if *left != 0 {
+                *left -= 1;
+                let slab = ptr::from_ref(slab).cast_mut();
+                // SAFETY: the slab is one of these, on this list.
+                unsafe {
+                    self.unfile(slab);
+                    (*slab).list.set(ASIDE as u8);
+                    self.partial[ASIDE].insert(slab);
+                }
+            }
+        }
+    }
+
+    /// How many chunks a slab is away from the pool's body, which this is a part of.
+    #[cfg(feature = "ext")]
+    fn distance(&self, slab: &Slab) -> usize {
+        ptr::from_ref(self).addr().abs_diff(ptr::from_ref(slab).addr()) / CHUNK
+    }
+
+    /// The first slab that is aside, or null.
+    #[cfg(feature = "ext")]
+    pub(crate) fn aside(&self) -> *mut Slab {
+        self.partial[ASIDE].first()
+    }
+
+    /// Files the first slab that is aside again, if there is one.
+    #[cfg(feature = "ext")]
+    pub(crate) fn file_first_aside(&mut self) {
+        let slab = self.aside();
+        if !slab.is_null() {
+            // SAFETY: the slab is one of these, and not empty as it is on a list.
+            unsafe {
+                self.unfile(slab);
+                self.file(slab);
+            }
+        }
+    }
+
     fn fullest(&self) -> *mut Slab {
-        let list = self.partial.iter().rev().find(|list| !list.first().is_null());
+        let list = self.partial[..QUARTERS].iter().rev().find(|list| !list.first().is_null());
         list.map_or(ptr::null_mut(), |list| list.first())
     }
 
-    /// Puts a slab that is not empty on the list of its quarter, or on none if it is full.
+    /// Puts a slab that is not empty on the list of its quarter.
     ///
     /// # Safety
     /// It is one of these, on no list.
     unsafe fn file(&mut self, slab: *mut Slab) {
         // SAFETY: the caller's promise.
         unsafe {
-            if (*slab).is_full() {
-                return;
-            }
             let quarter = quarter((*slab).used(), (*slab).capacity());
             (*slab).list.set(quarter as u8);
             self.partial[quarter].insert(slab);
@@ -240,6 +344,9 @@ fn quarter(used: u16, capacity: u16) -> usize {
 /// Whether a slab of which objects were put back, but are not all back, is on the right list still.
 fn stays(slab: &Slab) -> bool {
     let used = slab.used() as usize;
+    if cfg!(feature = "ext") && slab.list.get() as usize == ASIDE {
+        return used != 0;
+    }
     used != 0 && used * QUARTERS >= slab.list.get() as usize * slab.capacity() as usize
 }
 
@@ -247,6 +354,9 @@ fn stays(slab: &Slab) -> bool {
 mod tests {
     use super::*;
     use crate::base::config::HARDENED;
+    use crate::base::geometry::Geometry;
+    use crate::heap::HEAP;
+    use crate::heap::chunk::slab_of;
     use crate::heap::slab::tests::slab;
 
     #[test]
@@ -274,7 +384,7 @@ mod tests {
 
     fn take_all(slabs: &mut Slabs, count: usize, mut from: Vec<*mut Slab>) -> Vec<*mut u8> {
         let mut rounds = vec![ptr::null_mut(); count];
-        let taken = slabs.take(&mut rounds, |_| from.pop().unwrap_or(ptr::null_mut()));
+        let taken = slabs.take(&mut rounds, |_, _| from.pop().unwrap_or(ptr::null_mut()));
         rounds.truncate(taken);
         rounds
     }
@@ -293,16 +403,14 @@ mod tests {
 
     #[test]
     fn the_fullest_slab_is_refilled_first_and_an_empty_one_leaves() {
-        let (mut a, mut b) = (slab(1024, 4), slab(1024, 4));
-        let geometry = crate::base::geometry::Geometry::new(1024, 4);
-        // SAFETY: the slab is this test's alone.
-        unsafe { Slab::init(&raw mut b, 80, &geometry) };
-        let b_base = b.base().addr();
-        let (a, b) = (&raw mut a, &raw mut b);
+        let geometry = Geometry::new(1024, 4);
+        // Those of the heap: slabs that share a list lie in chunks.
+        let [a, b] = [(); 2].map(|()| HEAP.make_slab(0x1000, &geometry));
         let mut slabs = Slabs::EMPTY;
         let mut surplus = Surplus::EMPTY;
         let all = take_all(&mut slabs, 8, vec![b, a]);
-        let of = |object: *mut u8| if object.addr() < b_base { a } else { b };
+        // SAFETY: an object is in a chunk.
+        let of = |object: *mut u8| unsafe { slab_of(object) };
         // SAFETY: the slabs are this test's alone.
         unsafe {
             let (first, second): (Vec<_>, Vec<_>) =
@@ -321,5 +429,6 @@ mod tests {
             slabs.drop_spare(&mut surplus);
             assert_eq!(slabs.count(), 0);
         }
+        HEAP.take_back(&mut surplus);
     }
 }

@@ -11,6 +11,7 @@
 //! | what is reaped, as it went unused | body | an epoch is a second |
 //! | what the last child leaves in the heap | exchange | `KIT_MAX_ORDER` |
 //! | whether a slab is made for rounds that nobody asked for yet | body | `PAGE` |
+//! | which slabs are to run empty when objects can be moved | partial | `SPARSE_SHARE` |
 //!
 //! How much may lie in full magazines: a constant, and a part of what is out of the slabs, and what
 //! was *regretted*: rounds that were drained into the slabs as too many, and wanted again soon
@@ -24,8 +25,15 @@
 //! The curves behind the constants are in `docs/constants.md`.
 
 use crate::base::geometry::{Geometry, MAGAZINE_WORDS, PAGE, magazine_bytes, rounds};
+use crate::base::layout::{Field, numbers};
 
-/// The class of the magazines that a child starts with, and the largest object for which it is that
+/// A pool has magazines of so many sizes, some of which may be the same: those of a child that
+/// starts, of one that goes on, and two for busy ones.
+pub(crate) const SIZES: usize = 4;
+/// For a walker outside of the process.
+pub(crate) const NUMBERS: &[Field] = numbers!("policy": SIZES);
+
+/// The class of the magazines that a child goes on with, and the largest object for which it is that
 /// one: two magazines of a child hold at most about 64 KiB, or two objects if they are larger.
 /// Without a cache, allocating and freeing one object of 66,632 bytes takes 8304 instructions, as
 /// its slab is made anew each time.
@@ -37,9 +45,28 @@ const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
 #[cfg(loom)]
 const FIRST_OBJECT: [usize; 7] = [0, 0, 0, 0, 0, 2048, 8192];
 
+/// With larger objects than this a child starts with a magazine of an eighth. It goes on with the
+/// other one once that is a small part of what is in use, or it has come `BUSY_VISITS` times: a pool
+/// may be one of hundreds of which each has ten objects.
+#[cfg(not(loom))]
+const START_OBJECT: usize = 256;
+#[cfg(loom)]
+const START_OBJECT: usize = 1 << 30;
+/// The eighth, in classes.
+const START_CLASSES: usize = 3;
+/// The part, for the other one: so many of it are out of the slabs.
+const START_IN_USE: usize = 4;
+/// How often a child comes, at least, before it goes on with the other one.
+const START_VISITS: usize = 4;
+
+/// A child may have larger ones yet if so many halves of them are out of the slabs, ...
+const IN_USE: usize = 3;
+/// ... and already if as many are as it holds, if those are so many bytes.
+const SMALL_MAGAZINE: usize = 64 << 10;
+
 /// The magazines that a child gets once it has gone to the parent's mutex several times hold so
 /// many bytes of objects at most, or about as many objects as the pool was said to be used for at a
-/// time, if that is more.
+/// time, if that is more. They come in two steps.
 ///
 /// A child goes to the mutex once in a magazine's worth of calls. There it meets other threads, and
 /// what it takes from the depot may lie in another core's cache. What it has in its magazines no
@@ -70,8 +97,8 @@ const BUSY_VISITS: usize = 128;
 #[cfg(loom)]
 const BUSY_VISITS: usize = 8;
 
-/// The depot may always hold so many bytes of objects in full magazines, and at most so many
-/// objects, ...
+/// While there is room beyond the shares of all pools ([`super::budget`]) the depot may hold so many
+/// bytes of objects in full magazines, and at most so many objects, ...
 ///
 /// What passes through the depot costs an exchange of magazines, the rest is put into bitmaps and
 /// taken out again. What goes unused is reaped.
@@ -87,27 +114,53 @@ const FULL_SHARE: u32 = 3;
 /// Full magazines above their limit are drained once they are one part in so many above it.
 const EXCESS_SHARE: usize = 4;
 
+/// A child is to have smaller magazines again once callers have no more objects than so many of
+/// these hold, and had no more for an epoch, ...
+const SHRUNK: usize = 8;
+/// ... or children gave back so many full magazines in a row, and took none.
+const FALL: u32 = 4;
+
 /// How many magazines above the limit are drained when a child goes: it brings two.
 pub(crate) const DRAINED_AS_A_CHILD_GOES: usize = 2;
 /// The same when a child exchanges a full one.
 pub(crate) const DRAINED_AT_AN_EXCHANGE: usize = 1;
 
+/// How many magazines a visit drains at most of what went unused in its own pool, or else when it
+/// goes round over pools that sleep, and how many of these it looks at. A magazine of 511 rounds
+/// takes some 4 us.
+#[cfg(not(loom))]
+pub(crate) const MAGAZINES_AT_A_LOOK: usize = 8;
+#[cfg(loom)]
+pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
+pub(crate) const POOLS_AT_A_LOOK: usize = if cfg!(loom) { 2 } else { 16 };
+
+/// How many rounds a visit drains about when others give way: as many as in those magazines.
+pub(crate) const ROUNDS_AT_A_LOOK: usize = MAGAZINES_AT_A_LOOK * (MAGAZINE_WORDS[0] - 1);
+/// Pages that the heap grows by before pools that were not used lately give way. (Not under the model
+/// checker, where those are visited by the clock.)
+pub(crate) const GROWTH_STEP: usize = if cfg!(loom) { 1 << 30 } else { (256 << 10) / PAGE };
+
 /// A larger slab is not left in the heap for the next child: log2 of its pages. Seven objects of
 /// 66,632 bytes, of which a driver uses one, are a slab of this size.
 const KIT_MAX_ORDER: u8 = 7;
+
+/// Objects are moved out of a slab of which at most one part in so many is out: a slab is given back
+/// for no more moves than that.
+#[cfg(feature = "ext")]
+const SPARSE_SHARE: usize = 2;
 
 /// What is decided for one pool, and what was learned of it. Belongs to the pool's lock.
 ///
 /// | field | written |
 /// |---|---|
-/// | `first_mask`, `busy_mask`, `full_rounds` | when the pool gets its layout |
-/// | `epoch`, `least`, `drained`, `regretted` | by `note_...` and `end_epoch` |
+/// | `masks`, `full_rounds` | when the pool gets its layout |
+/// | `epoch`, `least`, `drained`, `regretted`, `reaping`, `most`, `visits`, `asleep`, `used`, `fall`, `shrank` | by `note_...`, `end_epoch` and `gives_way` |
+#[derive(Clone, Copy)]
 pub(crate) struct Policy {
-    /// Size in bytes less 1 of the magazine that a child starts with; 0 if children have none.
-    first_mask: u16,
-    /// The same of the magazines of a busy child: larger, or the same.
-    busy_mask: u16,
-    /// Rounds in full magazines that the depot may hold however little is in use.
+    /// The sizes of magazines in bytes less 1, none smaller than the one before; 0 if children have
+    /// none.
+    pub(super) masks: [u16; SIZES],
+    /// Rounds in full magazines that the depot may hold beyond its share, if there is room.
     full_rounds: u32,
     /// The second in which it was last looked for what goes unused.
     epoch: u32,
@@ -117,72 +170,187 @@ pub(crate) struct Policy {
     drained: u32,
     /// How many of them were wanted again.
     regretted: u32,
+    /// Rounds that are to be reaped.
+    reaping: u32,
+    /// The most objects that callers had when a child came, since `epoch` and in the epoch before,
+    /// which nobody knows at first.
+    most: [u32; 2],
+    /// How often a child came, likewise.
+    visits: [u32; 2],
+    /// Whether the last epoch had no visit of the pool's own.
+    asleep: bool,
+    /// Whether a child has come since the pool was asked to give way.
+    used: bool,
+    /// How many times in a row a child has given back a full magazine.
+    fall: u32,
+    /// How many times a child got smaller magazines since `epoch`.
+    shrank: u8,
 }
 
 impl Policy {
     /// For a pool of such objects, whose children have magazines or not.
     pub(crate) fn new(geometry: &Geometry, cached: bool) -> Policy {
-        let (mut first_mask, mut busy_mask, mut full_rounds) = (0, 0, 0);
+        let (mut masks, mut full_rounds) = ([0; SIZES], 0);
         let stride = geometry.stride as usize;
         let class = FIRST_OBJECT.iter().position(|&most| stride <= most);
         if let Some(class) = class.filter(|_| cached) {
-            let class = (FIRST_CLASS + class) as u8;
-            first_mask = magazine_bytes(class) as u16 - 1;
-            busy_mask = magazine_bytes(busy_class(class, stride, geometry.num_items)) as u16 - 1;
-            let least = FULL_LEAST * (MAGAZINE_WORDS[class as usize] - 1);
-            full_rounds = (FULL_BYTES / stride).clamp(least, FULL_MOST) as u32;
+            let classes = classes(FIRST_CLASS + class, stride, geometry.num_items as usize);
+            masks = classes.map(|class| magazine_bytes(class as u8) as u16 - 1);
+            let least = FULL_LEAST * rounds(masks[0] as usize);
+            full_rounds = (FULL_BYTES / stride).min(FULL_MOST).saturating_sub(least) as u32;
         }
-        Policy { first_mask, busy_mask, full_rounds, epoch: 0, least: 0, drained: 0, regretted: 0 }
+        Policy {
+            masks,
+            full_rounds,
+            epoch: 0,
+            least: 0,
+            drained: 0,
+            regretted: 0,
+            reaping: 0,
+            most: [0; 2],
+            visits: [0; 2],
+            asleep: false,
+            used: false,
+            fall: 0,
+            shrank: 0,
+        }
+    }
+
+    /// The same for another pool of such objects, of which nothing was learned.
+    pub(crate) fn of_a_new_pool(&self) -> Policy {
+        Policy {
+            epoch: 0,
+            least: 0,
+            drained: 0,
+            regretted: 0,
+            reaping: 0,
+            most: [0; 2],
+            visits: [0; 2],
+            asleep: false,
+            used: false,
+            fall: 0,
+            shrank: 0,
+            ..*self
+        }
     }
 
     /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
     pub(crate) fn first_mask(&self) -> usize {
-        self.first_mask as usize
+        self.masks[0] as usize
     }
 
-    /// Size in bytes less 1 of the magazines of a busy child; 0 if it has none.
-    pub(crate) fn busy_mask(&self) -> usize {
-        self.busy_mask as usize
+    /// Size in bytes less 1 of the largest magazines that a child may get; 0 if it has none.
+    pub(crate) fn largest_mask(&self) -> usize {
+        self.masks[SIZES - 1] as usize
     }
 
-    /// The sizes of magazines less 1: of those that a child starts with, and of a busy child's,
-    /// which may be the same.
-    pub(crate) fn masks(&self) -> [usize; 2] {
-        [self.first_mask(), self.busy_mask()]
+    /// The sizes of magazines less 1, none smaller than the one before. Some may be the same.
+    pub(crate) fn masks(&self) -> [usize; SIZES] {
+        self.masks.map(usize::from)
     }
 
-    /// Whether a magazine is of the size that only busy children have.
-    pub(crate) fn is_busy_size(&self, mask: usize) -> bool {
-        mask != self.first_mask()
+    /// Which of the sizes a magazine has, the first one of those that are the same.
+    pub(crate) fn size_of(&self, mask: usize) -> usize {
+        self.masks().iter().position(|&of| of == mask).unwrap_or(0)
     }
 
-    /// Rounds that may lie in full magazines while `out` objects are out of the slabs.
-    pub(crate) fn limit(&self, out: usize) -> usize {
-        self.full_rounds as usize + (out >> FULL_SHARE) + self.regretted as usize
+    /// Which magazines a child with this quota is to go on with, if callers have so many objects at
+    /// least: the next larger ones, if it is busy, and they are a small part of what is in use, or
+    /// small, or of as many rounds as the pool was said to be used for at a time.
+    pub(crate) fn larger(
+        &self,
+        mask: usize,
+        quota: usize,
+        objects: usize,
+        geometry: &Geometry,
+    ) -> Option<usize> {
+        if quota < rounds(mask) + START_VISITS {
+            return None;
+        }
+        let size = (0..SIZES).find(|&size| self.masks()[size] > mask)?;
+        let larger = self.masks()[size];
+        let halves = if size == 1 { 2 * START_IN_USE } else { IN_USE };
+        let is_small_part = halves * rounds(larger) <= objects.saturating_mul(2);
+        let visits = if size == 1 && is_small_part { START_VISITS } else { BUSY_VISITS };
+        let at_a_time = rounds(larger) <= geometry.num_items as usize;
+        let bytes = rounds(larger) * geometry.stride as usize;
+        let is_small = bytes <= SMALL_MAGAZINE && rounds(larger) <= objects;
+        let fits = is_small_part || is_small || at_a_time;
+        (fits && quota >= rounds(mask) + visits).then_some(larger)
+    }
+
+    /// Rounds that may lie in full magazines while `out` objects are out of the slabs, whatever
+    /// other pools keep or want.
+    pub(crate) fn share(&self, out: usize) -> usize {
+        FULL_LEAST * rounds(self.first_mask()) + (out >> FULL_SHARE)
+    }
+
+    /// The same for as long as no other pool wants it, and if there is `room` beyond the shares of
+    /// all pools ([`super::budget`]).
+    pub(crate) fn limit(&self, out: usize, room: bool) -> usize {
+        let limit = self.share(out) + self.regretted as usize;
+        if room { limit + self.full_rounds as usize } else { limit }
     }
 
     /// Whether a further full magazine is to be kept beside so many rounds in full ones, while
     /// `out` objects are out.
-    pub(crate) fn wants_full(&self, full: usize, out: usize) -> bool {
-        full < self.limit(out)
+    pub(crate) fn wants_full(&self, full: usize, out: usize, room: bool) -> bool {
+        full < self.limit(out, room)
     }
 
     /// Whether so many more rounds are kept than should be that some are to be drained. The margin
     /// keeps a pool whose use goes up and down by a little from draining what it fills again next.
-    pub(crate) fn has_excess(&self, full: usize, out: usize) -> bool {
-        let limit = self.limit(out);
+    pub(crate) fn has_excess(&self, full: usize, out: usize, room: bool) -> bool {
+        let limit = self.limit(out, room);
         full > limit + limit / EXCESS_SHARE
     }
 
     /// Whether a further empty magazine is to be kept beside those that have room for so many
     /// rounds.
-    pub(crate) fn wants_empty(&self, room: usize, out: usize) -> bool {
-        room < self.limit(out)
+    pub(crate) fn wants_empty(&self, capacity: usize, out: usize, room: bool) -> bool {
+        capacity < self.limit(out, room)
     }
 
     /// Whether there are more empty magazines than could be filled.
-    pub(crate) fn has_excess_empty(&self, room: usize, out: usize) -> bool {
-        room > self.limit(out)
+    pub(crate) fn has_excess_empty(&self, capacity: usize, out: usize, room: bool) -> bool {
+        capacity > self.limit(out, room)
+    }
+
+    /// Notes that a child took objects, of which callers have so many.
+    pub(crate) fn note_taken(&mut self, objects: usize) {
+        self.note_use(objects);
+        self.fall = 0;
+    }
+
+    /// Notes that a child gives back a full magazine, when callers have so many objects.
+    pub(crate) fn note_given(&mut self, objects: usize) {
+        self.note_use(objects);
+        self.fall = self.fall.saturating_add(1);
+    }
+
+    fn note_use(&mut self, objects: usize) {
+        self.used = true;
+        self.most[0] = self.most[0].max(objects as u32);
+        self.visits[0] = self.visits[0].saturating_add(1);
+    }
+
+    /// Which smaller magazines a child with these is to go on with, if any, when callers have so
+    /// many objects: for an epoch they had no more than a few of them hold, or for a while they have
+    /// only given back. A few times in an epoch: what is emptied may be filled again next.
+    pub(crate) fn shrinks(&self, mask: usize, objects: usize) -> Option<usize> {
+        let falls = self.fall >= FALL;
+        let most = if falls { objects } else { self.most[0].max(self.most[1]) as usize };
+        // Smaller ones hold less than these.
+        if most >= SHRUNK * rounds(mask) || usize::from(self.shrank) >= SIZES - 1 {
+            return None;
+        }
+        let holds = |smaller: &usize| *smaller < mask && most < SHRUNK * rounds(*smaller);
+        self.masks().into_iter().find(holds)
+    }
+
+    /// Notes that a child got smaller magazines.
+    pub(crate) fn note_smaller(&mut self) {
+        self.shrank += 1;
     }
 
     /// Notes that so many rounds are left in full magazines.
@@ -202,34 +370,97 @@ impl Policy {
         self.regretted = self.regretted.saturating_add(regretted);
     }
 
-    /// If an epoch, a second, is over: how many of so many rounds in full magazines are to be
-    /// reaped. That is half of those that went unused, so that it never takes long; and for each
-    /// further epoch, in which nobody came, half of what there is.
-    pub(crate) fn end_epoch(&mut self, now: u32, full: usize) -> Option<usize> {
+    /// If an epoch, a second, is over: decides how many of so many rounds in full magazines are to
+    /// be reaped. That is half of those that went unused; and for each further epoch, in which
+    /// nobody came, half of what there is. Returns whether it is over.
+    pub(crate) fn end_epoch(&mut self, now: u32, full: usize) -> bool {
         let epochs = now.wrapping_sub(self.epoch);
         if epochs == 0 {
-            return None;
+            return false;
         }
+        let last = match epochs {
+            1 => [self.most[0], self.visits[0]],
+            _ if self.epoch == 0 => [u32::MAX, 0],
+            _ => [0; 2],
+        };
         self.epoch = now;
+        self.most = [0, last[0]];
+        self.visits = [0, last[1]];
+        self.shrank = 0;
         self.drained = self.drained.checked_shr(epochs).unwrap_or(0);
         let full = full as u32;
         let kept = full - self.least.min(full).div_ceil(2);
         let kept = kept.checked_shr(epochs - 1).unwrap_or(0);
         self.least = kept;
-        let reaped = full - kept;
-        self.regretted = self.regretted.saturating_sub(reaped);
-        Some(reaped as usize)
+        self.reaping = full - kept;
+        self.regretted = self.regretted.saturating_sub(self.reaping);
+        self.asleep = false;
+        true
+    }
+
+    /// The same for a pool that had no visit in this epoch. If it had none in the one before either,
+    /// all of it is to be reaped.
+    pub(crate) fn end_epoch_asleep(&mut self, now: u32, full: usize) -> bool {
+        let was_asleep = self.asleep;
+        if !self.end_epoch(now, full) {
+            return false;
+        }
+        if was_asleep {
+            self.reaping = full as u32;
+            self.least = 0;
+        }
+        self.asleep = true;
+        true
+    }
+
+    /// Whether the last epoch that ended had no visit of the pool's own.
+    pub(crate) fn is_asleep(&self) -> bool {
+        self.asleep
+    }
+
+    /// Whether the pool is to give way to others: no child has come since this was asked last. Then
+    /// it forgets what it regretted.
+    pub(crate) fn gives_way(&mut self) -> bool {
+        if core::mem::replace(&mut self.used, false) {
+            return false;
+        }
+        self.regretted = 0;
+        true
+    }
+
+    /// How many magazines a child that has come reaps: so many that, if children come as often as in
+    /// the last epoch, all is reaped by the end of this one.
+    pub(crate) fn reaped_at_a_time(&self) -> usize {
+        let rounds_each = (self.reaping / self.visits[1].max(1)) as usize;
+        (rounds_each / rounds(self.largest_mask()).max(1)).max(MAGAZINES_AT_A_LOOK)
+    }
+
+    /// Whether rounds are to be reaped that were not yet.
+    pub(crate) fn is_reaping(&self) -> bool {
+        self.reaping != 0
+    }
+
+    /// Notes that rounds were reaped, or, if it is 0, that there are no more.
+    pub(crate) fn note_reaped(&mut self, rounds: usize) {
+        self.reaping = if rounds == 0 { 0 } else { self.reaping.saturating_sub(rounds as u32) };
     }
 }
 
-/// The class of a busy child's magazines.
-fn busy_class(first: u8, stride: usize, num_items: u32) -> u8 {
-    let most = (BUSY_BYTES / stride).max(num_items as usize).min(MAGAZINE_WORDS[0]);
-    if most < BUSY_GROWTH * MAGAZINE_WORDS[first as usize] {
-        return first;
-    }
-    // Each class has half the words of the one before.
-    (most.leading_zeros() - MAGAZINE_WORDS[0].leading_zeros()) as u8
+/// The classes of a pool's magazines, by the one that a child goes on with. Each class has half the
+/// words of the one before.
+fn classes(second: usize, stride: usize, num_items: usize) -> [usize; SIZES] {
+    let start = if stride > START_OBJECT { second + START_CLASSES } else { second };
+    let most = (BUSY_BYTES / stride).max(num_items).min(MAGAZINE_WORDS[0]);
+    let busy = if most < BUSY_GROWTH * MAGAZINE_WORDS[second] { second } else { class_for(most) };
+    let at_a_time = class_for(num_items);
+    let half_way = if at_a_time < second { at_a_time } else { second.saturating_sub(2) }.max(busy);
+    [start.min(MAGAZINE_WORDS.len() - 1), second, half_way, busy]
+}
+
+/// The class of the largest magazines with no more than so many words.
+fn class_for(words: usize) -> usize {
+    let words = words.clamp(MAGAZINE_WORDS[MAGAZINE_WORDS.len() - 1], MAGAZINE_WORDS[0]);
+    (words.leading_zeros() - MAGAZINE_WORDS[0].leading_zeros()) as usize
 }
 
 /// The quota of a new child's magazine: how many rounds its first fill takes.
@@ -256,11 +487,6 @@ pub(crate) fn rounds_to_take(quota: usize, mask: usize) -> usize {
     quota.min(rounds(mask))
 }
 
-/// Whether a child has come so often that it is to have the larger magazines.
-pub(crate) fn is_busy(quota: usize, mask: usize) -> bool {
-    quota >= rounds(mask) + BUSY_VISITS
-}
-
 /// Whether a quota is one that [`next_quota`] can give.
 pub(crate) fn is_quota(quota: usize, mask: usize) -> bool {
     quota.wrapping_sub(1) < rounds(mask) + BUSY_VISITS
@@ -271,9 +497,27 @@ pub(crate) fn leaves_kit(order: u8) -> bool {
     order <= KIT_MAX_ORDER
 }
 
+/// How many slabs are made at once for so many rounds: as many as these fill, or begin.
+pub(crate) fn slabs_at_a_time(geometry: &Geometry, rounds: usize) -> usize {
+    if fills_ahead(geometry) { rounds.div_ceil(geometry.capacity as usize) } else { 1 }
+}
+
 /// Whether a slab is made for rounds that nobody asked for yet.
 pub(crate) fn fills_ahead(geometry: &Geometry) -> bool {
     geometry.stride as usize <= PAGE
+}
+
+/// Of how many slabs all objects are to be moved into others, if there are `slabs` of this capacity
+/// with `out` objects in all: as many as the others have room for.
+#[cfg(feature = "ext")]
+pub(crate) fn slabs_to_empty(slabs: usize, out: usize, capacity: u16) -> usize {
+    slabs - out.div_ceil(capacity as usize).min(slabs)
+}
+
+/// Whether a slab has so few objects that they are to be moved.
+#[cfg(feature = "ext")]
+pub(crate) fn is_sparse(used: u16, capacity: u16) -> bool {
+    used as usize * SPARSE_SHARE <= capacity as usize
 }
 
 /// Whether a pool with so many holders keeps one empty slab. (A slab of a large object is as large
@@ -290,51 +534,111 @@ mod tests {
         Policy::new(&Geometry::new(item_size, num_items), true)
     }
 
+    /// What is to be reaped, if the epoch is over.
+    fn end_epoch(policy: &mut Policy, now: u32, full: usize) -> Option<u32> {
+        policy.end_epoch(now, full).then_some(policy.reaping)
+    }
+
     #[test]
     fn a_child_caches_about_64_kib_at_most_or_two_objects() {
         for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
-            let rounds = rounds(policy(item_size, 64).first_mask());
+            let rounds = rounds(policy(item_size, 64).masks()[1]);
             let stride = Geometry::new(item_size, 64).stride as usize;
             assert!(rounds == 1 || 2 * rounds * stride <= 64 << 10);
         }
     }
 
     #[test]
+    #[cfg(feature = "ext")]
+    fn as_many_slabs_are_to_run_empty_as_the_others_have_room_for() {
+        assert_eq!(slabs_to_empty(0, 0, 85), 0);
+        assert_eq!(slabs_to_empty(10, 850, 85), 0);
+        assert_eq!(slabs_to_empty(10, 765, 85), 1);
+        assert_eq!(slabs_to_empty(10, 766, 85), 0);
+        assert_eq!(slabs_to_empty(11_766, 20_000, 85), 11_530);
+        assert!(is_sparse(42, 85) && !is_sparse(43, 85) && !is_sparse(1, 1));
+    }
+
+    #[test]
     fn a_pool_that_is_not_cached_has_no_magazines() {
-        assert_eq!(Policy::new(&Geometry::new(96, 64), false).masks(), [0, 0]);
-        assert_eq!(policy(200_000, 1).masks(), [0, 0], "too large");
+        assert_eq!(Policy::new(&Geometry::new(96, 64), false).masks(), [0; SIZES]);
+        assert_eq!(policy(200_000, 1).masks(), [0; SIZES], "too large");
     }
 
     #[test]
     fn the_depot_may_hold_more_the_more_is_out() {
         let driver = policy(96, 64);
-        let always = driver.limit(0);
+        let always = driver.limit(0, true);
         assert_eq!(always, FULL_BYTES / 96);
-        assert_eq!(driver.limit(1_000_000), always + 125_000);
-        assert_eq!(policy(66_632, 4).limit(0), FULL_BYTES / 66_640);
-        assert_eq!(policy(8, 1).limit(0), FULL_MOST);
-        assert!(policy(u32::MAX, 1).limit(100) > 0);
+        assert_eq!(driver.limit(1_000_000, true), always + 125_000);
+        assert_eq!(policy(66_632, 4).limit(0, true), FULL_BYTES / 66_640);
+        assert_eq!(policy(8, 1).limit(0, true), FULL_MOST);
+        assert!(policy(u32::MAX, 1).limit(100, true) > 0);
     }
 
     #[test]
-    fn a_busy_child_has_larger_magazines_or_the_same() {
-        let busy = |item_size, num_items| rounds(policy(item_size, num_items).busy_mask());
-        assert_eq!(busy(16, 64), 511);
-        assert_eq!(busy(96, 64), 511);
-        assert_eq!(busy(512, 64), 511);
-        assert_eq!(busy(4096, 16), 255);
-        assert_eq!(busy(66_632, 64), 63, "about those that are used at a time");
-        assert_eq!(busy(66_632, 4), 7);
-        assert_eq!(busy(1 << 20, 64), 0);
+    fn a_pool_has_magazines_of_several_sizes_or_fewer() {
+        let sizes = |item_size, num_items| policy(item_size, num_items).masks().map(rounds);
+        assert_eq!(sizes(16, 64), [127, 127, 511, 511]);
+        assert_eq!(sizes(96, 64), [127, 127, 511, 511]);
+        assert_eq!(sizes(512, 64), [7, 63, 255, 511]);
+        assert_eq!(sizes(2000, 64), [1, 15, 63, 511]);
+        assert_eq!(sizes(4096, 16), [1, 7, 15, 255]);
+        assert_eq!(sizes(4096, 64), [1, 7, 63, 255]);
+        assert_eq!(sizes(66_632, 64), [1, 1, 63, 63], "about those that are used at a time");
+        assert_eq!(sizes(66_632, 4), [1, 1, 3, 7]);
+        assert_eq!(sizes(1 << 20, 64), [0; SIZES]);
         for item_size in (1..20_000).chain([66_632, 128 << 10, 200_000]) {
             for num_items in [1, 64, u32::MAX] {
-                let [first, busy] = policy(item_size, num_items).masks().map(rounds);
+                let sizes = sizes(item_size, num_items);
                 assert!(
-                    first == busy || busy > 2 * first,
-                    "two first magazines fit into one, with room"
+                    sizes.is_sorted() && sizes.windows(2).all(|s| s[0] == s[1] || s[1] > 2 * s[0]),
+                    "two magazines fit into one of the next size, with room: {sizes:?}"
                 );
             }
         }
+    }
+
+    /// The least quota with which a child goes on with larger magazines, less the rounds of its own.
+    fn visits(policy: &Policy, geometry: &Geometry, mask: usize, objects: usize) -> Option<usize> {
+        let own = rounds(mask);
+        (0..2 * BUSY_VISITS)
+            .find(|visits| policy.larger(mask, own + visits, objects, geometry).is_some())
+    }
+
+    #[test]
+    fn a_child_goes_on_with_larger_magazines_as_far_as_its_pool_is_large() {
+        let geometry = Geometry::new(512, 64);
+        let policy = Policy::new(&geometry, true);
+        let [start, second, half_way, largest] = policy.masks();
+        let visits = |mask, out| visits(&policy, &geometry, mask, out);
+        let enough = |mask| (IN_USE * rounds(mask)).div_ceil(2);
+        let much = START_IN_USE * rounds(second);
+        assert_eq!(visits(start, much), Some(START_VISITS));
+        assert_eq!(visits(start, much - 1), Some(BUSY_VISITS), "it is small");
+        assert_eq!(visits(second, enough(half_way)), Some(BUSY_VISITS));
+        assert_eq!(visits(second, enough(half_way) - 1), None);
+        assert_eq!(visits(half_way, enough(largest)), Some(BUSY_VISITS));
+        assert_eq!(visits(largest, usize::MAX), None);
+    }
+
+    #[test]
+    fn a_child_of_a_few_objects_that_are_small_stays_with_small_magazines() {
+        let geometry = Geometry::new(96, 64);
+        let policy = Policy::new(&geometry, true);
+        let [.., second, larger, _] = policy.masks();
+        let enough = rounds(larger);
+        assert_eq!(visits(&policy, &geometry, second, enough), Some(BUSY_VISITS));
+        assert_eq!(visits(&policy, &geometry, second, enough - 1), None);
+    }
+
+    #[test]
+    fn a_child_of_a_small_pool_goes_on_with_as_many_as_are_used_at_a_time() {
+        let geometry = Geometry::new(4096, 64);
+        let policy = Policy::new(&geometry, true);
+        let [_, second, half_way, _] = policy.masks();
+        assert_eq!(visits(&policy, &geometry, second, 0), Some(BUSY_VISITS));
+        assert_eq!(visits(&policy, &geometry, half_way, 0), None);
     }
 
     #[test]
@@ -348,7 +652,7 @@ mod tests {
         }
         assert_eq!(fills, [8, 16, 32, 64, 127]);
         let visits = (0..1000).take_while(|_| {
-            let busy = is_busy(quota, mask);
+            let busy = quota >= rounds(mask) + BUSY_VISITS;
             assert!(is_quota(quota, mask) && rounds_to_take(quota, mask) == rounds(mask));
             quota = next_quota(quota, mask);
             !busy
@@ -362,46 +666,160 @@ mod tests {
     #[test]
     fn what_goes_unused_is_reaped_by_halves_for_each_epoch() {
         let mut policy = policy(4096, 1);
-        assert_eq!(policy.end_epoch(100, 0), Some(0));
-        assert_eq!(policy.end_epoch(100, 70), None);
-        assert_eq!(policy.end_epoch(101, 70), Some(0), "they came within the epoch");
+        assert_eq!(end_epoch(&mut policy, 100, 0), Some(0));
+        assert_eq!(end_epoch(&mut policy, 100, 70), None);
+        assert_eq!(end_epoch(&mut policy, 101, 70), Some(0), "they came within the epoch");
         policy.note_left(63);
         policy.note_left(56);
-        assert_eq!(policy.end_epoch(102, 56), Some(28), "of those that were there all the time");
+        assert_eq!(
+            end_epoch(&mut policy, 102, 56),
+            Some(28),
+            "of those that were there all the time"
+        );
         policy.note_left(28);
-        assert_eq!(policy.end_epoch(104, 28), Some(21), "14 for the first epoch, half of 14");
+        assert_eq!(end_epoch(&mut policy, 104, 28), Some(21), "14 for the first epoch, half of 14");
+        policy.note_reaped(20);
+        assert!(policy.is_reaping());
+        policy.note_reaped(20);
+        assert!(!policy.is_reaping());
     }
 
     #[test]
     fn what_was_drained_and_wanted_again_raises_the_limit_until_it_is_reaped() {
         let mut policy = policy(4096, 1);
-        let limit = policy.limit(0);
+        let limit = policy.limit(0, true);
         policy.end_epoch(100, 0);
         policy.note_wanted(50);
-        assert_eq!(policy.limit(0), limit, "nothing was drained before");
+        assert_eq!(policy.limit(0, true), limit, "nothing was drained before");
         policy.note_drained(70);
         policy.note_wanted(30);
-        assert_eq!(policy.limit(0), limit + 30);
+        assert_eq!(policy.limit(0, true), limit + 30);
         policy.note_wanted(100);
-        assert_eq!(policy.limit(0), limit + 70, "no more than was drained");
+        assert_eq!(policy.limit(0, true), limit + 70, "no more than was drained");
         policy.note_drained(40);
         policy.end_epoch(101, 0);
         policy.note_wanted(40);
-        assert_eq!(policy.limit(0), limit + 90, "half of it is forgotten");
+        assert_eq!(policy.limit(0, true), limit + 90, "half of it is forgotten");
         policy.end_epoch(102, 70);
-        assert_eq!(policy.end_epoch(103, 70), Some(35));
-        assert_eq!(policy.limit(0), limit + 90 - 35);
+        assert_eq!(end_epoch(&mut policy, 103, 70), Some(35));
+        assert_eq!(policy.limit(0, true), limit + 90 - 35);
+    }
+
+    #[test]
+    fn what_is_to_be_reaped_is_shared_out_among_the_visits_of_an_epoch() {
+        let mut policy = policy(96, 64);
+        let magazine = rounds(policy.largest_mask());
+        let full = 1000 * magazine;
+        policy.end_epoch(100, full);
+        policy.end_epoch(101, full);
+        policy.note_left(full);
+        policy.end_epoch(102, full);
+        assert_eq!(policy.reaping as usize, full / 2);
+        assert_eq!(policy.reaped_at_a_time(), 500, "nobody comes");
+        (0..10).for_each(|_| policy.note_taken(1));
+        policy.note_left(full);
+        policy.end_epoch(103, full);
+        assert_eq!(policy.reaped_at_a_time(), 25);
+        (0..10_000).for_each(|_| policy.note_taken(1));
+        policy.note_left(full);
+        policy.end_epoch(104, full);
+        assert_eq!(policy.reaped_at_a_time(), MAGAZINES_AT_A_LOOK);
+    }
+
+    #[test]
+    fn a_pool_that_slept_for_two_epochs_is_reaped_whole() {
+        let mut policy = policy(4096, 1);
+        policy.end_epoch(100, 0);
+        policy.note_left(80);
+        policy.end_epoch(101, 80);
+        assert!(policy.end_epoch_asleep(102, 80) && policy.reaping < 80);
+        assert!(!policy.end_epoch_asleep(102, 80));
+        assert!(policy.end_epoch_asleep(103, 50));
+        assert_eq!(policy.reaping, 50);
+        policy.end_epoch(104, 50);
+        assert!(policy.end_epoch_asleep(105, 50) && policy.reaping < 50, "it was awake between");
+    }
+
+    #[test]
+    fn a_pool_gives_way_unless_it_was_used_since_it_was_asked_last() {
+        let mut policy = policy(4096, 1);
+        let limit = policy.limit(0, true);
+        policy.note_drained(70);
+        policy.note_wanted(30);
+        policy.note_taken(10);
+        assert!(!policy.gives_way());
+        policy.note_given(10);
+        assert!(!policy.gives_way());
+        assert_eq!(policy.limit(0, true), limit + 30);
+        assert!(policy.gives_way());
+        assert_eq!(policy.limit(0, true), limit, "it has forgotten what it regretted");
+    }
+
+    #[test]
+    fn a_pool_shrinks_when_little_was_in_use_for_an_epoch() {
+        let mut policy = policy(512, 64);
+        let [start, second, larger, _] = policy.masks();
+        let [few, some] = [start, second].map(|mask| SHRUNK * rounds(mask) - 1);
+        policy.end_epoch(100, 0);
+        policy.note_taken(10_000);
+        policy.note_taken(10);
+        assert_eq!(policy.shrinks(larger, 10), None);
+        policy.end_epoch(101, 0);
+        policy.note_taken(10);
+        assert_eq!(policy.shrinks(larger, 10), None, "it was the epoch before");
+        policy.end_epoch(102, 0);
+        policy.note_taken(some);
+        assert_eq!(policy.shrinks(larger, some), Some(second));
+        assert_eq!(policy.shrinks(second, some), None);
+        assert_eq!(policy.shrinks(start, some), None, "there are no smaller ones");
+        policy.end_epoch(200, 0);
+        policy.note_taken(few);
+        assert_eq!(policy.shrinks(larger, few), Some(start));
+    }
+
+    #[test]
+    fn a_pool_shrinks_when_magazines_only_come_back_and_few_objects_are_left() {
+        let mut policy = policy(512, 64);
+        let [start, second, larger, _] = policy.masks();
+        let [few, some] = [start, second].map(|mask| SHRUNK * rounds(mask) - 1);
+        policy.note_taken(10_000);
+        (0..FALL).for_each(|_| {
+            assert_eq!(policy.shrinks(larger, few), None);
+            policy.note_given(few);
+        });
+        assert_eq!(policy.shrinks(larger, some + 1), None);
+        assert_eq!(policy.shrinks(larger, some), Some(second));
+        assert_eq!(policy.shrinks(larger, few), Some(start));
+        (1..SIZES).for_each(|_| policy.note_smaller());
+        assert_eq!(policy.shrinks(larger, few), None, "a few times in an epoch");
+        policy.end_epoch(100, 0);
+        assert_eq!(policy.shrinks(larger, few), Some(start));
+        policy.note_taken(few);
+        policy.note_taken(10_000);
+        assert_eq!(policy.shrinks(larger, few), None);
+    }
+
+    #[test]
+    fn without_room_a_depot_has_its_share() {
+        let policy = policy(96, 64);
+        let least = FULL_LEAST * rounds(policy.first_mask());
+        assert_eq!(policy.limit(0, false), least);
+        assert_eq!(policy.limit(8000, false), least + 1000);
+        assert_eq!(policy.limit(8000, true), FULL_BYTES / 96 + 1000);
     }
 
     #[test]
     fn there_is_a_margin_between_wanting_a_magazine_and_draining_one() {
         let policy = policy(96, 64);
-        let limit = policy.limit(0);
-        assert!(policy.wants_full(limit - 1, 0) && !policy.wants_full(limit, 0));
+        let limit = policy.limit(0, true);
+        assert!(policy.wants_full(limit - 1, 0, true) && !policy.wants_full(limit, 0, true));
         assert!(
-            !policy.has_excess(limit + limit / 4, 0) && policy.has_excess(limit + limit / 4 + 1, 0)
+            !policy.has_excess(limit + limit / 4, 0, true)
+                && policy.has_excess(limit + limit / 4 + 1, 0, true)
         );
-        assert!(policy.wants_empty(limit - 1, 0) && !policy.wants_empty(limit, 0));
-        assert!(!policy.has_excess_empty(limit, 0) && policy.has_excess_empty(limit + 1, 0));
+        assert!(policy.wants_empty(limit - 1, 0, true) && !policy.wants_empty(limit, 0, true));
+        assert!(
+            !policy.has_excess_empty(limit, 0, true) && policy.has_excess_empty(limit + 1, 0, true)
+        );
     }
 }

@@ -10,6 +10,7 @@
 
 use core::ptr;
 
+use super::budget;
 use super::depot::List;
 use super::policy;
 use super::visit::Visit;
@@ -17,8 +18,10 @@ use crate::base::geometry::rounds;
 use crate::base::misuse::Misuse;
 use crate::heap::chunk::{MAGAZINES, owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
+use crate::heap::slab::Slab;
 use crate::heap::{HEAP, Owner, owner};
 use crate::hooks;
+use crate::sys::probe;
 
 impl Visit<'_> {
     /// Bytes from one object to the next.
@@ -53,19 +56,35 @@ impl Visit<'_> {
         self.body.foreign_frees = self.body.foreign_frees.wrapping_add(1);
     }
 
-    /// Takes objects from slabs; see [`Slabs::take`].
+    /// Takes objects from slabs; see [`Slabs::take`]. If there is no memory for any, empty magazines
+    /// of the depot are given up for it.
     pub(super) fn take(&mut self, rounds: &mut [*mut u8]) -> usize {
-        let (parent, owner) = (self.parent, self.owner());
+        let taken = self.take_from_slabs(rounds);
+        if taken == 0 && self.give_up_empties() { self.take_from_slabs(rounds) } else { taken }
+    }
+
+    fn take_from_slabs(&mut self, rounds: &mut [*mut u8]) -> usize {
+        let (owner, home) = (self.owner(), self.home());
         let body = &mut **self.body;
-        let geometry = &body.geometry;
-        body.slabs.take(rounds, |found| {
+        let (geometry, modes) = (&body.geometry, body.modes);
+        let mut made = ptr::null_mut::<Slab>();
+        body.slabs.take(rounds, |left, found| {
             if found && !policy::fills_ahead(geometry) {
                 return ptr::null_mut();
             }
-            let slab = HEAP.make_slab(owner, geometry);
-            if !slab.is_null() && !parent.modes.get().is_empty() {
+            if made.is_null() {
+                let most = policy::slabs_at_a_time(geometry, left);
+                made = HEAP.make_slabs(home, owner, geometry, most);
+            }
+            let slab = made;
+            if slab.is_null() {
+                return slab;
+            }
+            // SAFETY: the slab is new, and on no list.
+            made = unsafe { (*slab).next.replace(ptr::null_mut()) };
+            if !modes.is_empty() {
                 // SAFETY: the slab is new, and belongs to the lock that is held.
-                unsafe { hooks::slab_made(parent, geometry, slab) }
+                unsafe { hooks::slab_made(modes, geometry, slab) }
             }
             slab
         })
@@ -123,6 +142,7 @@ impl Visit<'_> {
     /// # Safety
     /// It is one of this parent's, of this mask, and nobody else uses it.
     pub(super) unsafe fn drain(&mut self, magazine: &mut Magazine, mask: usize) {
+        probe::magazine_drain(self.owner(), magazine.rounds(mask));
         // SAFETY: the caller's promise.
         unsafe { magazine.drain(mask, |rounds| self.put(rounds)) }
     }
@@ -132,8 +152,8 @@ impl Visit<'_> {
     pub(super) fn drain_excess(&mut self, most: usize) {
         for _ in 0..most {
             let body = &**self.body;
-            let full = body.depot.full_rounds(&body.policy);
-            if !body.policy.has_excess(full, body.slabs.out()) {
+            let full = body.depot.full_rounds();
+            if !body.policy.has_excess(full, body.slabs.out(), budget::has_room()) {
                 break;
             }
             let drained = self.drain_one();
@@ -141,38 +161,123 @@ impl Visit<'_> {
         }
     }
 
-    /// Drains the part of the depot that went unused for an epoch, once the epoch is over.
+    /// Drains the part of the depot that went unused for an epoch, once the epoch is over, some
+    /// magazines with each visit.
     #[inline(never)]
     pub(super) fn reap(&mut self) {
         let now = self.surplus.now();
         let body = &mut **self.body;
-        let full = body.depot.full_rounds(&body.policy);
-        if let Some(rounds) = body.policy.end_epoch(now, full) {
-            self.drain_unused(rounds);
+        let full = body.depot.full_rounds();
+        body.policy.end_epoch(now, full);
+        if self.is_reaping() {
+            self.has_reaped = self.drain_unused(self.body.policy.reaped_at_a_time()) != 0;
         }
     }
 
-    #[cold]
-    fn drain_unused(&mut self, rounds: usize) {
-        let mut left = rounds;
-        while left != 0 {
-            match self.drain_one() {
-                0 => break,
-                drained => left = left.saturating_sub(drained),
+    /// The same for a pool that has had no such visit in this epoch: its spare slab, and `most`
+    /// magazines; the half-filled one only if it had none in the epoch before either. Returns how
+    /// many it were.
+    #[inline(never)]
+    pub(super) fn reap_asleep(&mut self, now: u32, most: usize) -> usize {
+        let body = &mut **self.body;
+        let full = body.depot.full_rounds();
+        let was_asleep = body.policy.is_asleep();
+        let is_over = body.policy.end_epoch_asleep(now, full);
+        if !is_over && !body.policy.is_reaping() {
+            return 0;
+        }
+        self.body.slabs.drop_spare(&mut self.surplus);
+        let mut drained = if is_over && was_asleep { self.drain_half() } else { 0 };
+        drained += self.drain_unused(most - drained);
+        self.note_kept();
+        drained + self.drop_empties(most - drained)
+    }
+
+    /// Gives way to pools that are in use: drains magazines with about `most` rounds that the depot
+    /// has beyond its share, unless a child has come here since this was asked last. Returns how many
+    /// rounds it were.
+    #[inline(never)]
+    pub(super) fn give_way(&mut self, most: usize) -> usize {
+        if !self.body.policy.gives_way() {
+            return 0;
+        }
+        self.body.slabs.drop_spare(&mut self.surplus);
+        let mut rounds = 0;
+        while rounds < most {
+            let body = &**self.body;
+            let full = body.depot.full_rounds();
+            if full <= body.policy.share(body.slabs.out()) {
+                break;
             }
+            let drained = self.drain_one();
+            if drained == 0 {
+                break;
+            }
+            rounds += drained;
+        }
+        self.note_kept();
+        rounds
+    }
+
+    /// Whether more of the depot is to be drained than was yet.
+    pub(super) fn is_reaping(&self) -> bool {
+        self.body.policy.is_reaping()
+    }
+
+    /// Drains `most` magazines of those that are to be reaped, and gives up empty ones that are too
+    /// many. Returns how many were drained.
+    #[cold]
+    fn drain_unused(&mut self, most: usize) -> usize {
+        let mut drained = 0;
+        while drained < most && self.is_reaping() {
+            let rounds = self.drain_one();
+            self.body.policy.note_reaped(rounds);
+            drained += usize::from(rounds != 0);
         }
         for mask in self.body.policy.masks() {
             loop {
                 let body = &**self.body;
                 let room = body.depot.empty_room(mask, &body.policy);
-                if !body.policy.has_excess_empty(room, body.slabs.out()) || !self.drop_empty(mask) {
+                let out = body.slabs.out();
+                if !body.policy.has_excess_empty(room, out, true) || !self.drop_empty(mask) {
                     break;
                 }
             }
         }
+        drained
+    }
+
+    /// Gives up `most` empty magazines, of a pool that has no full ones. Returns how many it were.
+    fn drop_empties(&mut self, most: usize) -> usize {
+        let mut dropped = 0;
+        if !self.body.depot.has_full() {
+            for mask in self.body.policy.masks() {
+                while dropped < most && self.drop_empty(mask) {
+                    dropped += 1;
+                }
+            }
+        }
+        dropped
+    }
+
+    /// Gives the heap all empty magazines of the depot. Returns false if there are none.
+    #[cold]
+    #[inline(never)]
+    fn give_up_empties(&mut self) -> bool {
+        let mut gave = false;
+        for mask in self.body.policy.masks() {
+            while self.drop_empty(mask) {
+                gave = true;
+            }
+        }
+        if gave {
+            HEAP.take_back(&mut self.surplus);
+        }
+        gave
     }
 
     /// Gives up an empty magazine of the depot; returns false if there is none of that size.
+    #[inline(never)]
     fn drop_empty(&mut self, mask: usize) -> bool {
         self.check_link(List::Empty, mask);
         let body = &mut **self.body;
@@ -204,6 +309,17 @@ impl Visit<'_> {
         }
     }
 
+    /// Drains the half-filled magazine of the depot, and returns how many that was.
+    fn drain_half(&mut self) -> usize {
+        let Some((mut half, mask)) = self.body.depot.take_half() else { return 0 };
+        // SAFETY: it was the depot's.
+        unsafe {
+            self.drain(&mut half, mask);
+            self.keep_empty(half, mask);
+        }
+        1
+    }
+
     /// Drains a full magazine of the depot, and returns how many rounds that was.
     #[cold]
     fn drain_one(&mut self) -> usize {
@@ -217,18 +333,42 @@ impl Visit<'_> {
         rounds(mask)
     }
 
-    /// Takes a full magazine from the depot, of this size if there is one, and says of which it is.
-    pub(super) fn take_full(&mut self, wanted: usize) -> Option<(Magazine, usize)> {
+    /// Takes a full magazine from the depot, of this size or else of a larger one, and says of which
+    /// it is.
+    pub(super) fn take_full(&mut self, least: usize) -> Option<(Magazine, usize)> {
         if !self.body.depot.has_full() {
             return None;
         }
-        let [first, busy] = self.body.policy.masks();
-        let other = if wanted == first { busy } else { first };
-        [wanted, other].into_iter().find_map(|mask| {
-            self.check_link(List::Full, mask);
-            let body = &mut **self.body;
-            Some((body.depot.take_full(mask, &mut body.policy)?, mask))
-        })
+        let masks = self.body.policy.masks().into_iter().filter(|&mask| mask >= least);
+        masks.into_iter().find_map(|mask| Some((self.take_full_of(mask)?, mask)))
+    }
+
+    /// Takes a full magazine of this size from the depot.
+    #[inline(never)]
+    fn take_full_of(&mut self, mask: usize) -> Option<Magazine> {
+        self.check_link(List::Full, mask);
+        let body = &mut **self.body;
+        body.depot.take_full(mask, &mut body.policy)
+    }
+
+    /// Fills an empty magazine from full ones of the depot that are smaller, for as long as all of
+    /// one's rounds have room in it. It may stay empty.
+    ///
+    /// # Safety
+    /// It has this mask, and nobody else uses it.
+    #[inline(never)]
+    pub(super) unsafe fn pour_smaller(&mut self, into: &mut Magazine, mask: usize) {
+        let smaller = self.body.policy.masks().into_iter().rev().filter(|&smaller| smaller < mask);
+        for smaller in smaller {
+            while rounds(mask) - into.rounds(mask) >= rounds(smaller) {
+                let Some(mut full) = self.take_full_of(smaller) else { break };
+                // SAFETY: the caller's promise; the other one was the depot's.
+                unsafe {
+                    into.pour(mask, &mut full, smaller);
+                    self.keep_empty(full, smaller);
+                }
+            }
+        }
     }
 
     /// Takes any magazine that has rounds from the depot, and says of what size it is.
@@ -249,6 +389,15 @@ impl Visit<'_> {
         }
     }
 
+    /// Notes what the depot holds beyond its share, once that is something else than it was.
+    #[inline(never)]
+    pub(super) fn note_kept(&mut self) {
+        let body = &mut **self.body;
+        let full = body.depot.full_rounds();
+        let beyond = full.saturating_sub(body.policy.share(body.slabs.out()));
+        body.noted.note(beyond * body.geometry.stride as usize);
+    }
+
     /// Gives up everything that no child and no caller has.
     #[inline(never)]
     pub(crate) fn drain_depot(&mut self) {
@@ -266,5 +415,6 @@ impl Visit<'_> {
             }
         }
         self.body.slabs.drop_spare(&mut self.surplus);
+        self.note_kept();
     }
 }

@@ -7,57 +7,64 @@
 //!
 //! | part | meaning |
 //! |---|---|
-//! | `parent`, `function` | which pool is visited, by which function of the headers |
+//! | `pool`, `owner`, `function` | which pool is visited, its owner word, and by which function of the headers |
 //! | `body` | what the lock protects; that there is a visit proves that it is held |
 //! | `surplus` | on its way to the heap |
 //! | `notes` | what is to be reported |
+//! | `has_reaped` | what went unused was drained, which is work enough for a call |
 
 use core::mem::ManuallyDrop;
 
-use super::body::Body;
-use super::parent::ParentPool;
-use crate::heap::HEAP;
+use super::body::{Body, Pool};
 use crate::heap::surplus::Surplus;
-use crate::hooks::{self, Notes};
+use crate::heap::{HEAP, Home};
+use crate::hooks::Notes;
 use crate::sys::sync::Locked;
 
 /// See the head of this file. It ends when it is dropped.
 pub(crate) struct Visit<'a> {
-    pub(crate) parent: &'a ParentPool,
+    pub(crate) pool: &'a Pool,
+    owner: usize,
     pub(crate) function: &'static str,
     pub(crate) body: ManuallyDrop<Locked<'a, Body>>,
     pub(crate) surplus: Surplus,
     pub(crate) notes: Notes,
+    pub(super) has_reaped: bool,
 }
 
 impl<'a> Visit<'a> {
     /// Locks a pool.
     #[inline(always)]
-    pub(crate) fn begin(parent: &'a ParentPool, function: &'static str) -> Visit<'a> {
+    pub(crate) fn begin(pool: &'a Pool, function: &'static str) -> Visit<'a> {
+        Visit::with(pool, pool.lock(), function)
+    }
+
+    /// Goes on with a pool that is locked.
+    #[inline(always)]
+    pub(super) fn with(
+        pool: &'a Pool,
+        body: Locked<'a, Body>,
+        function: &'static str,
+    ) -> Visit<'a> {
         Visit {
-            parent,
+            pool,
+            owner: pool.entry().owner(),
             function,
-            body: ManuallyDrop::new(parent.lock()),
+            body: ManuallyDrop::new(body),
             surplus: Surplus::EMPTY,
             notes: Notes::none(),
+            has_reaped: false,
         }
     }
 
-    /// The address of the pool, which is its owner word.
+    /// The address of the parent, which is the pool's owner word.
     pub(crate) fn owner(&self) -> usize {
-        self.parent.address()
+        self.owner
     }
-}
 
-impl ParentPool {
-    /// Calls `work` with the pool locked; see [`Visit`].
-    #[inline(always)]
-    pub(crate) fn visit<T>(
-        &self,
-        function: &'static str,
-        work: impl FnOnce(&mut Visit<'_>) -> T,
-    ) -> T {
-        work(&mut Visit::begin(self, function))
+    /// The heap that the pool is in.
+    pub(crate) fn home(&self) -> Home {
+        self.pool.home()
     }
 }
 
@@ -65,13 +72,16 @@ impl Drop for Visit<'_> {
     /// Unlocks the pool, gives the heap what is left over, and then reports what was noted.
     #[inline(never)]
     fn drop(&mut self) {
-        let pool = if self.notes.is_empty() { None } else { Some(self.body.id(self.owner())) };
+        let id = if self.notes.is_empty() {
+            None
+        } else {
+            Some(self.pool.id_at(self.owner, &self.body))
+        };
         // SAFETY: nobody uses the guard after this.
         unsafe { ManuallyDrop::drop(&mut self.body) }
         HEAP.take_back(&mut self.surplus);
-        hooks::after_slow_path(self.parent);
-        if let Some(pool) = pool {
-            self.notes.say(self.function, Some(&pool));
+        if let Some(id) = id {
+            self.notes.say(self.function, Some(&id));
         }
     }
 }

@@ -16,9 +16,9 @@ use crate::base::geometry::magazine_bytes;
 #[cfg(feature = "debug")]
 use crate::base::line::Text;
 use crate::base::pool_id::PoolId;
-use crate::heap::HEAP;
 use crate::heap::magazine::Magazine;
 use crate::heap::surplus::Surplus;
+use crate::heap::{HEAP, Home};
 #[cfg(feature = "debug")]
 use crate::watch::debug::{
     explain::explain,
@@ -85,11 +85,20 @@ pub(crate) struct Notes<const FIRST: usize> {
 }
 
 impl<const FIRST: usize> Notes<FIRST> {
-    /// Nothing is wrong. (As a constant, all of it would be written for each visit to a pool.)
+    /// Nothing is wrong. (Field by field: as a whole, the compiler makes of what is not written, and
+    /// the zeros around it, one call of memset for each visit to a pool.)
     #[inline(always)]
     pub(crate) fn none() -> Notes<FIRST> {
-        let few = MaybeUninit::uninit();
-        Notes { last: ptr::null_mut(), in_last: 0, count: 0, may_ask: true, few }
+        let mut notes = MaybeUninit::<Notes<FIRST>>::uninit();
+        let fields = notes.as_mut_ptr();
+        // SAFETY: the fields are written but for `few`, of which none is to be.
+        unsafe {
+            (&raw mut (*fields).last).write(ptr::null_mut());
+            (&raw mut (*fields).in_last).write(0);
+            (&raw mut (*fields).count).write(0);
+            (&raw mut (*fields).may_ask).write(true);
+            notes.assume_init()
+        }
     }
 
     /// The same for who has the heap's lock.
@@ -145,7 +154,7 @@ impl<const FIRST: usize> Notes<FIRST> {
         if !self.may_ask {
             return false;
         }
-        let magazine = HEAP.make_magazine(CLASS);
+        let magazine = HEAP.make_magazine(Home::PROCESS, CLASS);
         if magazine.is_none() {
             return false;
         }

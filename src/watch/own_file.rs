@@ -30,7 +30,8 @@ pub(crate) fn mark() -> [u8; 8] {
 
 /// Creates a file, or empties it, and returns its descriptor; a negative number if that is not
 /// possible. If the file at `path` begins with `head`, which has the mark in it, or with more
-/// before that, another one is created, whose name `path` then is.
+/// before that, another one is created, whose name `path` then is. The caller writes the head at
+/// once: without it, another copy takes the file for one of another process.
 pub(crate) fn create<const BYTES: usize>(path: &mut Line<BYTES>, head: &[u8]) -> c_int {
     let length = path.as_bytes().len();
     for number in 1..=MOST {

@@ -12,12 +12,13 @@
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 
-use crate::base::geometry::{Geometry, rounds};
+use crate::base::geometry::rounds;
 use crate::base::line::Text;
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::pool::policy::Policy;
 use crate::sys::os;
+use crate::sys::probe;
 use crate::watch::handler;
 use crate::watch::options::{Options, WORDS};
 
@@ -121,8 +122,8 @@ pub(crate) fn would_keep(report: &Report, pool: &PoolId, children: Option<usize>
         children_left(line.text("  "), children, false);
         report.line(&mut line);
     }
-    let ordinary = Geometry::new(pool.item_size, pool.num_items);
-    let objects = 2 * rounds(Policy::new(&ordinary, true).busy_mask());
+    let ordinary = pool.geometry();
+    let objects = 2 * rounds(Policy::new(&ordinary, true).largest_mask());
     let mut line = Text::empty();
     line.format(
         "  a child caches up to % objects, % bytes, which are lost with it",
@@ -171,6 +172,8 @@ impl Report {
     #[inline(never)]
     pub(crate) fn say(line: &mut Text) -> Report {
         let report = Report { before: COUNT.fetch_add(1, Relaxed) };
+        let text = line.as_bytes();
+        probe::misuse(text.as_ptr().addr(), text.len(), report.before);
         report.line(line);
         report
     }

@@ -2,9 +2,9 @@
 //! What the heap does beside the calls that refill a pool from it: reaping, purging, releasing,
 //! fork().
 
-use mesa_slab_core::abi::ext::{slab_set_decay, slab_trim_heap};
-use mesa_slab_core::internals::CHUNK;
-use mesa_slab_core::internals::models::{self, START, release, reserve, set_seconds};
+use mesa_slab::abi::ext::{slab_object_size, slab_set_decay, slab_trim_heap};
+use mesa_slab::internals::CHUNK;
+use mesa_slab::internals::models::{self, START, release, reserve, set_seconds};
 
 use crate::world::*;
 
@@ -83,7 +83,7 @@ fn memory_is_purged_at_once_while_another_thread_allocates() {
 
 #[test]
 fn the_depot_is_reaped_while_a_child_refills() {
-    check(Some(4), || {
+    check(Some(3), || {
         let pool = Pool::new(ONE_ROUND, 1);
         let mut first = pool.child();
         let taken: Vec<Object> = (0..4).map(|_| first.alloc()).collect();
@@ -223,6 +223,72 @@ fn an_address_of_no_chunk_is_looked_up_while_the_first_chunk_comes() {
         let other = beside(move || Child::destroyed().free_address(wild));
         short_life(pool, 1);
         other.join().unwrap();
+        pool.end();
+    });
+}
+
+/// Bytes of the object at an address that need not be one.
+fn bytes_at(address: usize) -> usize {
+    slab_object_size(core::ptr::without_provenance(address))
+}
+
+#[test]
+fn an_address_is_asked_of_while_its_chunk_is_released() {
+    check(ALL, || {
+        let pool = Pool::new(LARGE, 1);
+        let mut child = pool.child();
+        let object = child.alloc();
+        let address = object.address();
+        let other = beside(move || {
+            child.free(object);
+            child.destroy();
+        });
+        let bytes = bytes_at(address);
+        assert!(bytes == 0 || bytes == LARGE as usize);
+        other.join().unwrap();
+        assert_eq!(bytes_at(address), 0);
+        pool.end();
+    });
+}
+
+#[test]
+fn an_address_is_asked_of_while_its_pool_goes() {
+    check(Some(4), || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let object = child.alloc();
+        let address = object.address();
+        child.destroy();
+        let other = beside(move || pool.end());
+        assert_eq!(bytes_at(address), THREE_ROUNDS as usize);
+        other.join().unwrap();
+        assert_eq!(bytes_at(address), THREE_ROUNDS as usize);
+        Child::destroyed().free(object);
+        assert_eq!(bytes_at(address), 0);
+    });
+}
+
+#[test]
+fn two_threads_ask_of_an_object_that_comes_back() {
+    check(Some(3), || {
+        let pool = Pool::new(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let (object, kept) = (child.alloc(), child.alloc());
+        let address = object.address();
+        let other = beside(move || {
+            Child::destroyed().free(object);
+        });
+        let third = beside(move || {
+            bytes_at(address);
+        });
+        let bytes = bytes_at(address);
+        assert!(bytes == 0 || bytes == THREE_ROUNDS as usize);
+        assert_eq!(bytes_at(kept.address()), THREE_ROUNDS as usize);
+        other.join().unwrap();
+        third.join().unwrap();
+        assert_eq!(bytes_at(address), 0);
+        child.free(kept);
+        child.destroy();
         pool.end();
     });
 }

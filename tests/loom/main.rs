@@ -9,4 +9,5 @@
 mod heap;
 mod limbo;
 mod pool;
+mod sleepers;
 mod world;

@@ -2,14 +2,27 @@
 //! Children of one pool, at the same time.
 
 use loom::sync::mpsc::channel;
-use mesa_slab_core::abi::ext::{SLAB_STATS_JSON, slab_print_stats};
+use mesa_slab::abi::ext::{SLAB_STATS_JSON, slab_print_stats};
 
 use crate::world::*;
 
 #[test]
+fn two_children_make_the_body_of_their_pool() {
+    check(Some(3), || {
+        let (pool, before) = (Pool::new(UNCACHED, 1), Pool::made(UNCACHED, 1));
+        let other = beside(move || short_life(pool, 1));
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        before.end();
+        pool.end();
+    });
+}
+
+#[test]
 fn two_children_allocate_and_free() {
     check(Some(5), || {
-        let pool = Pool::new(ONE_ROUND, 1);
+        let pool = Pool::made(ONE_ROUND, 1);
         let other = beside(move || short_life(pool, 2));
         short_life(pool, 2);
         other.join().unwrap();
@@ -21,7 +34,7 @@ fn two_children_allocate_and_free() {
 #[test]
 fn two_children_share_a_slab() {
     check(ALL, || {
-        let pool = Pool::new(THREE_ROUNDS, 2);
+        let pool = Pool::made(THREE_ROUNDS, 2);
         let other = beside(move || short_life(pool, 2));
         short_life(pool, 2);
         other.join().unwrap();
@@ -33,7 +46,7 @@ fn two_children_share_a_slab() {
 #[test]
 fn three_children_come_and_go() {
     check(Some(2), || {
-        let pool = Pool::new(THREE_ROUNDS, 2);
+        let pool = Pool::made(THREE_ROUNDS, 2);
         let others = [1, 2].map(|objects| beside(move || short_life(pool, objects)));
         short_life(pool, 3);
         others.into_iter().for_each(|other| other.join().unwrap());
@@ -195,7 +208,7 @@ fn a_pool_is_named_while_names_are_printed() {
 #[test]
 fn objects_that_are_not_cached_go_straight_to_their_slabs() {
     check(Some(5), || {
-        let pool = Pool::new(UNCACHED, 1);
+        let pool = Pool::made(UNCACHED, 1);
         let other = beside(move || short_life(pool, 2));
         short_life(pool, 2);
         other.join().unwrap();
@@ -251,14 +264,17 @@ fn a_child_gets_busy_while_a_sibling_frees_its_objects() {
 fn a_child_gets_busy_by_freeing_while_a_sibling_allocates() {
     check(Some(4), || {
         let pool = Pool::new(ONE_ROUND, 1);
-        let (mut child, taken) = pool.nearly_busy_child();
+        let (mut child, mut taken) = pool.nearly_busy_child();
         let other = beside(move || short_life(pool, 3));
+        let others = taken.split_off(3);
         taken.into_iter().for_each(|object| child.free(object));
         assert_eq!(
             child.magazine_bytes(),
             MAGAZINES[1],
             "its magazines were full, and it has been here"
         );
+        // As nobody allocates any more, it may have a small one again in the end.
+        others.into_iter().for_each(|object| child.free(object));
         other.join().unwrap();
         pool.validate();
         child.destroy();
@@ -337,6 +353,51 @@ fn a_pool_is_validated_while_its_children_work() {
         short_life(pool, 1);
         other.join().unwrap();
         pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
+fn objects_come_and_go_in_bulk_beside_another_child() {
+    check(Some(3), || {
+        let pool = Pool::made(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let mut sibling = pool.child();
+        let given = child.alloc_bulk(5);
+        let other = beside(move || {
+            sibling.free_bulk(given);
+            sibling.destroy();
+        });
+        let own = child.alloc_bulk(7);
+        child.free_bulk(own);
+        other.join().unwrap();
+        pool.validate();
+        child.destroy();
+        assert!(pool.keeps_nothing());
+        pool.end();
+    });
+}
+
+#[test]
+fn a_child_is_prefilled_while_another_one_gives_back() {
+    check(Some(3), || {
+        let pool = Pool::made(THREE_ROUNDS, 2);
+        let mut child = pool.child();
+        let mut sibling = pool.child();
+        let given = sibling.alloc_bulk(7);
+        let other = beside(move || {
+            sibling.free_bulk(given);
+            sibling.destroy();
+        });
+        child.prefill(5);
+        let own = child.alloc_bulk(5);
+        // More than two of the magazines that it began with hold.
+        child.prefill(9);
+        other.join().unwrap();
+        pool.validate();
+        child.free_bulk(own);
+        child.destroy();
+        assert!(pool.keeps_nothing());
         pool.end();
     });
 }

@@ -7,9 +7,9 @@ use core::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
-use mesa_slab_core::abi::ext::*;
-use mesa_slab_core::abi::slab::*;
-use mesa_slab_core::internals::models::{self, reports, writes};
+use mesa_slab::abi::ext::*;
+use mesa_slab::abi::slab::*;
+use mesa_slab::internals::models::{self, reports, writes};
 
 /// Objects of which a magazine holds one; a slab has one, of one page.
 pub const ONE_ROUND: u32 = 4096;
@@ -75,6 +75,14 @@ impl Pool {
     pub fn new(item_size: u32, num_items: u32) -> Pool {
         let pool = Pool(Box::into_raw(Box::new(MaybeUninit::<slab_parent_pool>::uninit())).cast());
         pool.create(item_size, num_items);
+        pool
+    }
+
+    /// Creates a pool that has its body. Most models are not about which thread makes that, and those
+    /// that are need not be about anything else.
+    pub fn made(item_size: u32, num_items: u32) -> Pool {
+        let pool = Pool::new(item_size, num_items);
+        pool.set_name(c"");
         pool
     }
 
@@ -170,8 +178,9 @@ impl Pool {
         let mut child = self.child();
         let two = [child.alloc(), child.alloc()];
         two.into_iter().for_each(|object| child.free(object));
-        // The first two of these need no pool, the others do, as the first two objects did.
-        let taken = (0..VISITS).map(|_| child.alloc()).collect();
+        // The first two of these need no pool, the others do, as the first two objects did, and the
+        // second one when it was freed.
+        let taken = (0..VISITS - 1).map(|_| child.alloc()).collect();
         (child, taken)
     }
 }
@@ -200,23 +209,38 @@ impl Child {
 
     /// Allocates an object, and writes it.
     pub fn alloc(&mut self) -> Object {
-        static STAMPS: AtomicUsize = AtomicUsize::new(1);
         // SAFETY: the child is this thread's.
-        let address = unsafe { slab_alloc(&raw mut *self.0) }.cast::<usize>();
-        assert!(!address.is_null());
-        writes(address);
-        let stamp = STAMPS.fetch_add(1, Relaxed);
-        // SAFETY: the object is this thread's.
-        unsafe { address.write(stamp) };
-        Object { address, stamp }
+        Object::write(unsafe { slab_alloc(&raw mut *self.0) })
+    }
+
+    /// Allocates objects in bulk, and writes them.
+    pub fn alloc_bulk(&mut self, count: usize) -> Vec<Object> {
+        let mut objects = vec![ptr::null_mut::<c_void>(); count];
+        // SAFETY: the child is this thread's, and there is room for as many.
+        let got = unsafe { slab_alloc_bulk(&raw mut *self.0, count as u32, objects.as_mut_ptr()) };
+        assert_eq!(got as usize, count);
+        objects.into_iter().map(Object::write).collect()
+    }
+
+    /// Frees objects in bulk that nobody else has written.
+    pub fn free_bulk(&mut self, objects: Vec<Object>) {
+        let addresses: Vec<*mut c_void> =
+            objects.iter().map(|object| object.check().cast()).collect();
+        // SAFETY: the child is this thread's.
+        unsafe {
+            slab_free_bulk(&raw mut *self.0, addresses.len() as u32, addresses.as_ptr());
+        }
+    }
+
+    /// See `slab_prefill`.
+    pub fn prefill(&mut self, count: usize) {
+        // SAFETY: the child is this thread's.
+        assert_eq!(unsafe { slab_prefill(&raw mut *self.0, count as u32) } as usize, count);
     }
 
     /// Frees an object that nobody else has written.
     pub fn free(&mut self, object: Object) {
-        writes(object.address);
-        // SAFETY: the object is this thread's.
-        assert_eq!(unsafe { object.address.read() }, object.stamp, "an object was given to two");
-        self.free_address(object.address.addr());
+        self.free_address(object.check().addr());
     }
 
     /// Frees what is at an address.
@@ -262,6 +286,25 @@ pub struct Object {
 unsafe impl Send for Object {}
 
 impl Object {
+    fn write(address: *mut c_void) -> Object {
+        static STAMPS: AtomicUsize = AtomicUsize::new(1);
+        let address = address.cast::<usize>();
+        assert!(!address.is_null());
+        writes(address);
+        let stamp = STAMPS.fetch_add(1, Relaxed);
+        // SAFETY: the object is this thread's.
+        unsafe { address.write(stamp) };
+        Object { address, stamp }
+    }
+
+    /// Where it is, if nobody else has written it.
+    fn check(&self) -> *mut usize {
+        writes(self.address);
+        // SAFETY: the object is this thread's.
+        assert_eq!(unsafe { self.address.read() }, self.stamp, "an object was given to two");
+        self.address
+    }
+
     /// Where it is.
     pub fn address(&self) -> usize {
         self.address.expose_provenance()

@@ -6,9 +6,11 @@ use std::collections::BTreeSet;
 use super::*;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES, magazine_bytes};
-use crate::heap::decay::DECAY_SECONDS;
+use crate::heap::decay::{DECAY_SECONDS, SLICE_PAGES};
 
 const PARENT: usize = 0x1000;
+/// A class of blocks that an entry fits into.
+const ENTRY_CLASS: u8 = 4;
 const PAGES_OF_ONE_CHUNK: usize = PAGES - HEADER_PAGES;
 
 impl Heap {
@@ -77,7 +79,14 @@ fn free_memory_goes_back_once_the_decay_time_is_over() {
     let now = os::coarse_seconds();
     heap.tick(now + DECAY_SECONDS - 1);
     assert_eq!(heap.dirty(), 6 * CHUNK / 4);
-    heap.tick(now + DECAY_SECONDS + 1);
+    // In slices, each the next call's.
+    let mut calls = 0;
+    while heap.dirty() != 0 && calls < 6 * CHUNK / 4 / (SLICE_PAGES * PAGE) {
+        let before = heap.dirty();
+        heap.tick(now + DECAY_SECONDS + 1);
+        assert!(before - heap.dirty() <= SLICE_PAGES * PAGE, "no call is held up");
+        calls += 1;
+    }
     assert_eq!(heap.dirty(), 0);
     assert_eq!(heap.chunks(), 2, "the one in use, and one that is wholly free");
 
@@ -145,6 +154,34 @@ fn a_large_object_has_a_chunk_of_its_own_while_it_lives() {
     assert_eq!(heap.chunks(), 0);
 }
 
+/// The entry of a pool.
+fn enrol(heap: &Heap) -> *mut Entry {
+    let make = |block: *mut u8| {
+        // SAFETY: the block is new, and has room.
+        unsafe { Entry::init(block.cast(), PARENT) };
+        block.cast()
+    };
+    // SAFETY: as is asked for; nobody looks for it through a parent.
+    unsafe { heap.enrol(Home::PROCESS, ENTRY_CLASS, make) }
+}
+
+#[test]
+fn the_slabs_of_a_pool_whose_lock_is_lost_are_found_by_their_owner_words() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(96, 64);
+    let (kept, other) = (heap.make_slab(PARENT, &geometry), heap.make_slab(2 * PARENT, &geometry));
+    let (object, entry) = (take_one(kept), enrol(&heap));
+    // SAFETY: the slabs and the pool are the test's, and no parent pool exists.
+    unsafe {
+        heap.disown(entry, PARENT);
+        assert_eq!(owner_of(object), LIMBO);
+        assert_eq!(owner_of((*other).base()), 2 * PARENT);
+        assert!(heap.find_pool(PARENT).is_null());
+        assert_eq!(heap.free_in_limbo(object), Ok(()));
+    }
+    heap.take_slab_back(other);
+}
+
 #[test]
 fn a_slab_in_limbo_goes_with_its_last_object() {
     let heap = Heap::new();
@@ -155,7 +192,13 @@ fn a_slab_in_limbo_goes_with_its_last_object() {
     // SAFETY: the slabs are the test's, and no parent pool exists.
     unsafe {
         let empty_base = (*empty).base();
-        heap.disown(PARENT);
+        let mut surplus = Surplus::EMPTY;
+        surplus.add_slab(empty);
+        let entry = enrol(&heap);
+        assert_eq!(heap.find_pool(PARENT), entry);
+        (*entry).end();
+        heap.strike_out(entry, &mut surplus, |each| each(kept));
+        assert!(heap.find_pool(PARENT).is_null());
         assert_eq!(owner_of(a), LIMBO);
         assert_eq!(owner_of(empty_base), chunk::FREE);
         assert_eq!(owner_of((*other).base()), 2 * PARENT);
@@ -181,14 +224,14 @@ fn magazine_blocks_are_aligned_to_their_size_and_reused() {
         let mut surplus = Surplus::EMPTY;
         let mut seen = BTreeSet::new();
         for _ in 0..(3 * PAGE / bytes).max(2) {
-            let magazine = heap.make_magazine(class);
+            let magazine = heap.make_magazine(Home::PROCESS, class);
             assert!(magazine.is_empty(mask) && !magazine.is_none());
             assert!(seen.insert(magazine.block(mask).addr()));
             // SAFETY: the magazine is the test's.
             unsafe { surplus.add_magazine(magazine, mask) };
         }
         heap.take_back(&mut surplus);
-        let again = heap.make_magazine(class);
+        let again = heap.make_magazine(Home::PROCESS, class);
         assert!(seen.contains(&again.block(mask).addr()));
         let mut surplus = Surplus::EMPTY;
         // SAFETY: the magazine is the test's.
@@ -274,8 +317,11 @@ fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved(
     let page = Geometry::new(PAGE as u32, 1);
     const CLASS: u8 = 6;
     let mask = magazine_bytes(CLASS) - 1;
-    let kit =
-        Kit { slab: heap.make_slab(PARENT, &page), magazine: heap.make_magazine(CLASS), mask };
+    let kit = Kit {
+        slab: heap.make_slab(PARENT, &page),
+        magazine: heap.make_magazine(Home::PROCESS, CLASS),
+        mask,
+    };
     let mut surplus = Surplus::EMPTY;
     // SAFETY: nobody else has what is in the kit.
     unsafe { surplus.set_kit(kit) };
@@ -296,7 +342,7 @@ fn a_magazine_block_that_is_given_back_twice_is_taken_once() {
     let geometry = Geometry::new(96, 64);
     let slab = heap.make_slab(PARENT, &geometry);
     let object = take_one(slab);
-    let block = heap.with_memory(|state| state.take_block(0)).unwrap();
+    let block = heap.with_memory(Home::PROCESS, |state| state.take_block(0)).unwrap();
     let mut unused = Unused::NONE;
     {
         let mut state = heap.lock();
@@ -312,7 +358,8 @@ fn a_magazine_block_that_is_given_back_twice_is_taken_once() {
     let before = crate::watch::report::count();
     unused.release();
     assert!(crate::watch::report::count() >= before + 2);
-    let blocks = [(); 2].map(|()| heap.with_memory(|state| state.take_block(0)).unwrap());
+    let blocks =
+        [(); 2].map(|()| heap.with_memory(Home::PROCESS, |state| state.take_block(0)).unwrap());
     assert_ne!(blocks[0], blocks[1]);
     // SAFETY: the slab is the test's.
     unsafe { assert_eq!((*slab).is_out(object), Some(true)) };

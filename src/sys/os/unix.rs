@@ -61,6 +61,7 @@ mod word_mutex;
 
 #[path = "unix/undisturbed.rs"]
 mod undisturbed;
+pub(crate) use undisturbed::SignalMask;
 use undisturbed::{HeldBack, Uncancelled};
 #[cfg(feature = "debug")]
 #[path = "unix/own_stack.rs"]
@@ -71,12 +72,27 @@ mod stay_loaded;
 #[cfg(feature = "debug")]
 pub(crate) use own_stack::on_own_stack;
 #[cfg(feature = "debug")]
-pub(crate) use stay_loaded::stay_loaded;
+pub(crate) use stay_loaded::{came_with_program, stay_loaded};
 
 pub(crate) use system::{
     RAW_MUTEX, RawMutex, destroy_mutex, init_mutex, is_privileged, lock_mutex, purge,
     try_lock_mutex, unlock_mutex, without_huge_pages,
 };
+
+#[cfg(all(
+    any(target_os = "linux", target_os = "android"),
+    any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")
+))]
+pub(crate) use linux_mutex::is_watched;
+
+/// Whether a tool may watch that knows threads by their mutexes.
+#[cfg(not(all(
+    any(target_os = "linux", target_os = "android"),
+    any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64")
+)))]
+pub(crate) fn is_watched() -> bool {
+    true
+}
 
 #[path = "unix/errno.rs"]
 mod errno;
@@ -335,7 +351,8 @@ pub(crate) fn create_file(path: &CStr) -> c_int {
 /// keeps the program waiting.
 const FILE_FLAGS: c_int = libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
 
-/// Reads how a file begins, and returns how many bytes; 0 if there is none.
+/// Reads how a file begins, and returns how many bytes; 0 if there is none. Nothing is read of a
+/// FIFO, where others would miss it: that has no place to read at.
 pub(crate) fn read_head(path: &CStr, bytes: &mut [u8]) -> usize {
     let _errno = Errno::keep();
     // SAFETY: `path` is a string, so many bytes are writable, and the descriptor is closed once.
@@ -344,7 +361,7 @@ pub(crate) fn read_head(path: &CStr, bytes: &mut [u8]) -> usize {
         if fd < 0 {
             return 0;
         }
-        let read = libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len());
+        let read = libc::pread(fd, bytes.as_mut_ptr().cast(), bytes.len(), 0);
         libc::close(fd);
         usize::try_from(read).unwrap_or(0)
     }

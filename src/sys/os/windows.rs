@@ -207,6 +207,28 @@ pub(crate) unsafe fn unlock_mutex(mutex: *mut RawMutex) {
     unsafe { ReleaseSRWLockExclusive(mutex) }
 }
 
+/// Whether a tool may watch that knows threads by their mutexes.
+pub(crate) fn is_watched() -> bool {
+    false
+}
+
+/// There are no signals that interrupt a thread.
+pub(crate) struct SignalMask;
+
+impl SignalMask {
+    pub(crate) const fn none() -> SignalMask {
+        SignalMask
+    }
+
+    pub(crate) fn hold_back() -> SignalMask {
+        SignalMask
+    }
+
+    /// # Safety
+    /// None is needed.
+    pub(crate) unsafe fn put_back(&self) {}
+}
+
 /// A number that tells this thread from all others that run now; never 0.
 pub(crate) fn thread_id() -> usize {
     // SAFETY: always callable.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! A mutex that is locked across fork(), also by a fork in a signal handler.
+//! A mutex that is locked across fork(), also by a fork in a signal handler that interrupted who
+//! has it.
 //!
 //! The thread that forks waits until nobody else is inside, so that the new process finds in order
 //! what the mutex protects. But a handler may have interrupted this very thread inside: then there
@@ -7,30 +8,52 @@
 //! processes, and the thread goes on with it when the handler returns. Meanwhile neither process
 //! may use it.
 //!
-//! To tell the one from the other the mutex knows its holder. Between the lock and the note of who
-//! has it, and between the end of the note and the unlock, lie a few instructions. Who finds a
-//! locked mutex without a holder there is that holder, if no other thread has ever used the mutex.
-//! If one has, it waits for that one to get through, and after [`MOST`] pauses takes it that there
-//! is none.
+//! There is one such mutex, the heap's. Two threads that were interrupted with one each, and fork,
+//! would wait for each other. Who has another mutex that is locked across fork() is not interrupted:
+//! [`super::masked`]. But there may be two copies of the library in the process, which do not know
+//! of each other. So no wait for a thread that forks itself has no end:
+//!
+//! | who has the mutex | the fork waits | the new process |
+//! |---|---|---|
+//! | this thread | not at all | goes on with it behind the handler |
+//! | another fork | [`FEW`] looks | finds all in order, as a fork changes nothing, and unlocks |
+//! | a thread that was interrupted, and forks | [`MOST`] looks | may not use this heap, which is in the middle of something: it ends if it does |
+//! | any other thread | until it is through | finds all in order |
+//! | nobody that is noted | [`FEW`] looks | unlocks, see below |
+//!
+//! The mutex knows its holder. Between the lock and the note of who has it, and between the end of
+//! the note and the unlock, lie a few instructions. Who finds a locked mutex without a holder there
+//! is that holder, if no other thread has ever used the mutex. If one has, it waits for that one to
+//! get through, and in the end takes it that there is none. Should that be wrong, a thread has the
+//! mutex that is not there in the new process; but it had not begun, or was through.
 //!
 //! | word | meaning | written by |
 //! |---|---|---|
 //! | `holder` | the number of the thread that has the mutex, or 0 | that thread |
 //! | `only_user` | the number of the first thread that used the mutex, or 0 | that thread |
 //! | `is_shared` | another one has used it | any, before it locks |
-//! | `passed` | forks that are going on in which `before_fork` left the mutex alone | the thread that has the mutex, whose handlers nest |
+//! | `forker` | the fork that has the mutex | see [`super::forker`] |
+//! | `interrupted` | forks that are going on in signal handlers which interrupted the holder | the holder |
+//! | `is_lost` | this process was forked while another thread had the mutex | the thread that forked |
 
 // The model checker is not told of these words: they order nothing.
 use core::sync::atomic::{
     AtomicBool, AtomicU32, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst, fence,
 };
 
+use super::forker::{Ended, Forker};
+#[cfg(unix)]
+use super::look_again;
 use super::{Lock, Mutex};
 use crate::sys::os;
 
-/// How many times a thread looks for the holder, a millisecond apart.
+/// How many times a fork looks, a millisecond apart, whether a thread gets on that waits for nothing
+/// but a processor: longer than that takes on a machine with many threads for each.
 #[cfg(unix)]
-const MOST: u32 = 20;
+pub(super) const FEW: u32 = if cfg!(test) { 5 } else { 500 };
+/// The same for a thread that may have waited so itself, and then forks.
+#[cfg(unix)]
+const MOST: u32 = 10 * FEW;
 
 /// See the head of this file.
 #[repr(C)]
@@ -43,8 +66,11 @@ pub(crate) struct ForkMutex {
     // sees what that one did before.
     only_user: AtomicUsize,
     is_shared: AtomicBool,
-    // Relaxed: used by one thread.
-    passed: AtomicU32,
+    forker: Forker,
+    // Relaxed: it only ends a wait.
+    interrupted: AtomicU32,
+    // Relaxed: it is set while the process has one thread.
+    is_lost: AtomicBool,
 }
 
 impl ForkMutex {
@@ -55,7 +81,9 @@ impl ForkMutex {
             holder: AtomicUsize::new(0),
             only_user: AtomicUsize::new(0),
             is_shared: AtomicBool::new(false),
-            passed: AtomicU32::new(0),
+            forker: Forker::none(),
+            interrupted: AtomicU32::new(0),
+            is_lost: AtomicBool::new(false),
         }
     }
 
@@ -70,46 +98,120 @@ impl ForkMutex {
     /// whether it has locked it.
     ///
     /// # Safety
-    /// This thread holds no lock of a later rank. [`ForkMutex::after_fork`] follows.
+    /// [`ForkMutex::after_fork`] follows, or nothing of the library.
     #[cfg(unix)]
+    #[cold]
+    #[inline(never)]
     pub(crate) unsafe fn before_fork(&self) -> bool {
-        let mut pauses = 0;
-        // SAFETY: the caller's promise; the mutex is locked only if another thread has it, or none.
+        if self.forker.is_interrupted() {
+            return false;
+        }
+        let mut looks = 0;
+        // SAFETY: the mutex is locked only if another thread has it, or none.
         while !unsafe { self.try_lock() } {
             fence(SeqCst);
-            let holder = self.holder.load(Relaxed);
-            let is_mine = holder == os::thread_id() || holder == 0 && !self.is_shared.load(Relaxed);
-            if is_mine || pauses == MOST {
-                self.passed.fetch_add(1, Relaxed);
+            let most = match self.holder.load(Relaxed) {
+                holder if holder == os::thread_id() => {
+                    self.interrupted.fetch_add(1, Relaxed);
+                    return false;
+                }
+                _ if self.forker.is_some() => FEW,
+                0 if self.is_shared.load(Relaxed) => FEW,
+                0 => 0,
+                _ if self.interrupted.load(Relaxed) != 0 => MOST,
+                _ => u32::MAX,
+            };
+            if looks >= most {
                 return false;
             }
-            if holder != 0 {
-                // SAFETY: as above.
-                unsafe { self.lock() };
-                break;
+            // Not in the kernel: who unloads the library may take it from the thread that has it.
+            look_again(&mut looks);
+            if most == u32::MAX {
+                looks = looks.min(1);
             }
-            pauses += 1;
-            os::pause();
         }
+        self.forker.begin();
         true
     }
 
+    /// Whether this thread was interrupted while it has the mutex.
+    #[cfg(unix)]
+    pub(crate) fn is_interrupted(&self) -> bool {
+        self.holder.load(Relaxed) == os::thread_id() && !self.forker.is_some()
+    }
+
     /// Unlocks behind fork(), in the process that forked or in the new one, unless `before_fork`
-    /// left the mutex alone. Returns whether it had locked it, and calls `held` before it unlocks.
+    /// left the mutex alone. Calls `held` before it unlocks.
     ///
     /// # Safety
     /// `before_fork` was called, in this thread or in the one that this process was forked from.
     #[cfg(unix)]
-    pub(crate) unsafe fn after_fork(&self, in_new_process: bool, held: impl FnOnce()) -> bool {
-        if self.passed.load(Relaxed) != 0 {
-            self.passed.fetch_sub(1, Relaxed);
-            return false;
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn after_fork(&self, in_new_process: bool, held: fn()) {
+        match self.forker.end() {
+            Ended::With => {
+                held();
+                self.holder.store(0, Relaxed);
+                // SAFETY: `before_fork` locked it.
+                unsafe { self.mutex.unlock_behind_fork(in_new_process) }
+            }
+            Ended::Within => {}
+            Ended::Without => match self.holder.load(Relaxed) {
+                holder if holder == os::thread_id() => {
+                    self.interrupted.fetch_sub(1, Relaxed);
+                }
+                _ if !in_new_process => {}
+                // Whoever had the mutex has not used what it protects. Should it be this thread,
+                // there is nobody to keep out.
+                holder if holder == 0 || self.forker.is_some() => {
+                    self.forker.is_given_up();
+                    self.holder.store(0, Relaxed);
+                    // SAFETY: the new process has one thread.
+                    unsafe { self.mutex.renew() }
+                }
+                _ => self.is_lost.store(true, Relaxed),
+            },
         }
-        held();
-        self.holder.store(0, Relaxed);
-        // SAFETY: `before_fork` locked it.
-        unsafe { self.mutex.unlock_behind_fork(in_new_process) }
-        true
+    }
+
+    /// In a new process, of a mutex that is not locked for it: calls `free` with the mutex locked if
+    /// nobody had it, and unlocks it if another thread had. Returns whether it was free.
+    ///
+    /// # Safety
+    /// The process was forked from this thread, and has no other one.
+    #[cfg(all(unix, feature = "debug"))]
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn in_new_process(&self, free: impl FnOnce()) -> bool {
+        // SAFETY: the caller's promise. Should this thread have the mutex and not have noted it yet,
+        // there is nobody to keep out.
+        unsafe {
+            let was_free = self.try_lock();
+            if was_free {
+                free();
+                self.unlock();
+            } else if self.holder.load(Relaxed) != os::thread_id() {
+                self.holder.store(0, Relaxed);
+                self.mutex.renew();
+            }
+            was_free
+        }
+    }
+
+    /// Unlocks if a fork has the mutex, whose thread will not: the library is unloaded.
+    ///
+    /// # Safety
+    /// No handler of fork() is called any more, and no other call uses what the mutex protects.
+    #[cfg(unix)]
+    #[cold]
+    #[inline(never)]
+    pub(crate) unsafe fn take_from_fork(&self) {
+        if self.forker.is_given_up() {
+            self.holder.store(0, Relaxed);
+            // SAFETY: that thread does not use it any more, and none waits for it in the kernel.
+            unsafe { self.mutex.renew() }
+        }
     }
 }
 
@@ -120,6 +222,18 @@ impl ForkMutex {
         if !self.is_shared.load(Relaxed) && self.only_user.load(Relaxed) != own {
             self.announce_other(own);
         }
+    }
+
+    /// Waits for the mutex.
+    #[cold]
+    #[inline(never)]
+    unsafe fn wait_and_lock(&self) {
+        if self.is_lost.load(Relaxed) {
+            os::say(b"mesa-slab: the heap is lost to this process, which was forked beside a signal handler in it\n");
+            os::abort();
+        }
+        // SAFETY: the caller's promise.
+        unsafe { self.mutex.lock() }
     }
 
     #[cold]
@@ -135,7 +249,12 @@ impl Lock for ForkMutex {
         let own = os::thread_id();
         self.announce(own);
         // SAFETY: the caller's promise.
-        unsafe { self.mutex.lock() }
+        unsafe {
+            // A model need not see both ways.
+            if cfg!(loom) || !self.mutex.try_lock() {
+                self.wait_and_lock();
+            }
+        }
         self.holder.store(own, Relaxed);
     }
 
@@ -161,36 +280,162 @@ impl Lock for ForkMutex {
 mod tests {
     use super::*;
 
-    static MUTEX: ForkMutex = ForkMutex::unlocked();
+    /// What a fork in a signal handler does to a mutex that its thread has.
+    unsafe fn fork_within(mutex: &ForkMutex) {
+        // SAFETY: as the C library calls them.
+        unsafe {
+            assert!(!mutex.before_fork());
+            mutex.after_fork(false, || unreachable!());
+            assert!(!mutex.mutex.try_lock(), "it is still locked");
+        }
+    }
 
     #[test]
     fn a_fork_within_leaves_the_mutex_as_it_is() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
         // SAFETY: locked and unlocked in turn, by this thread.
         unsafe {
             MUTEX.lock();
-            assert!(!MUTEX.before_fork());
-            assert!(!MUTEX.before_fork());
-            assert!(!MUTEX.after_fork(false, || unreachable!()));
-            assert!(!MUTEX.after_fork(true, || unreachable!()));
-            assert!(!MUTEX.mutex.try_lock(), "it is still locked");
+            fork_within(&MUTEX);
             MUTEX.unlock();
+            // A handler that interrupts the fork, and forks itself; also in what that forks.
             assert!(MUTEX.before_fork());
-            // A handler that interrupts the fork, and forks itself.
-            assert!(!MUTEX.before_fork());
-            assert!(!MUTEX.after_fork(false, || ()));
-            assert!(MUTEX.after_fork(false, || ()));
-            // Between the lock and the note of who has it; then, as another thread may be there.
+            fork_within(&MUTEX);
+            fork_within(&MUTEX);
+            static UNLOCKS: AtomicU32 = AtomicU32::new(0);
+            fn note() {
+                UNLOCKS.fetch_add(1, Relaxed);
+            }
+            MUTEX.after_fork(false, note);
+            assert_eq!(UNLOCKS.load(Relaxed), 1);
+            assert!(MUTEX.try_lock());
+            MUTEX.unlock();
+        }
+    }
+
+    #[test]
+    fn who_is_about_to_note_the_lock_is_not_waited_for_forever() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: as above.
+        unsafe {
+            MUTEX.announce(os::thread_id());
             assert!(MUTEX.mutex.try_lock());
-            assert!(!MUTEX.before_fork());
-            assert!(!MUTEX.after_fork(false, || ()));
+            fork_within(&MUTEX);
             assert!(!MUTEX.is_shared.load(Relaxed));
             std::thread::scope(|scope| scope.spawn(|| assert!(!MUTEX.try_lock())).join()).unwrap();
             assert!(MUTEX.is_shared.load(Relaxed));
-            assert!(!MUTEX.before_fork());
-            assert!(!MUTEX.after_fork(false, || ()));
+            fork_within(&MUTEX);
             MUTEX.unlock();
+        }
+    }
+
+    #[test]
+    fn forks_of_two_threads_do_not_take_each_others_locks_for_their_own() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: locked and unlocked in turn.
+        unsafe {
+            // One that has left the mutex alone, as if it had waited long enough; then another one.
+            MUTEX.announce(os::thread_id());
+            std::thread::scope(|scope| scope.spawn(|| MUTEX.announce(os::thread_id())).join())
+                .unwrap();
+            assert!(MUTEX.mutex.try_lock());
+            assert!(!MUTEX.before_fork());
+            MUTEX.mutex.unlock();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    assert!(MUTEX.before_fork());
+                    MUTEX.after_fork(false, || ());
+                });
+            });
+            MUTEX.after_fork(false, || unreachable!());
             assert!(MUTEX.try_lock());
             MUTEX.unlock();
+        }
+    }
+
+    #[test]
+    fn a_new_process_unlocks_what_a_thread_has_that_is_not_there() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: the other thread has ended with the mutex locked, as in a new process.
+        unsafe {
+            std::thread::scope(|scope| scope.spawn(|| MUTEX.lock()).join()).unwrap();
+            assert!(!MUTEX.in_new_process(|| unreachable!()));
+            let mut is_called = false;
+            assert!(MUTEX.in_new_process(|| is_called = true) && is_called);
+            // What this thread has, it keeps.
+            MUTEX.lock();
+            assert!(!MUTEX.in_new_process(|| unreachable!()));
+            assert!(!MUTEX.before_fork());
+            MUTEX.after_fork(true, || unreachable!());
+            assert!(!MUTEX.mutex.try_lock());
+            MUTEX.unlock();
+            assert!(!MUTEX.is_lost.load(Relaxed));
+        }
+    }
+
+    #[test]
+    fn a_fork_waits_for_a_holder_that_forks_and_then_goes_on() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: as the C library calls them.
+        unsafe {
+            // It is interrupted, forks, and waits for something meanwhile.
+            std::thread::scope(|scope| {
+                scope
+                    .spawn(|| {
+                        MUTEX.lock();
+                        assert!(!MUTEX.before_fork());
+                    })
+                    .join()
+                    .unwrap();
+            });
+            assert!(!MUTEX.is_interrupted());
+            assert!(!MUTEX.before_fork());
+            MUTEX.after_fork(false, || unreachable!());
+            assert!(!MUTEX.is_lost.load(Relaxed));
+            assert!(!MUTEX.before_fork());
+            MUTEX.after_fork(true, || unreachable!());
+            assert!(MUTEX.is_lost.load(Relaxed));
+        }
+    }
+
+    #[test]
+    fn a_fork_waits_for_another_one_and_then_goes_on() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: as the C library calls them.
+        unsafe {
+            std::thread::scope(|scope| scope.spawn(|| assert!(MUTEX.before_fork())).join())
+                .unwrap();
+            assert!(!MUTEX.before_fork());
+            MUTEX.after_fork(false, || unreachable!());
+            assert!(!MUTEX.mutex.try_lock());
+            // The new process finds it in order.
+            MUTEX.after_fork(true, || unreachable!());
+            assert!(!MUTEX.is_lost.load(Relaxed));
+            assert!(MUTEX.try_lock());
+            assert!(MUTEX.is_interrupted());
+            MUTEX.unlock();
+            assert!(!MUTEX.is_interrupted());
+        }
+    }
+
+    #[test]
+    fn what_a_fork_has_that_does_not_come_back_is_taken_from_it() {
+        static MUTEX: ForkMutex = ForkMutex::unlocked();
+        // SAFETY: locked and unlocked in turn.
+        unsafe {
+            MUTEX.take_from_fork();
+            std::thread::scope(|scope| scope.spawn(|| assert!(MUTEX.before_fork())).join())
+                .unwrap();
+            assert!(!MUTEX.try_lock());
+            MUTEX.take_from_fork();
+            assert!(MUTEX.try_lock());
+            MUTEX.take_from_fork();
+            assert!(!MUTEX.mutex.try_lock(), "it is no fork's");
+            MUTEX.unlock();
+            // If it comes back all the same, it unlocks nothing.
+            assert!(MUTEX.before_fork());
+            MUTEX.take_from_fork();
+            MUTEX.after_fork(false, || unreachable!());
         }
     }
 }

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 //! The one door to locks and atomics.
 //!
-//! There are three ranks of locks. A thread takes them in this order and holds at most one of each:
+//! There are four ranks of locks. A thread takes them in this order and holds at most one of each:
 //!
-//! 1. the mutex of a parent pool,
-//! 2. the mutex of what is kept of a pool with modes (`debug::ledger`),
-//! 3. the heap's mutex.
+//! 1. the mutex of the round over pools that sleep (`pool::sleepers`), or that under which the
+//!    parents of groups are made (`groups::making`),
+//! 2. the mutex of a pool,
+//! 3. the mutex of what is kept of a pool with modes (`debug::ledger`),
+//! 4. the heap's mutex.
 //!
 //! Debug builds assert it: whoever holds the heap's mutex takes no lock at all. Nor does who holds
 //! that of the guarded objects ([`crate::watch::guard`]), which is taken in the place of the
@@ -22,15 +24,19 @@
 
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
-use core::mem::size_of;
 use core::ops::{Deref, DerefMut};
 
-use crate::sys::os;
+use crate::sys::{os, probe};
 
 #[cfg(loom)]
 pub(crate) mod model;
 
 pub(crate) mod across_fork;
+#[cfg_attr(not(unix), allow(dead_code, reason = "there is no fork"))]
+mod forker;
+pub(crate) mod masked;
+#[cfg(not(loom))]
+pub(crate) mod try_lock;
 
 /// The atomics of everything that is shared.
 pub(crate) mod atomic {
@@ -85,23 +91,17 @@ mod raw {
     };
 }
 
-/// Bytes a mutex takes, on every platform (it is part of a public struct).
-pub(crate) const MUTEX_BYTES: usize = 48;
-
 /// How many times a thread looks whether a mutex has become free before it sleeps, and how many
 /// pauses of the processor's it makes between. Who has the mutex needs it for a fraction of a
 /// microsecond; to put a thread to sleep and to wake it takes several.
 const LOOKS: u32 = 20;
 const PAUSES: u32 = 4;
 
-/// A mutex in a place of fixed size.
-#[repr(C)]
+/// The platform's mutex.
+#[repr(transparent)]
 pub(crate) struct Mutex {
     raw: UnsafeCell<os::RawMutex>,
-    room: [u8; MUTEX_BYTES - size_of::<os::RawMutex>()],
 }
-
-const _: () = assert!(size_of::<Mutex>() == MUTEX_BYTES);
 
 // SAFETY: a mutex is made to be used by many threads.
 unsafe impl Sync for Mutex {}
@@ -109,10 +109,7 @@ unsafe impl Sync for Mutex {}
 impl Mutex {
     /// A mutex for a static.
     pub(crate) const fn unlocked() -> Mutex {
-        Mutex {
-            raw: UnsafeCell::new(os::RAW_MUTEX),
-            room: [0; MUTEX_BYTES - size_of::<os::RawMutex>()],
-        }
+        Mutex { raw: UnsafeCell::new(os::RAW_MUTEX) }
     }
 
     /// Makes a mutex in memory of any content.
@@ -159,13 +156,16 @@ impl Mutex {
     unsafe fn wait_and_lock(&self) {
         // SAFETY: the caller's promise.
         unsafe {
-            for _ in 0..LOOKS {
+            let address = (&raw const *self).addr();
+            probe::lock_wait(address);
+            let looked = (0..LOOKS).any(|_| {
                 (0..PAUSES).for_each(|_| spin_loop());
-                if raw::try_lock_mutex(self.raw.get()) {
-                    return;
-                }
+                raw::try_lock_mutex(self.raw.get())
+            });
+            if !looked {
+                raw::lock_mutex(self.raw.get());
             }
-            raw::lock_mutex(self.raw.get());
+            probe::lock_got(address);
         }
     }
 
@@ -202,6 +202,34 @@ impl Mutex {
                 self.unlock();
             }
         }
+    }
+}
+
+/// Counts a look, and pauses before the next one: the first time for about a microsecond, and from
+/// then on for a millisecond.
+#[cfg(unix)]
+#[cold]
+#[inline(never)]
+fn look_again(looks: &mut u32) {
+    if *looks == 0 {
+        (0..LOOKS * PAUSES).for_each(|_| spin_loop());
+    } else {
+        os::pause();
+    }
+    *looks += 1;
+}
+
+#[cfg(unix)]
+impl Mutex {
+    /// Unlocks what a thread has that is not there, or does not use it any more.
+    ///
+    /// # Safety
+    /// No thread uses the mutex, or waits for it in the kernel.
+    #[cold]
+    #[inline(never)]
+    unsafe fn renew(&self) {
+        // SAFETY: the caller's promise.
+        unsafe { raw::init_mutex(self.raw.get()) }
     }
 }
 

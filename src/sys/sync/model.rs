@@ -266,6 +266,15 @@ macro_rules! shadowed {
                 self.0.store(value, Relaxed);
             }
 
+            /// Stores a value, and returns the one before.
+            #[allow(dead_code, reason = "not every type is used so")]
+            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                if let Some(word) = self.shadow() {
+                    word.swap($to_word(value), order);
+                }
+                self.0.swap(value, Relaxed)
+            }
+
             /// Stores `new` if the value is `current`.
             #[allow(dead_code, reason = "not every type is used so")]
             pub(crate) fn compare_exchange(

@@ -41,9 +41,9 @@ impl Relation {
 
 /// Adds which pool it is, with its name if the heap is not locked just now.
 #[inline(never)]
-pub(crate) fn name(mut pool: PoolId, line: &mut Text) {
+fn name(mut pool: PoolId, line: &mut Text) {
     if pool.address != 0 {
-        HEAP.with_name(pool.address, |name| pool.set_name(name));
+        HEAP.try_with_name(pool.address, |name| pool.set_name(name));
     }
     pool.write(line);
 }

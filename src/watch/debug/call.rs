@@ -21,6 +21,7 @@ use crate::heap::{HEAP, Owner, owner};
 use crate::pool::child::{self, ChildPool};
 use crate::pool::parent::ParentPool;
 use crate::pool::visit::Visit;
+use crate::sys::sync::atomic::Ordering::Relaxed;
 #[cfg(unix)]
 use crate::watch::guard::{self, Purpose};
 use crate::watch::report;
@@ -194,8 +195,8 @@ unsafe fn destroy_child(parent: *const ParentPool, child: *mut ChildPool) {
             let entry = Entry::new(parent, child, FUNCTION);
             parent.visit(FUNCTION, |visit| {
                 visit.remove_holder();
-                if parent.modes.get().has_any(COUNTS_CHILDREN) {
-                    HEAP.count_child(visit.owner(), false);
+                if visit.body.modes.has_any(COUNTS_CHILDREN) {
+                    count_child(visit, false);
                 }
                 drop(entry);
             });
@@ -257,7 +258,7 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
                 return object;
             }
         }
-        parent.visit(FUNCTION, move |visit| {
+        let object = parent.visit(FUNCTION, move |visit| {
             // Over before the visit is, and what it found is said.
             let _entry = entry;
             count(visit, child);
@@ -282,7 +283,8 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
                 }
             }
             slot
-        })
+        });
+        object.unwrap_or(ptr::null_mut())
     }
 }
 
@@ -333,11 +335,19 @@ unsafe fn count(visit: &mut Visit<'_>, child: *mut ChildPool) {
         if *fate(child) == FRESH {
             *fate(child) = COUNTED;
             visit.add_holder();
-            if visit.parent.modes.get().has_any(COUNTS_CHILDREN) {
-                HEAP.count_child(visit.owner(), true);
+            if visit.body.modes.has_any(COUNTS_CHILDREN) {
+                count_child(visit, true);
             }
         }
     }
+}
+
+/// Counts a child of a pool that is used for the first time, or one that goes.
+fn count_child(visit: &Visit<'_>, comes: bool) {
+    let children = &visit.pool.entry().children;
+    // Relaxed: the pool's lock is held, and whoever reads it without takes any recent value.
+    let before = children.load(Relaxed);
+    children.store(if comes { before + 1 } else { before.saturating_sub(1) }, Relaxed);
 }
 
 /// Reports a call on a child without a pool, if there are pools that are checked.

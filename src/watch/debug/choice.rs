@@ -7,7 +7,7 @@
 
 use core::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use crate::base::geometry::Geometry;
+use crate::base::geometry::{Geometry, stride};
 use crate::base::modes::{Modes, ModesWord};
 use crate::base::pool_id::PoolId;
 use crate::base::redzone::with_redzones;
@@ -32,18 +32,23 @@ pub(crate) fn given_any(modes: Modes) -> bool {
     GIVEN.get().has_any(modes)
 }
 
-/// The layout of a pool, and its modes. No lock is held.
-pub(crate) fn layout(pool: &PoolId) -> (Geometry, Modes) {
+/// The modes of a new pool, and how far its objects are apart. No lock is held.
+pub(crate) fn modes(pool: &PoolId) -> (u32, Modes) {
     tools::look();
     let options = report::options(Some(pool));
     if options.help && !HELP_SAID.swap(true, Relaxed) {
         os::say(HELP.as_bytes());
     }
-    geometry(options.modes.with(DEFAULT.get()), pool.item_size, pool.num_items)
+    let modes = options.modes.with(DEFAULT.get());
+    if modes.is_empty() && !tools::watch_objects() {
+        return (stride(pool.item_size, pool.alignment), modes);
+    }
+    let (geometry, modes) = geometry(modes, pool);
+    (geometry.stride, modes)
 }
 
 /// The layout of a pool with these modes, and which of them it can have.
-pub(crate) fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometry, Modes) {
+pub(crate) fn geometry(modes: Modes, pool: &PoolId) -> (Geometry, Modes) {
     let modes = if tools::watch_objects() {
         // What these do the tool does better, and it would report that they do it.
         modes.with(tools::modes()).without(Modes::REDZONE).without(Modes::POISON)
@@ -51,19 +56,20 @@ pub(crate) fn geometry(modes: Modes, item_size: u32, num_items: u32) -> (Geometr
         modes
     };
     if modes.is_empty() {
-        return (Geometry::new(item_size, num_items), modes);
+        return (pool.geometry(), modes);
     }
     GIVEN.add(modes);
     if modes.has(Modes::USERS) {
         super::stack::prepare();
     }
     if modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
-        if let Some((_, bytes)) = with_redzones(item_size) {
-            return (Geometry::with_stride(item_size, num_items, bytes), modes);
+        let PoolId { item_size, num_items, alignment, .. } = *pool;
+        if let Some((_, bytes)) = with_redzones(item_size, alignment) {
+            return (Geometry::with_stride(item_size, num_items, alignment, bytes), modes);
         }
     }
     let modes = modes.without(Modes::REDZONE);
-    (Geometry::new(item_size, num_items), modes)
+    (pool.geometry(), modes)
 }
 
 /// Gives a pool the modes that `words` say, in place of those it has. Returns false if a word is
@@ -94,13 +100,15 @@ mod tests {
 
     #[test]
     fn redzones_make_room() {
-        let (ordinary, _) = geometry(Modes::NONE, 96, 64);
+        let pool = PoolId::new(0, 96, 64);
+        let (ordinary, _) = geometry(Modes::NONE, &pool);
         assert_eq!(ordinary, Geometry::new(96, 64));
-        let (checked, modes) = geometry(Modes::CHECKS, 96, 64);
+        let (checked, modes) = geometry(Modes::CHECKS, &pool);
         assert_eq!((checked.stride, modes), (96, Modes::CHECKS));
-        let (zoned, modes) = geometry(Modes::REDZONE, 96, 64);
+        let (zoned, modes) = geometry(Modes::REDZONE, &pool);
         assert_eq!((zoned.stride, modes), (128, Modes::REDZONE));
-        let (huge, modes) = geometry(Modes::REDZONE.with(Modes::CHECKS), u32::MAX, 1);
+        let pool = PoolId::new(0, u32::MAX, 1);
+        let (huge, modes) = geometry(Modes::REDZONE.with(Modes::CHECKS), &pool);
         assert_eq!((huge.stride, modes), (u32::MAX, Modes::CHECKS));
     }
 

@@ -38,7 +38,7 @@ pub(crate) fn at_end() {
         drop(pages);
         let children = HEAP.children(parent);
         if is_asked && (found.out != 0 || children != 0) {
-            HEAP.with_state(|state| pool.set_name(state.name(parent)));
+            HEAP.with_name(parent, |name| pool.set_name(name));
             let mut line = Text::empty();
             report::begin(&mut line, "exit", Some(&pool));
             if found.out != 0 {
@@ -83,6 +83,7 @@ impl Found {
         found
     }
 
+    #[cfg_attr(not(unix), allow(unused_variables, reason = "there are no guarded objects"))]
     fn count(&mut self, parent: usize, pages: Option<&Pages>) {
         // A count for each word of the stacks' arena; of most of them, no page is ever touched.
         let numbers = Stack::numbers();

@@ -22,6 +22,7 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 use super::gate::Gate;
 use super::table::{Record, State, Table, User};
 use crate::base::geometry::PAGE;
+use crate::base::layout::{Field, layout};
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
 use crate::sys::os;
@@ -59,6 +60,14 @@ pub(crate) struct Pages {
     /// How many wait.
     pub(crate) waiting: usize,
 }
+
+/// For a walker outside of the process.
+pub(super) const LAYOUT: &[Field] = layout!("ledger", Ledger: next, parent, mutex, pages);
+/// The same.
+pub(super) const PAGES_LAYOUT: &[Field] =
+    layout!("pages", Pages: modes, item_size, num_items, table, waiting);
+/// Where the first one is noted.
+pub(super) const PLACE: *const () = (&raw const LEDGERS).cast();
 
 // Acquire and release: a ledger that is found in the list is initialised.
 static LEDGERS: AtomicPtr<Ledger> = AtomicPtr::new(ptr::null_mut());

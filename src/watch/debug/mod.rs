@@ -25,6 +25,8 @@
 //! Everything here that is kept of a pool belongs to the pool's lock. No lock of the library's is
 //! held when a stack is captured.
 
+use crate::base::layout::Field;
+
 pub(crate) mod access;
 mod call;
 mod choice;
@@ -46,14 +48,22 @@ pub(crate) use call::{
     after_destroy_parent, before_create_parent, before_destroy_parent, instead_of_alloc,
     instead_of_destroy_child, instead_of_free, instead_of_owner,
 };
-pub(crate) use choice::{geometry, layout, set, set_default};
+pub(crate) use choice::{geometry, modes, set, set_default};
 pub(crate) use leaks::{at_end, places};
+#[cfg(feature = "ext")]
+pub(crate) use object::is_waiting;
 pub(crate) use object::let_all_go;
-pub(crate) use object::{Kept, Records, check_slab, keep, new_slab, records};
+pub(crate) use object::{Kept, Records, check_slab, keep, kept, new_slab, records};
 #[cfg(unix)]
 pub(crate) use recorded::{
     after_create_child, before_destroy_child, before_free, before_parent_goes,
 };
+
+/// What a walker outside of the process reads here.
+pub(crate) const LAYOUTS: &[&[Field]] =
+    &[ledger::LAYOUT, ledger::PAGES_LAYOUT, table::LAYOUT, table::RECORD_LAYOUT, stacks::NUMBERS];
+/// Where it begins: the first ledger, and the arena of stacks.
+pub(crate) const PLACES: [*const (); 2] = [ledger::PLACE, stacks::PLACE];
 
 /// Gives back what is kept of pools that are gone: when the library is unloaded.
 pub(crate) fn at_unload() {

@@ -52,6 +52,13 @@ pub(crate) fn records(kept: Kept) -> Records<'static> {
     kept.map(Ledger::lock)
 }
 
+/// Whether the object in a slot was freed and waits.
+#[cfg(feature = "ext")]
+pub(crate) fn is_waiting(records: &Records<'_>, slot: usize) -> bool {
+    let record = records.as_ref().and_then(|pages| pages.record(slot));
+    record.is_some_and(|record| record.state == State::Waiting)
+}
+
 /// Begins to keep what the modes of a pool need, and gives up what was kept of a pool at this
 /// address. What waited there is freed.
 ///
@@ -75,12 +82,17 @@ pub(crate) unsafe fn keep(pool: &PoolId, modes: Modes) -> Kept {
     Ledger::open(pool, modes)
 }
 
+/// What is kept of a pool that was made with these modes.
+pub(crate) fn kept(pool: &PoolId, modes: Modes) -> Kept {
+    if modes.is_empty() { None } else { Ledger::find(pool.address) }
+}
+
 /// Gets a new slab of a pool with modes ready.
 ///
 /// # Safety
 /// The slab is the pool's and no object is out of it; the pool's lock is held.
-pub(crate) unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *mut Slab) {
-    let slots = Slots::new(parent, geometry);
+pub(crate) unsafe fn new_slab(modes: Modes, geometry: &Geometry, slab: *mut Slab) {
+    let slots = Slots::new(modes, geometry);
     // SAFETY: the caller's promise.
     unsafe {
         if slots.modes.has(Modes::TOOLS) {
@@ -98,13 +110,13 @@ pub(crate) unsafe fn new_slab(parent: &ParentPool, geometry: &Geometry, slab: *m
 /// # Safety
 /// The slab is the pool's, whose lock is held, and the records are.
 pub(crate) unsafe fn check_slab(
-    parent: &ParentPool,
+    modes: Modes,
     geometry: &Geometry,
     slab: &Slab,
     records: &Records<'_>,
     notes: &mut Notes<MANY>,
 ) -> u32 {
-    let slots = Slots::new(parent, geometry);
+    let slots = Slots::new(modes, geometry);
     let mut problems = 0;
     for index in 0..slab.capacity() as usize {
         let slot = slab.base().wrapping_add(index * slots.stride);
@@ -199,7 +211,7 @@ unsafe fn put_visiting(visit: &mut Visit<'_>, object: *mut u8, now: User) {
                     slots.slot(slot).fill(fill::FREE);
                 }
                 if modes.has(Modes::TOOLS) {
-                    tools::freed(object, visit.parent.item_size);
+                    tools::freed(object, slots.item_size);
                 }
                 let wait = modes.has(Modes::QUARANTINE);
                 if ledger.is_some_and(|kept| kept.lock().freed(slot.addr(), now, wait)) {
@@ -237,28 +249,28 @@ pub(super) struct Slots {
     modes: Modes,
     item_size: u32,
     stride: usize,
+    lead: usize,
 }
 
 impl Slots {
-    fn new(parent: &ParentPool, geometry: &Geometry) -> Slots {
-        Slots {
-            modes: parent.modes.get(),
-            item_size: geometry.item_size,
-            stride: geometry.stride as usize,
-        }
+    fn new(modes: Modes, geometry: &Geometry) -> Slots {
+        let lead = if modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
+            lead(geometry.item_size, geometry.stride, geometry.alignment)
+        } else {
+            0
+        };
+        let (item_size, stride) = (geometry.item_size, geometry.stride as usize);
+        Slots { modes, item_size, stride, lead }
     }
 
     /// Those of the pool that is visited.
     pub(crate) fn of(visit: &Visit<'_>) -> Slots {
-        Slots::new(visit.parent, visit.body.geometry())
+        Slots::new(visit.body.modes, visit.body.geometry())
     }
 
     /// Bytes from a slot to its object.
     pub(crate) fn lead(self) -> usize {
-        if !self.modes.has_any(Modes::REDZONE.with(Modes::TOOLS)) {
-            return 0;
-        }
-        lead(self.item_size, self.stride as u32)
+        self.lead
     }
 
     /// A slot as bytes.

@@ -55,6 +55,7 @@ pub(crate) fn before_free(child: *const ChildPool, object: *const u8) {
 }
 
 /// An object was allocated.
+#[cfg_attr(not(unix), allow(unused_variables, reason = "there are no recordings"))]
 #[inline]
 pub(crate) fn after_alloc(
     parent: &ParentPool,

@@ -6,8 +6,9 @@
 //! libgcc or libunwind is used if the process has it anyway, as any process with C++ in it does;
 //! else there are no frames, and reports name threads only.
 
-/// Frames of a stack at most.
-pub(crate) const FRAMES: usize = 16;
+/// Frames of a stack at most, the library's own among them. An application's call is some twenty
+/// frames away from what a driver does for it (ASan has 30).
+pub(crate) const FRAMES: usize = 32;
 
 /// Writes the return addresses of the calls that led here, innermost first, and returns how many.
 /// The first ones are the library's own. Takes no lock of the library's, and after [`prepare`]
@@ -42,14 +43,14 @@ mod family {
     use core::ptr;
 
     // Weak, so that nothing more has to be linked: words that are 0 where the process has no
-    // unwinder.
+    // unwinder. The words are weak as well: a program may have two copies of the library.
     #[cfg(target_pointer_width = "64")]
     core::arch::global_asm!(
         ".weak _Unwind_Backtrace",
         ".weak _Unwind_GetIP",
         ".pushsection .data.rel.mesa_slab_unwinder, \"aw\"",
         ".balign 8",
-        ".globl mesa_slab_unwinder",
+        ".weak mesa_slab_unwinder",
         ".hidden mesa_slab_unwinder",
         "mesa_slab_unwinder: .quad _Unwind_Backtrace, _Unwind_GetIP",
         ".popsection",
@@ -60,7 +61,7 @@ mod family {
         ".weak _Unwind_GetIP",
         ".pushsection .data.rel.mesa_slab_unwinder, \"aw\"",
         ".balign 4",
-        ".globl mesa_slab_unwinder",
+        ".weak mesa_slab_unwinder",
         ".hidden mesa_slab_unwinder",
         "mesa_slab_unwinder: .long _Unwind_Backtrace, _Unwind_GetIP",
         ".popsection",

@@ -12,10 +12,11 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use super::gate::Gate;
 use super::stack::{FRAMES, capture};
+use crate::base::layout::{Field, numbers};
 use crate::sys::os;
 use crate::sys::valgrind;
 
-/// Words of the arena: room for about 60,000 stacks. Memory is taken as it fills.
+/// Words of the arena: room for 30,000 of the deepest stacks. Memory is taken as it fills.
 const WORDS: usize = if usize::BITS == 64 { 1 << 20 } else { 1 << 18 };
 const BYTES: usize = WORDS * size_of::<usize>();
 /// Chains of the hash table.
@@ -30,6 +31,11 @@ static ARENA: AtomicPtr<Arena> = AtomicPtr::new(ptr::null_mut());
 /// What all who use the arena are inside of.
 static GATE: Gate = Gate::open();
 static USED: AtomicUsize = AtomicUsize::new(CHAINS);
+
+/// For a walker outside of the process.
+pub(super) const NUMBERS: &[Field] = numbers!("stacks": WORDS, CHAINS, FRAMES);
+/// Where the arena is noted.
+pub(super) const PLACE: *const () = (&raw const ARENA).cast();
 
 /// The words that are not under a lock, but for the arena: addresses and bytes.
 pub(crate) fn atomics() -> [(usize, usize); 3] {

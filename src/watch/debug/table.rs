@@ -10,6 +10,7 @@ use core::ptr;
 
 use super::stacks::Stack;
 use crate::base::geometry::PAGE;
+use crate::base::layout::{Field, layout};
 use crate::heap::registry;
 use crate::sys::os;
 
@@ -54,6 +55,11 @@ pub(crate) struct Record {
     pub(crate) state: State,
 }
 
+/// For a walker outside of the process.
+pub(super) const RECORD_LAYOUT: &[Field] = layout!(
+    "record", Record: slot, allocated.thread, allocated.stack, freed.thread, freed.stack, state
+);
+
 impl Record {
     /// Whether nothing needs to be known of the slot any more: it is free, and nobody is known who
     /// freed it, or the memory is gone.
@@ -72,6 +78,9 @@ pub(crate) struct Table {
     /// it.
     patience: usize,
 }
+
+/// The same.
+pub(super) const LAYOUT: &[Field] = layout!("records", Table: records, capacity, used);
 
 impl Table {
     /// An empty table.

@@ -35,6 +35,7 @@ use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use super::record::Record;
 use crate::base::address::{self, chunk_of};
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
+use crate::base::layout::{Field, layout, numbers};
 use crate::base::pool_id::PoolId;
 use crate::heap::chunk::GUARDED;
 use crate::heap::registry;
@@ -87,6 +88,16 @@ pub(crate) struct GuardChunk {
     slots_used: u16,
     slots: [Slot; MOST_SLOTS],
 }
+
+/// For a walker outside of the process.
+pub(super) const LAYOUT: &[Field] =
+    layout!("guards", GuardChunk: owners, next, bytes, class, slots_total, slots_used, slots);
+/// The same.
+pub(super) const SLOT_LAYOUT: &[Field] = layout!(
+    "guarded", Slot: state, item_size, num_items, room, parent, allocated, freed
+);
+/// The same.
+pub(super) const NUMBERS: &[Field] = numbers!("guards": HEADER, LIVE, FREED);
 
 const _: () = assert!(size_of::<GuardChunk>() <= HEADER);
 const _: () = assert!(offset_of!(GuardChunk, owners) == crate::heap::chunk::OWNERS_AT);
@@ -143,12 +154,7 @@ impl GuardChunk {
         // SAFETY: a new reservation is writable and zeroed, all zeroes is a chunk without slots,
         // and nobody else knows it. What is behind the header is not in use.
         unsafe {
-            if !registry::add(chunk.addr()) {
-                os::release(chunk.cast(), bytes);
-                return ptr::null_mut();
-            }
             if !os::protect(chunk.cast::<u8>().add(header), bytes - header, os::Access::None) {
-                registry::remove(chunk.addr());
                 os::release(chunk.cast(), bytes);
                 return ptr::null_mut();
             }
@@ -160,6 +166,11 @@ impl GuardChunk {
             (*chunk).slots_total = fit.clamp(1, MOST_SLOTS) as u16;
             for owner in &(&(*chunk).owners)[header / PAGE..] {
                 owner.store(GUARDED, Relaxed);
+            }
+            // Now it may be found by whoever asks of any address.
+            if !registry::add(chunk.addr()) {
+                os::release(chunk.cast(), bytes);
+                return ptr::null_mut();
             }
         }
         chunk

@@ -34,14 +34,15 @@ use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
 use crate::base::address::chunk_of;
 use crate::base::geometry::{CHUNK, stride};
+use crate::base::layout::Field;
 use crate::base::line::Text;
 use crate::base::misuse::Misuse;
 use crate::base::pool_id::PoolId;
+use crate::heap::HEAP;
 use crate::pool::parent::ParentPool;
 use crate::sys::os::{self, Access};
 use crate::sys::sync::Locked;
-use crate::sys::sync::across_fork::ForkMutex;
-use crate::watch::debug::access::name;
+use crate::sys::sync::masked::MaskedMutex;
 use crate::watch::debug::explain::tell;
 use crate::watch::debug::fill;
 use crate::watch::debug::table::User;
@@ -69,7 +70,7 @@ pub(crate) enum Purpose {
 }
 
 static GUARDS: Guards = Guards {
-    mutex: ForkMutex::unlocked(),
+    mutex: MaskedMutex::unlocked(),
     state: UnsafeCell::new(State {
         classes: [const {
             Class {
@@ -86,6 +87,12 @@ static GUARDS: Guards = Guards {
 
 /// All chunks, the newest first. None is taken away before the library is unloaded.
 static CHUNKS: AtomicPtr<GuardChunk> = AtomicPtr::new(ptr::null_mut());
+
+/// What a walker outside of the process reads here.
+pub(crate) const LAYOUTS: &[&[Field]] =
+    &[chunk::NUMBERS, chunk::LAYOUT, chunk::SLOT_LAYOUT, record::LAYOUT];
+/// Where the newest chunk is noted.
+pub(crate) const PLACE: *const () = (&raw const CHUNKS).cast();
 
 /// How many objects callers have; what is asked first by those who would look for some.
 static LIVE_OBJECTS: AtomicUsize = AtomicUsize::new(0);
@@ -104,7 +111,7 @@ pub(crate) fn atomics() -> [[(usize, usize); 4]; 2] {
 }
 
 struct Guards {
-    mutex: ForkMutex,
+    mutex: MaskedMutex,
     state: UnsafeCell<State>,
 }
 
@@ -129,7 +136,7 @@ struct Class {
 }
 
 impl Guards {
-    fn lock(&self) -> Locked<'_, State, ForkMutex> {
+    fn lock(&self) -> Locked<'_, State, MaskedMutex> {
         // SAFETY: no thread that is in here calls this, and the state is reached through this lock
         // only.
         unsafe { Locked::lock(&self.mutex, self.state.get()) }
@@ -203,7 +210,18 @@ impl Class {
 
 /// Allocates a guarded object of a pool. Null if there is no memory.
 pub(crate) fn alloc(parent: &ParentPool, purpose: Purpose) -> *mut u8 {
-    let Some(room) = (stride(parent.item_size) as usize).checked_next_multiple_of(8) else {
+    // They are not in the heap that the program has chosen.
+    #[cfg(feature = "ext")]
+    if !parent.home().is_process() {
+        return ptr::null_mut();
+    }
+    let alignment = parent.alignment();
+    // What is aligned to more than the system's pages cannot end at any of them.
+    if alignment.of(parent.item_size) as usize > os::page_size() {
+        return ptr::null_mut();
+    }
+    let room = stride(parent.item_size, alignment) as usize;
+    let Some(room) = room.checked_next_multiple_of(8) else {
         return ptr::null_mut();
     };
     let class = class_of(room);
@@ -332,15 +350,18 @@ impl Damage {
         function: &str,
         slot: *const Slot,
         address: usize,
-        guards: Locked<'_, State, ForkMutex>,
+        guards: Locked<'_, State, MaskedMutex>,
     ) {
         let mut line = Text::empty();
         line.text("mesa-slab: ").text(function).text(": ");
         // SAFETY: the caller's promise.
-        let (pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };
+        let (mut pool, users) = unsafe { ((*slot).pool(), [&(*slot).allocated, &(*slot).freed]) };
         let [allocated, freed] = users.map(|copy| copy.user());
         drop(guards);
-        name(pool, &mut line);
+        if pool.address != 0 {
+            HEAP.with_name(pool.address, |name| pool.set_name(name));
+        }
+        pool.write(&mut line);
         let size = pool.item_size.max(1) as usize;
         let (words, numbers) = match self {
             Damage::NotAnObject => (": not an object of a pool, but within a guarded one", [0; 2]),
@@ -393,6 +414,53 @@ fn none_is_live() -> bool {
     LIVE_OBJECTS.load(Relaxed) == 0
 }
 
+/// The address of the pool of an object that a caller has, 0 if that is gone, and its bytes as asked
+/// for. None if it is no such object. The address is in a chunk of guarded objects.
+#[cfg(feature = "ext")]
+pub(crate) fn object_at(address: usize) -> Option<(usize, u32)> {
+    let _guards = GUARDS.lock();
+    // SAFETY: chunks of guarded objects stay, and the lock is held.
+    unsafe {
+        let chunk = chunk_of::<GuardChunk>(crate::base::address::at(address));
+        let place = GuardChunk::find(chunk, address)?;
+        let pool = (*place.slot).pool();
+        let is_object = place.object == address && (*place.slot).state.load(Relaxed) == LIVE;
+        is_object.then_some((pool.address, pool.item_size))
+    }
+}
+
+/// A place among all slots. It stays whatever becomes of objects; chunks that are made later lie
+/// before it.
+#[cfg(feature = "ext")]
+pub(crate) struct Place {
+    chunk: *mut GuardChunk,
+    index: usize,
+    is_first: bool,
+}
+
+#[cfg(feature = "ext")]
+impl Place {
+    /// Before all of them.
+    pub(crate) const FIRST: Place = Place { chunk: ptr::null_mut(), index: 0, is_first: true };
+
+    /// The first object of a pool behind it that a caller has. It is set behind that one.
+    pub(crate) fn next_of(&mut self, parent: usize) -> Option<*mut u8> {
+        if none_is_live() {
+            return None;
+        }
+        let guards = GUARDS.lock();
+        if core::mem::take(&mut self.is_first) {
+            self.chunk = CHUNKS.load(Relaxed);
+        }
+        let mut objects =
+            LiveObjects { chunk: self.chunk, index: self.index, _guards: Some(guards) };
+        let found = objects.find(|object| object.pool.address == parent);
+        (self.chunk, self.index) = (objects.chunk, objects.index);
+        // SAFETY: the lock is held, and slots stay.
+        found.map(|object| unsafe { Slot::object(object.slot.cast_mut()) })
+    }
+}
+
 /// The objects that callers have. For as long as this exists, none is allocated or freed.
 #[inline(never)]
 pub(crate) fn live_objects() -> LiveObjects {
@@ -407,7 +475,7 @@ pub(crate) fn live_objects() -> LiveObjects {
 pub(crate) struct LiveObjects {
     chunk: *mut GuardChunk,
     index: usize,
-    _guards: Option<Locked<'static, State, ForkMutex>>,
+    _guards: Option<Locked<'static, State, MaskedMutex>>,
 }
 
 /// An object that a caller has.
@@ -472,13 +540,13 @@ pub(crate) fn holder() -> (usize, usize) {
     GUARDS.mutex.atomics()
 }
 
-/// Locks before fork(), unless this thread was interrupted while it has the lock.
+/// Locks before fork().
 ///
 /// # Safety
-/// [`after_fork`] follows.
+/// As for [`MaskedMutex::before_fork`].
 pub(crate) unsafe fn before_fork() {
     // SAFETY: the caller's promise.
-    unsafe { GUARDS.mutex.before_fork() };
+    unsafe { GUARDS.mutex.before_fork(|| false) };
 }
 
 /// Unlocks, behind fork() in both processes.
@@ -487,7 +555,16 @@ pub(crate) unsafe fn before_fork() {
 /// `before_fork` was called.
 pub(crate) unsafe fn after_fork(in_new_process: bool) {
     // SAFETY: the caller's promise.
-    unsafe { GUARDS.mutex.after_fork(in_new_process, || ()) };
+    unsafe { GUARDS.mutex.after_fork(in_new_process, |_| ()) };
+}
+
+/// Takes the lock from a fork that does not come back.
+///
+/// # Safety
+/// As for [`MaskedMutex::take_from_fork`].
+pub(crate) unsafe fn take_from_fork() {
+    // SAFETY: the caller's promise.
+    unsafe { GUARDS.mutex.take_from_fork() };
 }
 
 /// When the library is unloaded: faults are no more its business, and if no caller has an object,

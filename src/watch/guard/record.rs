@@ -3,6 +3,7 @@
 
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use crate::base::layout::{Field, layout};
 use crate::sys::os;
 use crate::watch::debug::stacks::Stack;
 use crate::watch::debug::table::User;
@@ -13,6 +14,9 @@ pub(crate) struct Record {
     thread: AtomicUsize,
     stack: AtomicUsize,
 }
+
+/// For a walker outside of the process.
+pub(super) const LAYOUT: &[Field] = layout!("guard user", Record: thread, stack);
 
 // Relaxed in all of this file: records are written under the lock of the guards; whoever reads them
 // without takes what there is.

@@ -9,6 +9,8 @@
 //! through others empties one in up to 127 allocations; or in 511, if it was busy before objects
 //! were sampled, as then it keeps what it has.
 //!
+//! Pools in a heap of the program's are counted, and have none: their objects are in its memory.
+//!
 //! At most [`SLOTS`] objects are guarded at a time, none of them larger than a page; the one that
 //! was freed first is used again first.
 

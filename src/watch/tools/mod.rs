@@ -17,6 +17,12 @@
 //!
 //! With SLAB_TOOLS=off in the environment nothing is told and all pools are as ever.
 //!
+//! AddressSanitizer has one callback for its reports, does not tell which, and so cannot give one back
+//! or call two. The library sets its own, by which it says what an object is, where it takes none
+//! away: before anything of the program runs, if it is loaded with that, so that the program's takes
+//! its place. If it is loaded later, or to come behind one of the program's, SLAB_TOOLS=describe asks
+//! for it.
+//!
 //! The library itself reads no object. LeakSanitizer is told to look for pointers in chunks, as it
 //! would not in memory that is no malloc's; ThreadSanitizer, helgrind and drd see the mutexes, and
 //! the latter two are told which words are atomic.
@@ -28,10 +34,11 @@ use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
 use crate::base::modes::Modes;
 use crate::base::pool_id::PoolId;
-use crate::base::redzone::lead;
+use crate::groups;
 use crate::heap::chunk::slab_of;
 use crate::heap::registry;
-use crate::heap::{HEAP, Owner, known_atomics, owner};
+use crate::heap::{HEAP, Owner, growth, owner};
+use crate::pool::{budget, sleepers};
 use crate::sys::os;
 use crate::sys::sync::rank;
 use crate::sys::valgrind::{self, request};
@@ -73,11 +80,15 @@ pub(crate) fn look() {
         return;
     }
     if request(valgrind::RUNNING, 0, 0, 0) != 0 {
-        let [heap_words, heap_holder] = HEAP.atomics();
-        let words =
-            [heap_words, heap_holder, known_atomics(), registry::atomics(), rank::atomics()];
+        let words = [registry::atomics(), rank::atomics()];
         let mut atomic = |(start, bytes)| valgrind::atomic(start, bytes);
-        words.into_iter().for_each(&mut atomic);
+        HEAP.atomics()
+            .into_iter()
+            .chain(sleepers::atomics())
+            .chain([budget::atomics(), growth::atomics()])
+            .chain(groups::atomics())
+            .chain(words)
+            .for_each(&mut atomic);
         report::atomics().into_iter().for_each(&mut atomic);
         atomic(handler::atomics());
         stacks::atomics().into_iter().for_each(&mut atomic);
@@ -89,7 +100,7 @@ pub(crate) fn look() {
         // What the C library does once must be over before there are threads that do it.
         stack::prepare();
     }
-    if os::variable(c"SLAB_TOOLS").is_some_and(|text| text.to_bytes() == b"off") {
+    if wants(b"off") {
         THERE.store(LOOKED, Relaxed);
         return;
     }
@@ -115,14 +126,33 @@ pub(crate) fn look() {
     if there & MEMCHECK != 0 && request(valgrind::MEMPOOL_EXISTS, mempool(), 0, 0) == 0 {
         request(valgrind::CREATE_MEMPOOL, mempool(), REDZONE, 0);
     }
-    if let Some(set_callback) = weak.asan_set_callback {
-        // The runtime does not tell which callback it has, so that ours cannot be taken away when
-        // the library is unloaded.
+    if wants(b"describe") {
+        // It cannot be taken away when the library is unloaded.
         #[cfg(unix)]
         os::stay_loaded();
+        set_callback();
+    }
+}
+
+/// To be called when the library is loaded.
+#[cfg(unix)]
+pub(crate) fn at_load() {
+    if weak().asan_set_callback.is_some() && !wants(b"off") && os::came_with_program() {
+        set_callback();
+    }
+}
+
+/// To be called if the library is never unloaded.
+fn set_callback() {
+    if let Some(set_callback) = weak().asan_set_callback {
         // SAFETY: it is the runtime's function, and the callback stays.
         unsafe { set_callback(Some(on_report)) }
     }
+}
+
+/// Whether SLAB_TOOLS is this word.
+fn wants(word: &[u8]) -> bool {
+    os::variable(c"SLAB_TOOLS").is_some_and(|text| text.to_bytes() == word)
 }
 
 /// Whether pools that are created now are to be in the mode `tools`.
@@ -252,7 +282,7 @@ unsafe fn tell_of(address: *mut u8) {
         let stride = slab.stride() as usize;
         let (item_size, num_items) = slab.item();
         let size = item_size.max(1) as usize;
-        let lead = lead(item_size, slab.stride());
+        let lead = slab.lead();
         let offset = address.addr().wrapping_sub(slab.base().addr());
         let index = (offset / stride).min(slab.capacity() as usize - 1);
         let mut slot = slab.base().add(index * stride);

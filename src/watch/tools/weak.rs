@@ -48,7 +48,7 @@ mod table {
                 ".weak __msan_unpoison",
                 ".pushsection .data.rel.ro.mesa_slab_weak, \"aw\"",
                 concat!(".balign ", $align),
-                ".globl mesa_slab_weak",
+                ".weak mesa_slab_weak",
                 ".hidden mesa_slab_weak",
                 "mesa_slab_weak:",
                 concat!($word, " __asan_poison_memory_region"),

@@ -7,13 +7,14 @@
 //! order in which one thread can make all calls.
 //!
 //! The file is opened at the first record, and ended when the library is unloaded or the program
-//! exits. What is written is gathered first, in memory of the recording's own. Should that or the
+//! exits. What is written is gathered first, in memory of the recording's own, but for the header,
+//! by which another copy of the library knows whose the file is. Should that or the
 //! file system be full, the recording ends there. After fork() the child process records nothing.
 //!
 //! The lock is taken with no other one held, and none is taken under it. It is held while the file
 //! is written, as the order of the records is that of the calls: a slow file stops the threads that
-//! use recorded pools, once in [`BUFFER`] bytes, and a thread that forks; others go on. What is to
-//! be said of the recording is said without the lock.
+//! use recorded pools, once in [`BUFFER`] bytes; others go on. What is to be said of the recording
+//! is said without the lock.
 
 mod map;
 
@@ -220,6 +221,9 @@ impl State {
         self.began = os::microseconds();
         self.phase = Phase::Open;
         self.append(header);
+        // At once: by its mark another copy of the library, which may be at its own first record,
+        // knows the file.
+        self.flush();
     }
 
     fn append(&mut self, record: [u8; RECORD]) {
@@ -434,31 +438,22 @@ pub(crate) fn holder() -> (usize, usize) {
     RECORDING.mutex.atomics()
 }
 
-/// Locks before fork(), unless this thread was interrupted while it has the lock.
+/// A recording that has begun is over in a new process. It is not locked for the fork: it may be
+/// that it waits for a slow file. If a thread had it, which is not there, what it kept is lost to the new process.
 ///
 /// # Safety
-/// [`after_fork`] follows.
-pub(crate) unsafe fn before_fork() {
-    // SAFETY: the caller's promise.
-    unsafe { RECORDING.mutex.before_fork() };
-}
-
-/// Unlocks, behind fork(); in the new process, the recording is over.
-///
-/// # Safety
-/// `before_fork` was called.
-pub(crate) unsafe fn after_fork(in_new_process: bool) {
-    // SAFETY: the lock is held since `before_fork`. If it was held before, the interrupted call
-    // goes on with the file and the buffer: only what says whether there is a next record is
-    // changed.
+/// As for [`ForkMutex::in_new_process`].
+pub(crate) unsafe fn in_new_process() {
+    // SAFETY: the caller's promise. If the fork interrupted a call in here, that goes on with the
+    // file and the buffer: only what says whether there is a next record is changed.
     unsafe {
         let state = RECORDING.state.get();
-        let end = || {
-            if in_new_process && (*state).phase == Phase::Open {
+        let was_free = RECORDING.mutex.in_new_process(|| {
+            if (*state).phase == Phase::Open {
                 (*state).close();
             }
-        };
-        if !RECORDING.mutex.after_fork(in_new_process, end) && in_new_process {
+        });
+        if !was_free {
             (&raw mut (*state).phase).write(Phase::Over);
         }
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! FreeBSD, DragonFly, OpenBSD, NetBSD.
 
-use core::ffi::c_int;
-
 use super::errno::Errno;
 #[cfg(target_os = "netbsd")]
 pub(crate) use super::pthread_mutex::*;

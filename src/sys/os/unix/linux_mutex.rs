@@ -31,8 +31,9 @@ const WATCHED: u8 = 2;
 /// Whether a tool watches. Relaxed: threads that look for themselves find the same.
 static TOOL: AtomicU8 = AtomicU8::new(UNKNOWN);
 
+/// Whether a tool watches that knows threads by their mutexes.
 #[inline(always)]
-fn is_watched() -> bool {
+pub(crate) fn is_watched() -> bool {
     match TOOL.load(Relaxed) {
         ALONE => false,
         WATCHED => true,
@@ -43,18 +44,24 @@ fn is_watched() -> bool {
 #[cold]
 #[inline(never)]
 fn look() -> bool {
-    let there = has_thread_sanitizer() || valgrind::request(valgrind::RUNNING, 0, 0, 0) != 0;
+    let valgrind = valgrind::request(valgrind::RUNNING, 0, 0, 0) != 0;
+    if valgrind {
+        // Threads may look at the same time.
+        valgrind::atomic((&raw const TOOL).addr(), size_of::<AtomicU8>());
+    }
+    let there = valgrind || has_thread_sanitizer();
     TOOL.store(if there { WATCHED } else { ALONE }, Relaxed);
     there
 }
 
-// Weak, so that nothing more has to be linked: 0 where the program has no ThreadSanitizer.
+// Weak, so that nothing more has to be linked: 0 where the program has no ThreadSanitizer. So is the
+// word itself, as a program may have two copies of the library, one of C and one of Rust.
 #[cfg(target_pointer_width = "64")]
 core::arch::global_asm!(
     ".weak __tsan_init",
     ".pushsection .data.rel.mesa_slab_tsan, \"aw\"",
     ".balign 8",
-    ".globl mesa_slab_tsan",
+    ".weak mesa_slab_tsan",
     ".hidden mesa_slab_tsan",
     "mesa_slab_tsan: .quad __tsan_init",
     ".popsection",
@@ -64,7 +71,7 @@ core::arch::global_asm!(
     ".weak __tsan_init",
     ".pushsection .data.rel.mesa_slab_tsan, \"aw\"",
     ".balign 4",
-    ".globl mesa_slab_tsan",
+    ".weak mesa_slab_tsan",
     ".hidden mesa_slab_tsan",
     "mesa_slab_tsan: .long __tsan_init",
     ".popsection",

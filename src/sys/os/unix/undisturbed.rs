@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! What keeps a call of the system that may take long, or fail, from ending the thread or the
-//! program.
+//! program, and what keeps signal handlers out.
 //!
 //! `open`, `read`, `write` and `close` are cancellation points: a thread that is cancelled there
 //! ends inside the library, perhaps with a lock. A write to a pipe without a reader raises SIGPIPE,
@@ -52,6 +52,62 @@ impl Drop for Uncancelled {
     fn drop(&mut self) {
         // SAFETY: the state is the one that was found.
         unsafe { pthread_setcancelstate(self.before, ptr::null_mut()) };
+    }
+}
+
+/// What signals mean that the thread raises itself by what it does. Held back, they would end the
+/// program without a word to its handlers.
+const ITS_OWN: [c_int; 7] = [
+    libc::SIGABRT,
+    libc::SIGBUS,
+    libc::SIGFPE,
+    libc::SIGILL,
+    libc::SIGSEGV,
+    libc::SIGSYS,
+    libc::SIGTRAP,
+];
+
+/// A thread's signal mask.
+pub(crate) struct SignalMask(MaybeUninit<libc::sigset_t>);
+
+impl SignalMask {
+    /// In the place of one that is not known.
+    pub(crate) const fn none() -> SignalMask {
+        SignalMask(MaybeUninit::uninit())
+    }
+
+    /// Holds all signals back from this thread, but for those of what it does itself. Returns the
+    /// mask as it was.
+    #[inline(never)]
+    pub(crate) fn hold_back() -> SignalMask {
+        let mut before = SignalMask::none();
+        let mut set = MaybeUninit::uninit();
+        if cfg!(loom) {
+            return before;
+        }
+        // SAFETY: the sets are writable and are initialised first; no function fails for signals
+        // that there are.
+        unsafe {
+            libc::sigfillset(set.as_mut_ptr());
+            for signal in ITS_OWN {
+                libc::sigdelset(set.as_mut_ptr(), signal);
+            }
+            libc::sigemptyset(before.0.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_BLOCK, set.as_ptr(), before.0.as_mut_ptr());
+        }
+        before
+    }
+
+    /// Gives this thread the mask.
+    ///
+    /// # Safety
+    /// It was returned by [`SignalMask::hold_back`].
+    pub(crate) unsafe fn put_back(&self) {
+        if cfg!(loom) {
+            return;
+        }
+        // SAFETY: the mask was written.
+        unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, self.0.as_ptr(), ptr::null_mut()) };
     }
 }
 
