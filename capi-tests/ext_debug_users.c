@@ -7,14 +7,28 @@
 #include "slab.h"
 #include "slab_ext.h"
 
-#include <errno.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* The part of the last report from the line that begins so; it ends before the next line that is no stack frame. */
-static void
+/* The name of the program, or of the driver that this is in, as stacks have it. */
+static const char *
+own_module(void)
+{
+   static char anything;
+   Dl_info module;
+
+   MUST(dladdr(&anything, &module) != 0);
+   return strrchr(module.dli_fname, '/') + 1;
+}
+
+/*
+ * The part of the last report from the line that begins so; it ends before the next line that is no stack frame. Returns
+ * how many frames of the program it has.
+ */
+static int
 must_have_stack(const char *begin, pthread_t thread)
 {
    char words[200];
@@ -27,13 +41,14 @@ must_have_stack(const char *begin, pthread_t thread)
    if (!found)
       fprintf(stderr, "not \"%s\", but:\n%s\n", words, heard.text);
    MUST(found);
-   snprintf(words, sizeof(words), "    %s+0x", program_invocation_short_name);
+   snprintf(words, sizeof(words), "    %s+0x", own_module());
    length = strlen(words);
    for (line = strchr(found + 1, '\n') + 1; strncmp(line, "    ", 4) == 0; line = strchr(line, '\n') + 1) {
       own += strncmp(line, words, length) == 0;
       frames++;
    }
    MUST(frames >= own && (own > 0 || !has_stacks));
+   return own;
 }
 
 static void *
@@ -75,6 +90,35 @@ reports_tell_who_allocated_and_who_freed(void **state)
    run_debugged("checks,redzone,users", free_twice_as_users);
 }
 
+enum { calls_deep = 20 };
+
+__attribute__((noinline)) static void *
+allocate_below(int calls)
+{
+   void *volatile object = calls > 0 ? allocate_below(calls - 1) : allocate();
+
+   return object;
+}
+
+/* As a driver's are: the call that the application made is some way up. */
+static void
+free_twice_what_was_allocated_deep(void)
+{
+   void *object = allocate_below(calls_deep);
+
+   slab_free(&child, object);
+   slab_free(&child, object);
+   MUST(must_have_stack("allocated", pthread_self()) > calls_deep || !has_stacks);
+   must_hear(1, ": %p: double free\n", object);
+}
+
+static void
+a_stack_reaches_through_many_calls(void **state)
+{
+   (void)state;
+   run_debugged("checks,users", free_twice_what_was_allocated_deep);
+}
+
 __attribute__((noinline)) static void
 leave(int count)
 {
@@ -104,8 +148,8 @@ leak(void)
    if (!more || !less)
       fprintf(stderr, "%s\n", heard.text);
    MUST(more && less && more < less);
-   MUST(strstr(more, program_invocation_short_name) < less);
-   MUST(strstr(less, program_invocation_short_name));
+   MUST(strstr(more, own_module()) < less);
+   MUST(strstr(less, own_module()));
    must_hear(1, "mesa-slab: slab_destroy_parent: pool queries 96x64 at %p: 8 objects are still out\n", (void *)&parent);
 }
 
@@ -273,6 +317,7 @@ main(void)
 {
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(reports_tell_who_allocated_and_who_freed),
+      cmocka_unit_test(a_stack_reaches_through_many_calls),
       cmocka_unit_test(objects_out_at_destroy_are_grouped_by_where_they_were_allocated),
       cmocka_unit_test(objects_out_from_more_places_than_are_listed_are_counted),
       cmocka_unit_test(objects_out_at_exit_are_reported),

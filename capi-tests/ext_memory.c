@@ -8,6 +8,7 @@
 #include "slab.h"
 #include "slab_ext.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { many = 20000, item_size = 96, num_items = 64 };
@@ -146,6 +147,77 @@ trim_heap_gives_everything_free_to_the_system(void **state)
    assert_int_equal(slab_validate(NULL), 0);
 }
 
+/* A pool whose memory is gone without a word keeps nothing for good. */
+static void
+trim_heap_takes_what_pools_keep_that_nobody_calls(void **state)
+{
+   struct slab_parent_pool *gone = (struct slab_parent_pool *)malloc(sizeof(*gone)), asleep;
+   struct slab_child_pool child, sibling, children[2];
+   struct slab_parent_stats stats;
+   size_t cached;
+   int i;
+
+   (void)state;
+   assert_non_null(gone);
+   slab_create_parent(gone, item_size, num_items);
+   slab_create_parent(&asleep, item_size, num_items);
+   for (i = 0; i < 2; i++)
+      slab_create_child(&children[i], i ? &asleep : gone);
+   slab_create_child(&sibling, gone);
+   slab_create_child(&child, &asleep);
+   allocate_all(&children[0]);
+   free_all(&sibling);
+   allocate_all(&children[1]);
+   free_all(&child);
+   assert_true(stats_of(gone).objects_in_depot > 0);
+   assert_true(stats_of(&asleep).objects_in_depot > 0);
+
+   /* The children keep what they have, and so their pools keep depots. */
+   stats = stats_of(&asleep);
+   cached = 2 * stats.children * stats.objects_per_child * stats.element_size;
+   memset(gone, 0xa5, sizeof(*gone));
+   free(gone);
+   slab_trim_heap();
+   assert_int_equal(stats_of(&asleep).objects_in_depot, 0);
+   assert_true(heap_stats().object_slabs <= 2 * cached);
+   assert_int_equal(slab_validate(&asleep), 0);
+
+   allocate_all(&child);
+   free_all(&children[1]);
+   slab_destroy_child(&child);
+   slab_destroy_child(&children[1]);
+   slab_destroy_parent(&asleep);
+}
+
+/* What the old pool's depot kept is not lost, although the pool was never destroyed. */
+static void
+a_pool_created_over_another_gives_back_what_that_kept(void **state)
+{
+   struct slab_parent_pool parent;
+   struct slab_child_pool child, sibling;
+   struct slab_parent_stats stats;
+   size_t before = heap_stats().object_slabs, cached;
+
+   (void)state;
+   slab_create_parent(&parent, item_size, num_items);
+   slab_create_child(&child, &parent);
+   slab_create_child(&sibling, &parent);
+   allocate_all(&child);
+   free_all(&sibling);
+   /* What the two children have is lost, as slab.h says. */
+   stats = stats_of(&parent);
+   cached = stats.children * stats.objects_per_child * stats.element_size;
+   assert_true(stats.objects_in_depot * stats.element_size > 2 * cached);
+   slab_create_parent(&parent, item_size, num_items);
+   assert_true(heap_stats().object_slabs - before <= 2 * cached);
+
+   slab_create_child(&child, &parent);
+   slab_free(&child, slab_alloc(&child));
+   assert_int_equal(slab_validate(&parent), 0);
+   slab_destroy_child(&child);
+   slab_destroy_parent(&parent);
+}
+
 static void
 trim_heap_leaves_what_is_in_use(void **state)
 {
@@ -236,6 +308,8 @@ main(void)
       cmocka_unit_test(trim_heap_gives_everything_free_to_the_system),
       cmocka_unit_test(trim_child_hands_its_objects_to_the_parent),
       cmocka_unit_test(trim_parent_gives_the_depot_to_the_heap),
+      cmocka_unit_test(trim_heap_takes_what_pools_keep_that_nobody_calls),
+      cmocka_unit_test(a_pool_created_over_another_gives_back_what_that_kept),
       cmocka_unit_test(trim_heap_leaves_what_is_in_use),
       cmocka_unit_test(a_decay_time_of_zero_gives_memory_back_without_a_call),
       cmocka_unit_test(trimming_nothing_is_harmless),

@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifndef VALGRIND
+#include <sanitizer/asan_interface.h>
+#endif
 
 enum { size = 92, hint = 64 };
 
@@ -242,6 +245,23 @@ off_body(void)
    slab_destroy(&pool);
 }
 
+#ifndef VALGRIND
+static void
+note_report(const char *report)
+{
+   (void)report;
+   fprintf(stderr, "the program's callback\n");
+}
+
+/* The library's may not take its place, neither where the program starts nor with its first pool. */
+static void
+own_callback_body(void)
+{
+   __asan_set_error_report_callback(note_report);
+   misuse(read_freed);
+}
+#endif
+
 /* What there is to be said; nothing if both are NULL. */
 struct words {
    const char *words[3];
@@ -278,6 +298,9 @@ static const struct use {
    {"uninitialised", uninitialised_body, {{"zero", NULL, NULL}}, {{"depends on uninitialised value", NULL, NULL}}},
    {"right", right_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
    {"kept", kept_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
+#ifndef VALGRIND
+   {"own-callback", own_callback_body, {{"use-after-poison", "the program's callback\n", NULL}}, {{NULL, NULL, NULL}}},
+#endif
    {"off", off_body, {{NULL, NULL, NULL}}, {{NULL, NULL, NULL}}},
 };
 
@@ -290,6 +313,8 @@ run_body(void *arg)
 {
    char *name = (char *)arg;
 
+   /* AddressSanitizer's callback is set when the library is loaded. */
+   unsetenv("SLAB_TOOLS");
 #ifdef VALGRIND
    execlp("valgrind", "valgrind", "--quiet", "--error-exitcode=99", "--leak-check=full", program, name, (char *)NULL);
 #else
@@ -370,6 +395,15 @@ memory_that_only_an_object_points_at_is_not_lost(void **state)
    run("kept");
 }
 
+#ifndef VALGRIND
+static void
+the_programs_own_callback_is_called(void **state)
+{
+   (void)state;
+   run("own-callback");
+}
+#endif
+
 static void
 with_slab_tools_off_pools_are_as_ever(void **state)
 {
@@ -386,6 +420,9 @@ main(int argc, char **argv)
       cmocka_unit_test(memcheck_reports_lost_and_uninitialised_objects),
       cmocka_unit_test(right_use_is_not_reported),
       cmocka_unit_test(memory_that_only_an_object_points_at_is_not_lost),
+#ifndef VALGRIND
+      cmocka_unit_test(the_programs_own_callback_is_called),
+#endif
       cmocka_unit_test(with_slab_tools_off_pools_are_as_ever),
    };
    int i;

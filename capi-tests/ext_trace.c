@@ -10,6 +10,7 @@
 #include "slab.h"
 #include "slab_ext.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -394,6 +395,79 @@ refused_body(void *arg)
    exit(0);
 }
 
+/* More than is gathered before it is written. */
+static void
+large_body(void *arg)
+{
+   struct slab_mempool pool;
+   int i;
+
+   record_to((const char *)arg);
+   slab_create(&pool, size, hint);
+   for (i = 0; i < 20000; i++)
+      slab_free_st(&pool, slab_alloc_st(&pool));
+   slab_destroy(&pool);
+   exit(0);
+}
+
+/* A FIFO of which nobody reads, or nobody any more, or somebody too slowly, and devices. */
+static void
+no_file_keeps_the_program_waiting(void **state)
+{
+   char fifo[120], refused[200], text[64];
+   static const char given_up[] = "mesa-slab: the trace cannot be written any more\n";
+   struct child_process process;
+   int reader;
+
+   (void)state;
+   snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+   snprintf(refused, sizeof(refused), "mesa-slab: cannot write a trace to %s\n", fifo);
+   assert_int_equal(mkfifo(fifo, 0600), 0);
+   assert_true(child_run(&process, large_body, fifo));
+   assert_string_equal(process.said, refused);
+   reader = open(fifo, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+   assert_true(reader >= 0);
+   assert_true(child_run(&process, refused_body, fifo));
+   assert_string_equal(process.said, "");
+   assert_int_equal(read(reader, text, 8), 8);
+   assert_memory_equal(text, "SLABTRC1", 8);
+   assert_true(child_run(&process, large_body, fifo));
+   assert_string_equal(process.said, given_up);
+   close(reader);
+   unlink(fifo);
+   assert_true(child_run(&process, large_body, (void *)"/dev/full"));
+   assert_string_equal(process.said, given_up);
+   assert_true(child_run(&process, large_body, (void *)"/dev/null"));
+   assert_string_equal(process.said, "");
+}
+
+/* What others write to a FIFO is theirs: the library looks at the heads of files alone. */
+static void
+nothing_is_taken_out_of_a_fifo(void **state)
+{
+   static const char words[] = "of another process";
+   struct child_process process;
+   char fifo[120], text[200];
+   int both, i;
+
+   (void)state;
+   snprintf(fifo, sizeof(fifo), "%s/fifo", folder);
+   assert_int_equal(mkfifo(fifo, 0600), 0);
+   both = open(fifo, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+   assert_true(both >= 0);
+   for (i = 0; i < 2; i++) {
+      assert_int_equal(write(both, words, sizeof(words)), sizeof(words));
+      assert_true(child_run(&process, refused_body, fifo));
+      assert_string_equal(process.said, "");
+      assert_int_equal(read(both, text, sizeof(words)), sizeof(words));
+      assert_string_equal(text, words);
+      while (read(both, text, sizeof(text)) > 0) {
+      }
+   }
+   close(both);
+   unlink(fifo);
+}
+
 static void
 what_cannot_be_written_is_said_once_and_symbolic_links_are_not_followed(void **state)
 {
@@ -443,6 +517,8 @@ main(void)
       cmocka_unit_test(a_replay_records_what_it_replays),
       cmocka_unit_test(pools_are_chosen_by_a_pattern),
       cmocka_unit_test(the_file_is_the_process_s_own),
+      cmocka_unit_test(no_file_keeps_the_program_waiting),
+      cmocka_unit_test(nothing_is_taken_out_of_a_fifo),
       cmocka_unit_test(what_cannot_be_written_is_said_once_and_symbolic_links_are_not_followed),
    };
 

@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Objects on one page and on several, reused when as many wait as may, and outliving their pool. */
 static void
@@ -81,6 +82,24 @@ a_trace_body(struct run *run)
    slab_destroy_parent(&parent);
 }
 
+/* To a file that is there, whose beginning is read: it may be another copy's of the library. */
+static void
+a_trace_in_a_file_body(struct run *run)
+{
+   char path[] = "/tmp/slab-faults-XXXXXX";
+   struct slab_mempool pool;
+   int file = mkstemp(path);
+
+   MUST(file >= 0);
+   close(file);
+   MUST(setenv("SLAB_TRACE", path, 1) == 0);
+   slab_create(&pool, 96, 16);
+   allocate(run, &pool.child, true);
+   release_all(run, &pool.child);
+   slab_destroy(&pool);
+   MUST(unlink(path) == 0);
+}
+
 /* A double free, a pool that is destroyed with objects out, and these freed: each is said, with stacks. */
 static void
 reports_with_stacks_body(struct run *run)
@@ -129,12 +148,13 @@ way_out_in_modes_body(struct run *run)
 /* The stacks of calls, whose memory is reserved once; and a page of records for each pool that has them. */
 enum { stacks = 8 << 20, records = 8 * 4096 };
 
-const struct scenario guarded_objects = {"guarded objects", guarded_objects_body, "guard", false, false, stacks};
-const struct scenario sampled_objects = {"sampled objects", sampled_objects_body, "", false, false, stacks};
-const struct scenario a_trace = {"a trace", a_trace_body, "trace", false, false, 0};
+const struct scenario guarded_objects = {"guarded objects", guarded_objects_body, "guard", false, false, 8, stacks};
+const struct scenario sampled_objects = {"sampled objects", sampled_objects_body, "", false, false, 8, stacks};
+const struct scenario a_trace = {"a trace", a_trace_body, "trace", false, false, 8, 0};
+const struct scenario a_trace_in_a_file = {"a trace in a file", a_trace_in_a_file_body, "trace", false, false, 8, 0};
 const struct scenario reports_with_stacks = {
-   "reports with stacks", reports_with_stacks_body, "checks,users,leaks", false, false, stacks + records,
+   "reports with stacks", reports_with_stacks_body, "checks,users,leaks", false, false, 8, stacks + records,
 };
 const struct scenario way_out_in_modes = {
-   "way out in modes", way_out_in_modes_body, "guard,trace:96;leaks,users:64", false, true, 0,
+   "way out in modes", way_out_in_modes_body, "guard,trace:96;leaks,users:64", false, true, 8, 0,
 };

@@ -25,6 +25,7 @@ struct scenario {
    const char *debug; /* SLAB_DEBUG; NULL: as it is */
    bool needs_memory; /* without any, some call is refused */
    bool way_out;      /* the calls that fail are those behind the body, when the process ends */
+   unsigned pools;    /* how many there are at the same time, at most */
    size_t kept;       /* bytes that the library keeps for as long as the process, however often it is loaded */
 };
 
@@ -42,13 +43,14 @@ struct run {
    struct live_objects live;
    struct outcome *outcome;
    int null_file; /* to write to */
+   struct slab_child_pool *visitor;
 };
 
 /* Called once, before all others. */
 void runs_begin(void);
 
-/* Bytes that may stay mapped when all pools are gone. */
-size_t most_kept(void);
+/* Bytes that may stay mapped when all pools are gone, of which so many were there at the same time. */
+size_t most_kept(unsigned pools);
 
 /* For scenarios: after a refusal, before the call is made again. */
 void refused(struct run *run);

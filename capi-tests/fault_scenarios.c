@@ -123,6 +123,110 @@ name_and_print(struct run *run, struct slab_parent_pool *parent)
    }
 }
 
+/* In bulk, and from what was put by, of which none is missing whatever fails. */
+static void
+use_in_bulk(struct run *run, struct slab_child_pool *child)
+{
+   enum { count = 700 };
+   void *objects[count];
+   unsigned i, got, promised;
+
+   got = slab_alloc_bulk(child, count, objects);
+   if (got < count) {
+      refused(run);
+      MUST(slab_alloc_bulk(child, count - got, objects + got) == count - got);
+   }
+   for (i = 0; i < count; i++)
+      live_add(&run->live, objects[i], child->parent->item_size);
+   promised = slab_prefill(child, count / 7);
+   for (i = 0; i < promised; i++) {
+      void *object = slab_alloc(child);
+
+      MUST(object);
+      live_add(&run->live, object, child->parent->item_size);
+   }
+   for (i = 0; i < count; i++)
+      objects[i] = i % 9 ? live_take(&run->live, run->live.count / 2) : NULL;
+   slab_free_bulk(child, count, objects);
+}
+
+/* With a name, for which there may be no memory, and an alignment, which objects have all the same. */
+static void
+create_with_options(struct run *run, struct slab_parent_pool *parent, unsigned item_size, unsigned alignment)
+{
+   struct slab_options options;
+
+   memset(&options, 0, sizeof(options));
+   options.struct_size = sizeof(options);
+   options.item_size = item_size;
+   options.alignment = alignment;
+   options.name = "aligned";
+   if (slab_create_parent_with(parent, &options) != 0) {
+      refused(run);
+      MUST(parent->num_elements == 0);
+      MUST(slab_create_parent_with(parent, &options) == 0);
+   }
+}
+
+/* Frees the objects as they are visited. */
+static int
+visit(void *data, void *object)
+{
+   struct run *run = (struct run *)data;
+
+   MUST(live_take_at(&run->live, object) == object);
+   slab_free(run->visitor, object);
+   return 0;
+}
+
+/* Moves an object; where there is no memory, it stays. */
+static int
+move(void *data, void *object)
+{
+   struct run *run = (struct run *)data;
+   size_t size = run->visitor->parent->item_size;
+   void *moved = slab_alloc(run->visitor);
+
+   if (!moved)
+      return 0;
+   MUST(live_take_at(&run->live, object) == object);
+   live_add(&run->live, moved, size);
+   return 1;
+}
+
+/* Of the pool's objects, which are all that are live, and no child of it is in use. */
+static void
+shrink(struct run *run, struct slab_parent_pool *parent)
+{
+   size_t count = run->live.count;
+   struct slab_child_pool mover;
+
+   slab_create_child(&mover, parent);
+   run->visitor = &mover;
+   slab_shrink(parent, move, run);
+   slab_destroy_child(&mover);
+   MUST(run->live.count == count);
+   MUST(live_intact(&run->live) && live_apart(&run->live));
+}
+
+/* By pointer: of the pool's objects, which are all that are live, and no child of it is in use. */
+static void
+visit_all(struct run *run, struct slab_parent_pool *parent)
+{
+   size_t count = run->live.count, i;
+   struct slab_child_pool visitor;
+
+   for (i = 0; i < count; i++) {
+      MUST(slab_is_object(parent, run->live.objects[i].ptr) && slab_is_object(NULL, run->live.objects[i].ptr));
+      MUST(slab_object_size(run->live.objects[i].ptr) == run->live.objects[i].size);
+   }
+   slab_create_child(&visitor, parent);
+   run->visitor = &visitor;
+   MUST(slab_for_each_object(parent, visit, run) == count);
+   MUST(run->live.count == 0);
+   slab_destroy_child(&visitor);
+}
+
 /* Objects of which only the ends are looked at, as contents in all would take much of the time. */
 static void
 use_more_than_may_be_dirty(struct run *run, struct slab_child_pool *child)
@@ -175,6 +279,16 @@ everything_body(struct run *run)
    slab_destroy_child(&of_doomed);
    slab_destroy_parent(&doomed);
 
+   create_with_options(run, &doomed, 5000, 16384);
+   slab_create_child(&of_doomed, &doomed);
+   for (i = 0; i < 20; i++) {
+      allocate(run, &of_doomed, i % 8 == 0);
+      MUST((size_t)run->live.objects[i].ptr % 16384 == 0);
+   }
+   release_all(run, &of_doomed);
+   slab_destroy_child(&of_doomed);
+   slab_destroy_parent(&doomed);
+
    for (i = 0; i < 1000; i++)
       allocate(run, &child, i % 64 == 0);
    use_more_than_may_be_dirty(run, &medium.child);
@@ -212,10 +326,137 @@ everything_body(struct run *run)
    slab_destroy_child(&child);
    slab_set_decay(10);
 
+   slab_create_child(&child, &parent);
+   for (i = 0; i < 50; i++)
+      allocate(run, &child, false);
+   use_in_bulk(run, &child);
+   release_half(run, &child, 0);
+   release_half(run, &child, 0);
+   slab_destroy_child(&child);
+   shrink(run, &parent);
+   visit_all(run, &parent);
+
    MUST(slab_validate(&parent) == 0);
    slab_destroy_parent(&parent);
    slab_destroy(&medium);
    slab_destroy(&large);
+}
+
+static struct slab_sizes *
+sizes_made(struct run *run)
+{
+   struct slab_options options;
+   struct slab_sizes *sizes;
+
+   memset(&options, 0, sizeof(options));
+   options.struct_size = sizeof(options);
+   options.name = "sizes";
+   sizes = slab_create_sizes(&options);
+   if (!sizes) {
+      refused(run);
+      sizes = slab_create_sizes(&options);
+      MUST(sizes);
+   }
+   return sizes;
+}
+
+static struct slab_sizes_child *
+sizes_child_made(struct run *run, struct slab_sizes *sizes)
+{
+   struct slab_sizes_child *child = slab_create_sizes_child(sizes);
+
+   if (!child) {
+      refused(run);
+      child = slab_create_sizes_child(sizes);
+      MUST(child);
+   }
+   return child;
+}
+
+static void
+allocate_bytes(struct run *run, struct slab_sizes_child *child, size_t bytes)
+{
+   void *object = slab_sizes_alloc(child, bytes);
+
+   if (!object) {
+      refused(run);
+      object = slab_sizes_alloc(child, bytes);
+      MUST(object);
+   }
+   live_add(&run->live, object, slab_sizes_size(object));
+}
+
+/* Objects of one set of sizes go back through children that have no memory yet to keep them in. */
+static void
+objects_of_any_size_body(struct run *run)
+{
+   struct slab_sizes *sizes = sizes_made(run);
+   struct slab_sizes_child *a = sizes_child_made(run, sizes), *b;
+   size_t bytes;
+
+   for (bytes = 1; bytes < 3 << 20; bytes += bytes / 2 + 1) {
+      allocate_bytes(run, a, bytes);
+      allocate_bytes(run, a, bytes / 7);
+   }
+   MUST(live_apart(&run->live) && live_intact(&run->live));
+   b = sizes_child_made(run, sizes);
+   while (run->live.count > 0) {
+      void *object = live_take(&run->live, run->live.count - 1);
+
+      MUST(object);
+      slab_sizes_free(b, object);
+   }
+   allocate_bytes(run, b, 100);
+   slab_sizes_free(a, live_take(&run->live, 0));
+   slab_destroy_sizes_child(a);
+   slab_destroy_sizes_child(b);
+   slab_destroy_sizes(sizes);
+}
+
+static void
+allocate_shared(struct run *run, struct slab_shared_pool *pool, bool zeroed)
+{
+   void *object = zeroed ? slab_shared_zalloc(pool) : slab_shared_alloc(pool);
+
+   if (!object) {
+      refused(run);
+      object = zeroed ? slab_shared_zalloc(pool) : slab_shared_alloc(pool);
+      MUST(object);
+   }
+   live_add(&run->live, object, 120);
+}
+
+static void
+objects_for_any_thread_body(struct run *run)
+{
+   struct slab_shared_pool *pool;
+   struct slab_options options;
+   size_t i;
+
+   memset(&options, 0, sizeof(options));
+   options.struct_size = sizeof(options);
+   options.item_size = 120;
+   options.num_items = 16;
+   options.name = "shared";
+   pool = slab_create_shared(&options);
+   if (!pool) {
+      refused(run);
+      pool = slab_create_shared(&options);
+      MUST(pool);
+   }
+   for (i = 0; i < 1500; i++)
+      allocate_shared(run, pool, i % 5 == 0);
+   MUST(live_apart(&run->live) && live_intact(&run->live));
+   for (i = 0; i < 700; i++)
+      slab_shared_free(pool, live_take(&run->live, i));
+   for (i = 0; i < 100; i++)
+      allocate_shared(run, pool, false);
+   MUST(live_intact(&run->live));
+   while (run->live.count > 0)
+      slab_shared_free(pool, live_take(&run->live, run->live.count - 1));
+   slab_destroy_shared(pool);
+   /* So that a chunk is released: whether one that is reserved has to be trimmed is the kernel's choice. */
+   slab_trim_heap();
 }
 
 /* The process then ends in the usual way, so that the library is unloaded, or its destructors run. */
@@ -231,13 +472,17 @@ way_out_body(struct run *run)
    slab_destroy(&pool);
 }
 
-const struct scenario one_allocation = {"one allocation", one_allocation_body, NULL, true, false, 0};
+const struct scenario one_allocation = {"one allocation", one_allocation_body, NULL, true, false, 8, 0};
 const struct scenario growth_over_many_slabs = {
-   "growth over many slabs", growth_over_many_slabs_body, NULL, true, false, 0};
+   "growth over many slabs", growth_over_many_slabs_body, NULL, true, false, 8, 0};
 const struct scenario objects_of_several_megabytes = {
-   "objects of several megabytes", objects_of_several_megabytes_body, NULL, true, false, 0};
-const struct scenario two_parents_by_turns = {"two parents by turns", two_parents_by_turns_body, NULL, true, false, 0};
+   "objects of several megabytes", objects_of_several_megabytes_body, NULL, true, false, 8, 0};
+const struct scenario two_parents_by_turns = {
+   "two parents by turns", two_parents_by_turns_body, NULL, true, false, 8, 0};
 const struct scenario children_created_and_destroyed = {
-   "children created and destroyed", children_created_and_destroyed_body, NULL, true, false, 0};
-const struct scenario everything = {"everything", everything_body, NULL, true, false, 0};
-const struct scenario way_out = {"way out", way_out_body, NULL, false, true, 0};
+   "children created and destroyed", children_created_and_destroyed_body, NULL, true, false, 8, 0};
+const struct scenario everything = {"everything", everything_body, NULL, true, false, 8, 0};
+const struct scenario objects_of_any_size = {"objects of any size", objects_of_any_size_body, NULL, true, false, 49, 0};
+const struct scenario objects_for_any_thread = {
+   "objects for any thread", objects_for_any_thread_body, NULL, true, false, 8, 0};
+const struct scenario way_out = {"way out", way_out_body, NULL, false, true, 8, 0};

@@ -82,7 +82,7 @@ free_without_memory(struct run *run)
    slab_destroy(&pages);
    slab_trim_heap();
    MUST(slab_validate(NULL) == 0);
-   MUST(os_bytes_held() <= most_kept());
+   MUST(os_bytes_held() <= most_kept(8));
    live_destroy(&run->live);
 }
 
@@ -103,6 +103,8 @@ mmap_fails(void **state)
    fail_each_call(os_mmap, &two_parents_by_turns);
    fail_each_call(os_mmap, &children_created_and_destroyed);
    fail_each_call(os_mmap, &everything);
+   fail_each_call(os_mmap, &objects_of_any_size);
+   fail_each_call(os_mmap, &objects_for_any_thread);
    fail_each_call(os_mmap, &guarded_objects);
    fail_each_call(os_mmap, &sampled_objects);
    fail_each_call(os_mmap, &a_trace);
@@ -116,6 +118,8 @@ munmap_fails(void **state)
    (void)state;
    fail_each_call(os_munmap, &objects_of_several_megabytes);
    fail_each_call(os_munmap, &everything);
+   fail_each_call(os_munmap, &objects_of_any_size);
+   fail_each_call(os_munmap, &objects_for_any_thread);
    fail_each_call(os_munmap, &guarded_objects);
    fail_each_call(os_munmap, &a_trace);
    fail_each_call(os_munmap, &reports_with_stacks);
@@ -141,6 +145,8 @@ mprotect_fails(void **state)
    fail_each_call(os_mprotect, &growth_over_many_slabs);
    fail_each_call(os_mprotect, &two_parents_by_turns);
    fail_each_call(os_mprotect, &everything);
+   fail_each_call(os_mprotect, &objects_of_any_size);
+   fail_each_call(os_mprotect, &objects_for_any_thread);
 #ifdef HARDENED
    fail_each_call(os_mprotect, &objects_of_several_megabytes);
 #endif
@@ -227,6 +233,13 @@ read_fails(void **state)
 #endif
 
 static void
+pread_fails(void **state)
+{
+   (void)state;
+   fail_each_call(os_pread, &a_trace_in_a_file);
+}
+
+static void
 write_fails(void **state)
 {
    (void)state;
@@ -305,6 +318,7 @@ main(int argc, char **argv)
       cmocka_unit_test(pthread_atfork_fails),
       cmocka_unit_test(open_fails),
       cmocka_unit_test(write_fails),
+      cmocka_unit_test(pread_fails),
       cmocka_unit_test(close_fails),
       cmocka_unit_test(getauxval_fails),
 #ifdef __GLIBC__

@@ -288,6 +288,120 @@ no_function_is_a_cancellation_point(void **state)
    run("trace", cancelled_recording_body);
 }
 
+/* The other way out of the library: to a descriptor of the program's. */
+static void *
+print_for_ever(void *arg)
+{
+   for (;;) {
+      slab_print_stats_fd(*(const int *)arg, SLAB_STATS_TABLE);
+      pthread_testcancel();
+   }
+   return NULL;
+}
+
+static void
+printing_body(void *arg)
+{
+   int ends[2];
+   pthread_t thread;
+   void *result;
+
+   (void)arg;
+   create_pools();
+   use_pool(&one);
+   MUST(pipe(ends) == 0);
+   MUST(pthread_create(&thread, NULL, print_for_ever, &ends[1]) == 0);
+   /* By then the pipe is full and the thread waits, on any machine that is not very busy; if not, less is tested. */
+   usleep(100000);
+   use_pool(&other);
+   MUST(slab_validate(NULL) == 0);
+   MUST(pthread_cancel(thread) == 0);
+   /* Nobody reads: it is cancelled in there, or would never be. */
+   MUST(pthread_join(thread, &result) == 0 && result == PTHREAD_CANCELED);
+   use_pool(&one);
+   use_pool(&other);
+   MUST(slab_validate(NULL) == 0);
+}
+
+static void
+a_thread_that_prints_statistics_may_be_cancelled(void **state)
+{
+   (void)state;
+   run_in_all_modes(printing_body);
+}
+
+/* A daemon closes its first descriptors, and opens a file; then there is something to report. */
+static const char *file_path;
+static bool has_handler;
+
+static void
+hear(void *data, const char *report)
+{
+   (void)data;
+   (void)report;
+}
+
+static void
+reused_descriptor_body(void *arg)
+{
+   int file;
+
+   (void)arg;
+   close(STDERR_FILENO);
+   file = open(file_path, O_RDWR | O_CREAT | O_TRUNC, 0600);
+   HOLDS(file == STDERR_FILENO);
+   HOLDS(write(file, "HEADER\n", 7) == 7);
+   create_pools();
+   if (has_handler)
+      slab_set_report_handler(hear, NULL);
+   misuse();
+   use_pool(&one);
+   HOLDS(write(file, "FOOTER\n", 7) == 7);
+   _exit(0);
+}
+
+/* The part of the file between what the program wrote. */
+static char in_file[4096];
+
+static void
+run_with_reused_descriptor(const char *modes, bool with_handler)
+{
+   char path[] = "/tmp/slab-host-XXXXXX";
+   size_t length;
+   FILE *file;
+   int fd = mkstemp(path);
+
+   MUST(fd >= 0 && close(fd) == 0);
+   file_path = path;
+   has_handler = with_handler;
+   run(modes, reused_descriptor_body);
+   file = fopen(path, "r");
+   MUST(file);
+   length = fread(in_file, 1, sizeof(in_file), file);
+   fclose(file);
+   unlink(path);
+   MUST(length >= 14 && length < sizeof(in_file));
+   assert_memory_equal(in_file, "HEADER\n", 7);
+   assert_memory_equal(in_file + length - 7, "FOOTER\n", 7);
+   memmove(in_file, in_file + 7, length - 14);
+   in_file[length - 14] = 0;
+}
+
+static void
+a_file_that_has_descriptor_2_gets_the_reports_or_a_handler_does(void **state)
+{
+   size_t i;
+
+   (void)state;
+   for (i = 0; i < sizeof(all_modes) / sizeof(all_modes[0]); i++) {
+      run_with_reused_descriptor(all_modes[i], false);
+      assert_ptr_equal(strstr(in_file, "mesa-slab: "), in_file);
+      assert_non_null(strstr(in_file, "double free"));
+      run_with_reused_descriptor(all_modes[i], true);
+      assert_string_equal(in_file, "");
+   }
+}
+
 /* Handlers that do more than to note what they hear. */
 static int heard;
 
@@ -509,6 +623,60 @@ truncated_body(void *arg)
    misuse();
 }
 
+/* Counts the reports that have no name. */
+static int nameless;
+
+static void
+look_for_name(void *data, const char *report)
+{
+   (void)data;
+   if (report[0] == ' ')
+      return;
+   heard++;
+   if (!strstr(report, "pool reported "))
+      nameless++;
+}
+
+static bool is_over;
+
+/* Has the heap's lock most of the time. */
+static void *
+use_heap(void *arg)
+{
+   struct slab_heap_stats stats;
+
+   (void)arg;
+   while (!__atomic_load_n(&is_over, __ATOMIC_RELAXED)) {
+      stats.struct_size = sizeof(stats);
+      slab_get_heap_stats(&stats);
+   }
+   return NULL;
+}
+
+static void
+name_body(void *arg)
+{
+   pthread_t thread;
+   int i, reports = ITERATIONS(90, 5);
+
+   (void)arg;
+   create_pools();
+   slab_set_report_handler(look_for_name, NULL);
+   MUST(pthread_create(&thread, NULL, use_heap, NULL) == 0);
+   for (i = 0; i < reports; i++)
+      misuse();
+   __atomic_store_n(&is_over, true, __ATOMIC_RELAXED);
+   MUST(pthread_join(thread, NULL) == 0);
+   MUST(heard >= reports && nameless == 0);
+}
+
+static void
+a_report_has_the_pools_name_while_others_use_the_heap(void **state)
+{
+   (void)state;
+   run_in_all_modes(name_body);
+}
+
 static void
 a_file_that_is_mapped_and_truncated_is_not_read(void **state)
 {
@@ -524,10 +692,13 @@ main(void)
       cmocka_unit_test(a_report_that_cannot_be_written_raises_no_signal),
       cmocka_unit_test(a_full_pipe_stops_the_thread_that_reports_and_no_other),
       cmocka_unit_test(no_function_is_a_cancellation_point),
+      cmocka_unit_test(a_thread_that_prints_statistics_may_be_cancelled),
+      cmocka_unit_test(a_file_that_has_descriptor_2_gets_the_reports_or_a_handler_does),
       cmocka_unit_test(a_handler_may_call_everything_and_fork),
       cmocka_unit_test(a_handler_may_never_return),
       cmocka_unit_test(a_handler_of_abort_may_use_the_pool_and_fork),
       cmocka_unit_test(a_pool_may_be_named_while_it_is_reported),
+      cmocka_unit_test(a_report_has_the_pools_name_while_others_use_the_heap),
       cmocka_unit_test(a_file_that_is_mapped_and_truncated_is_not_read),
    };
 

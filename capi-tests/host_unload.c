@@ -167,38 +167,101 @@ a_library_that_stayed_is_used_again(void **state)
 #endif
 
 #ifdef ADDRESS_SANITIZER
+#include <sanitizer/asan_interface.h>
+
+static void
+misuse_of_malloc(void)
+{
+   char *volatile freed = (char *)malloc(10);
+
+   free(freed);
+   freed[3] = 1;
+}
+
 static void
 error_body(void *arg)
 {
    const struct what *what = (const struct what *)arg;
    struct private_driver slab;
    void *handle;
-   char *volatile freed;
 
-   unsetenv("SLAB_TOOLS");
+   if (what->value)
+      setenv(what->variable, what->value, 1);
+   else
+      unsetenv(what->variable);
    handle = load(what->shared, &slab);
    use(&slab);
    MUST(dlclose(handle) == 0);
-   freed = (char *)malloc(10);
-   free(freed);
-   freed[3] = 1;
+   misuse_of_malloc();
 }
 
-/* Its callback is the library's. */
+/* With a callback of the library's, which then stays loaded, and without. */
 static void
 a_sanitizers_report_after_dlclose_is_whole(void **state)
 {
-   struct what what = {true, "", ""};
+   struct what what = {true, "SLAB_TOOLS", NULL};
    struct child_process process;
    int i;
 
    (void)state;
-   for (i = 0; i < 2; i++) {
-      what.shared = i == 0;
+   for (i = 0; i < 4; i++) {
+      what.shared = i % 2 == 0;
+      what.value = i / 2 == 0 ? NULL : "describe";
       child_start(&process, error_body, &what);
       child_wait_quietly(&process);
       assert_non_null(strstr(process.said, "SUMMARY: AddressSanitizer: heap-use-after-free"));
       assert_null(strstr(process.said, "nested bug"));
+   }
+}
+
+static void
+note_report(const char *report)
+{
+   (void)report;
+   fprintf(stderr, "the program's callback\n");
+}
+
+/* A use after free of a driver's object, in a program that has a callback. */
+static void
+own_callback_body(void *arg)
+{
+   const struct what *what = (const struct what *)arg;
+   struct private_driver slab;
+   struct slab_mempool pool;
+   char *volatile object;
+
+   if (what->value)
+      setenv(what->variable, what->value, 1);
+   else
+      unsetenv(what->variable);
+   __asan_set_error_report_callback(note_report);
+   load(what->shared, &slab);
+   slab.create(&pool, 96, 16);
+   object = (char *)slab.alloc(&pool);
+   MUST(object);
+   slab.release(&pool, object);
+   object[3] = 1;
+}
+
+/* The library cannot call it, so that it puts its own in its place only if it is told to. */
+static void
+a_program_keeps_its_callback_in_a_sanitizer(void **state)
+{
+   struct what what = {true, "SLAB_TOOLS", NULL};
+   struct child_process process;
+   int i;
+
+   (void)state;
+   for (i = 0; i < 4; i++) {
+      bool described = i / 2 == 1;
+
+      what.shared = i % 2 == 0;
+      what.value = described ? "describe" : NULL;
+      child_start(&process, own_callback_body, &what);
+      child_wait_quietly(&process);
+      assert_non_null(strstr(process.said, "SUMMARY: AddressSanitizer: use-after-poison"));
+      assert_true(!strstr(process.said, "the program's callback\n") == described);
+      assert_true(!strstr(process.said, ": use after free of object 0x") == !described);
    }
 }
 #endif
@@ -211,6 +274,7 @@ main(void)
       cmocka_unit_test(a_library_that_stayed_is_used_again),
 #ifdef ADDRESS_SANITIZER
       cmocka_unit_test(a_sanitizers_report_after_dlclose_is_whole),
+      cmocka_unit_test(a_program_keeps_its_callback_in_a_sanitizer),
 #endif
    };
 

@@ -218,6 +218,91 @@ errno_kept_by_slab_set_sampling(unsigned rate)
    return result;
 }
 
+static inline int
+errno_kept_by_slab_create_parent_with(struct slab_parent_pool *parent, const struct slab_options *options)
+{
+   int result;
+
+   errno = errno_before;
+   result = slab_create_parent_with(parent, options);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline unsigned
+errno_kept_by_slab_alloc_bulk(struct slab_child_pool *pool, unsigned count, void **objects)
+{
+   unsigned result;
+
+   errno = errno_before;
+   result = slab_alloc_bulk(pool, count, objects);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_free_bulk(struct slab_child_pool *pool, unsigned count, void *const *objects)
+{
+   errno = errno_before;
+   slab_free_bulk(pool, count, objects);
+   MUST(errno == errno_before);
+}
+
+static inline unsigned
+errno_kept_by_slab_prefill(struct slab_child_pool *pool, unsigned count)
+{
+   unsigned result;
+
+   errno = errno_before;
+   result = slab_prefill(pool, count);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline size_t
+errno_kept_by_slab_shrink(struct slab_parent_pool *parent, int (*move)(void *data, void *object), void *data)
+{
+   size_t result;
+
+   errno = errno_before;
+   result = slab_shrink(parent, move, data);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline size_t
+errno_kept_by_slab_object_size(const void *object)
+{
+   size_t result;
+
+   errno = errno_before;
+   result = slab_object_size(object);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline int
+errno_kept_by_slab_is_object(struct slab_parent_pool *parent, const void *object)
+{
+   int result;
+
+   errno = errno_before;
+   result = slab_is_object(parent, object);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline size_t
+errno_kept_by_slab_for_each_object(struct slab_parent_pool *parent, int (*visit)(void *data, void *object), void *data)
+{
+   size_t result;
+
+   errno = errno_before;
+   result = slab_for_each_object(parent, visit, data);
+   MUST(errno == errno_before);
+   return result;
+}
+
 /* But for what could not be written, of which it says why. */
 static inline int
 errno_kept_by_slab_print_stats_fd(int fd, unsigned format)
@@ -228,6 +313,134 @@ errno_kept_by_slab_print_stats_fd(int fd, unsigned format)
    result = slab_print_stats_fd(fd, format);
    MUST(result != 0 || errno == errno_before);
    return result;
+}
+
+static inline struct slab_sizes *
+errno_kept_by_slab_create_sizes(const struct slab_options *options)
+{
+   struct slab_sizes *result;
+
+   errno = errno_before;
+   result = slab_create_sizes(options);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_destroy_sizes(struct slab_sizes *sizes)
+{
+   errno = errno_before;
+   slab_destroy_sizes(sizes);
+   MUST(errno == errno_before);
+}
+
+static inline struct slab_sizes_child *
+errno_kept_by_slab_create_sizes_child(struct slab_sizes *sizes)
+{
+   struct slab_sizes_child *result;
+
+   errno = errno_before;
+   result = slab_create_sizes_child(sizes);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_destroy_sizes_child(struct slab_sizes_child *child)
+{
+   errno = errno_before;
+   slab_destroy_sizes_child(child);
+   MUST(errno == errno_before);
+}
+
+static inline void *
+errno_kept_by_slab_sizes_alloc(struct slab_sizes_child *child, size_t bytes)
+{
+   void *result;
+
+   errno = errno_before;
+   result = slab_sizes_alloc(child, bytes);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void *
+errno_kept_by_slab_sizes_zalloc(struct slab_sizes_child *child, size_t bytes)
+{
+   void *result;
+
+   errno = errno_before;
+   result = slab_sizes_zalloc(child, bytes);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_sizes_free(struct slab_sizes_child *child, void *ptr)
+{
+   errno = errno_before;
+   slab_sizes_free(child, ptr);
+   MUST(errno == errno_before);
+}
+
+static inline size_t
+errno_kept_by_slab_sizes_size(const void *ptr)
+{
+   size_t result;
+
+   errno = errno_before;
+   result = slab_sizes_size(ptr);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline struct slab_shared_pool *
+errno_kept_by_slab_create_shared(const struct slab_options *options)
+{
+   struct slab_shared_pool *result;
+
+   errno = errno_before;
+   result = slab_create_shared(options);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_destroy_shared(struct slab_shared_pool *pool)
+{
+   errno = errno_before;
+   slab_destroy_shared(pool);
+   MUST(errno == errno_before);
+}
+
+static inline void *
+errno_kept_by_slab_shared_alloc(struct slab_shared_pool *pool)
+{
+   void *result;
+
+   errno = errno_before;
+   result = slab_shared_alloc(pool);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void *
+errno_kept_by_slab_shared_zalloc(struct slab_shared_pool *pool)
+{
+   void *result;
+
+   errno = errno_before;
+   result = slab_shared_zalloc(pool);
+   MUST(errno == errno_before);
+   return result;
+}
+
+static inline void
+errno_kept_by_slab_shared_free(struct slab_shared_pool *pool, void *ptr)
+{
+   errno = errno_before;
+   slab_shared_free(pool, ptr);
+   MUST(errno == errno_before);
 }
 
 #define slab_create_parent errno_kept_by_slab_create_parent
@@ -251,6 +464,27 @@ errno_kept_by_slab_print_stats_fd(int fd, unsigned format)
 #define slab_validate errno_kept_by_slab_validate
 #define slab_set_debug errno_kept_by_slab_set_debug
 #define slab_set_sampling errno_kept_by_slab_set_sampling
+#define slab_create_parent_with errno_kept_by_slab_create_parent_with
+#define slab_alloc_bulk errno_kept_by_slab_alloc_bulk
+#define slab_free_bulk errno_kept_by_slab_free_bulk
+#define slab_prefill errno_kept_by_slab_prefill
+#define slab_shrink errno_kept_by_slab_shrink
+#define slab_object_size errno_kept_by_slab_object_size
+#define slab_is_object errno_kept_by_slab_is_object
+#define slab_for_each_object errno_kept_by_slab_for_each_object
 #define slab_print_stats_fd errno_kept_by_slab_print_stats_fd
+#define slab_create_sizes errno_kept_by_slab_create_sizes
+#define slab_destroy_sizes errno_kept_by_slab_destroy_sizes
+#define slab_create_sizes_child errno_kept_by_slab_create_sizes_child
+#define slab_destroy_sizes_child errno_kept_by_slab_destroy_sizes_child
+#define slab_sizes_alloc errno_kept_by_slab_sizes_alloc
+#define slab_sizes_zalloc errno_kept_by_slab_sizes_zalloc
+#define slab_sizes_free errno_kept_by_slab_sizes_free
+#define slab_sizes_size errno_kept_by_slab_sizes_size
+#define slab_create_shared errno_kept_by_slab_create_shared
+#define slab_destroy_shared errno_kept_by_slab_destroy_shared
+#define slab_shared_alloc errno_kept_by_slab_shared_alloc
+#define slab_shared_zalloc errno_kept_by_slab_shared_zalloc
+#define slab_shared_free errno_kept_by_slab_shared_free
 
 #endif

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "life_driver.h"
 
+#include "gone_threads.h"
 #include "must.h"
 
 #include <errno.h>
@@ -119,8 +120,10 @@ fork_beside_worker(int forks, bool own_use)
    mode = own_use ? forking_with_own_use : forking_for_job;
    while (forks-- > 0) {
       pid_t child = fork();
-      if (child == 0)
+      if (child == 0) {
+         THREADS_ARE_GONE();
          _exit(0);
+      }
       wait_for(child);
    }
    mode = not_forking;
@@ -130,7 +133,8 @@ fork_beside_worker(int forks, bool own_use)
    slab_destroy_parent(&shared);
 }
 
-static volatile sig_atomic_t goes_on, is_child;
+static enum life_fork how_to_fork;
+static volatile sig_atomic_t is_child;
 static int handled;
 static pthread_t interrupted;
 
@@ -145,10 +149,13 @@ static void
 on_signal(int signal)
 {
    int kept = errno;
-   pid_t child = fork();
+   pid_t child =
+      how_to_fork == fork_without_handlers ? (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL) : fork();
 
    (void)signal;
-   if (child == 0 && goes_on)
+   if (child == 0)
+      THREADS_ARE_GONE();
+   if (child == 0 && how_to_fork == fork_and_go_on)
       is_child = 1;
    else if (child == 0)
       leave();
@@ -190,7 +197,7 @@ use_another_pool(void *arg)
 }
 
 static void
-fork_in_handler(int forks, bool child_goes_on, bool busy_worker)
+fork_in_handler(int forks, enum life_fork how, bool busy_worker)
 {
    struct slab_mempool pool;
    struct sigaction action;
@@ -202,7 +209,7 @@ fork_in_handler(int forks, bool child_goes_on, bool busy_worker)
    MUST(sigaction(SIGUSR1, &action, NULL) == 0);
    is_child = 0;
    __atomic_store_n(&handled, 0, __ATOMIC_RELAXED);
-   goes_on = child_goes_on;
+   how_to_fork = how;
    interrupted = pthread_self();
    stop = 0;
    slab_create(&pool, large_item, 1);

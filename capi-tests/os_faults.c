@@ -17,6 +17,7 @@
 typedef int mutex_function(pthread_mutex_t *mutex);
 typedef int init_function(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes);
 typedef int action_function(int signal, const struct sigaction *action, struct sigaction *before);
+typedef ssize_t pread_function(int file, void *text, size_t length, off_t place);
 typedef int backtrace_function(void **frames, int most);
 typedef void hook_function(void);
 #ifdef __GLIBC__
@@ -249,6 +250,20 @@ read(int file, void *text, size_t length)
       return (os_calls_made(os_read) - os_calls_failed(os_read)) % 2 ? 0 : -1;
    }
    return syscall(SYS_read, file, text, length);
+}
+
+/* With an error, as of a FIFO, or at the end of the file. */
+ssize_t
+pread(int file, void *text, size_t length, off_t place)
+{
+   pread_function *next;
+
+   if (os_count_call(os_pread, __builtin_return_address(0))) {
+      errno = ESPIPE;
+      return (os_calls_made(os_pread) - os_calls_failed(os_pread)) % 2 ? 0 : -1;
+   }
+   find(&next, "pread");
+   return next(file, text, length, place);
 }
 
 /* The file is closed all the same, as Linux does. */

@@ -98,6 +98,7 @@ os_function_name(enum os_function function)
       "write",
       "open",
       "read",
+      "pread",
       "close",
       "backtrace",
       "getauxval",
@@ -156,6 +157,50 @@ note_site(struct calls *calls, const void *address, unsigned number)
    return &calls->site[i];
 }
 
+enum { no_stall = -1 };
+
+static int stall_in = no_stall; /* the function of which the next call is to wait */
+static int is_stalled;
+
+static void
+look_again(void)
+{
+   struct timespec moment = {0, 1000000};
+
+   syscall(SYS_nanosleep, &moment, NULL);
+}
+
+void
+os_stall_call(enum os_function function)
+{
+   __atomic_store_n(&stall_in, (int)function, __ATOMIC_RELEASE);
+}
+
+void
+os_wait_for_stall(void)
+{
+   while (!__atomic_load_n(&is_stalled, __ATOMIC_ACQUIRE))
+      look_again();
+}
+
+void
+os_go_on(void)
+{
+   __atomic_store_n(&is_stalled, 0, __ATOMIC_RELEASE);
+}
+
+static void
+stall_if_asked(enum os_function function)
+{
+   int asked = (int)function;
+
+   if (!__atomic_compare_exchange_n(&stall_in, &asked, (int)no_stall, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+      return;
+   __atomic_store_n(&is_stalled, 1, __ATOMIC_RELEASE);
+   while (__atomic_load_n(&is_stalled, __ATOMIC_ACQUIRE))
+      look_again();
+}
+
 bool
 os_count_call(enum os_function function, const void *address)
 {
@@ -165,6 +210,7 @@ os_count_call(enum os_function function, const void *address)
    /* Shared counts are of one thread. */
    struct os_site *site = counts != &own_counts ? note_site(calls, address, number) : NULL;
 
+   stall_if_asked(function);
    if (fail_number == 0 || number < fail_number)
       return false;
    if (number != fail_number && !__atomic_load_n(&calls->sticky, __ATOMIC_RELAXED))

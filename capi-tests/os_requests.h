@@ -29,6 +29,7 @@ enum os_function {
    os_write,
    os_open,
    os_read,
+   os_pread,
    os_close,
    os_backtrace,
    os_getauxval, /* whether the program is privileged, and random bytes */
@@ -46,6 +47,14 @@ void os_fail_call(enum os_function function, unsigned number, bool sticky);
 
 /* The same for mmap. */
 void os_fail_request(unsigned number, bool sticky);
+
+/*
+ * Lets the next call wait, within the library and with whatever that has locked, until os_go_on(). os_wait_for_stall()
+ * returns once it waits.
+ */
+void os_stall_call(enum os_function function);
+void os_wait_for_stall(void);
+void os_go_on(void);
 
 /* Lets all calls succeed again. */
 void os_fail_nothing(void);

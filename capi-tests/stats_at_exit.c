@@ -93,6 +93,10 @@ live(const char *how)
       MUST(chdir("/") == 0);
    if (strcmp(how, "clears-environment") == 0)
       clearenv();
+   if (strcmp(how, "quick_exit") == 0)
+      quick_exit(0);
+   if (strcmp(how, "_exit") == 0)
+      _exit(0);
    if (strcmp(how, "forks") == 0) {
       /* The helper ends by itself once the program has. */
       int pipe_ends[2];
@@ -212,6 +216,22 @@ the_path_and_the_variable_are_those_at_the_start(void **state)
       run(&it);
       assert_string_equal(it.said, "");
       assert_non_null(strstr(text_of("stats"), "the program's 96x16"));
+   }
+}
+
+/* No destructors run then, of nobody. */
+static void
+a_program_that_leaves_at_once_writes_nothing(void **state)
+{
+   static const char *const hows[] = {"quick_exit", "_exit"};
+   int i;
+
+   (void)state;
+   for (i = 0; i < 2; i++) {
+      struct run it = {"stats", hows[i], NULL, 0, ""};
+      run(&it);
+      assert_string_equal(it.said, "");
+      assert_string_equal(text_of("stats"), "");
    }
 }
 
@@ -345,6 +365,7 @@ main(int argc, char **argv)
       cmocka_unit_test(a_forked_process_leaves_its_parents_file),
       cmocka_unit_test(a_forked_process_has_a_file_of_its_own),
       cmocka_unit_test(the_path_and_the_variable_are_those_at_the_start),
+      cmocka_unit_test(a_program_that_leaves_at_once_writes_nothing),
       cmocka_unit_test(a_directory_that_is_gone_is_said),
       cmocka_unit_test(open_descriptors_and_devices_are_written_to),
       cmocka_unit_test(a_fifo_keeps_nobody_waiting),

@@ -20,6 +20,13 @@ struct transfer {
 static struct slab_parent_pool transfers;
 
 static int
+count(void *data, void *object)
+{
+   *(int *)data += slab_is_object(&transfers, object);
+   return 0;
+}
+
+static int
 use(struct slab_child_pool *maker, struct slab_child_pool *user)
 {
    struct transfer *objects[1000];
@@ -33,6 +40,9 @@ use(struct slab_child_pool *maker, struct slab_child_pool *user)
    }
    for (i = 0; i < 1000; i++)
       slab_free(i % 3 ? user : maker, objects[i]);
+   if (slab_prefill(maker, 10) != 10 || slab_alloc_bulk(maker, 100, (void **)objects) != 100)
+      return 1;
+   slab_free_bulk(user, 100, (void *const *)objects);
    slab_free(user, NULL);
    return 0;
 }
@@ -42,15 +52,29 @@ main(void)
 {
    struct slab_child_pool maker, user;
    struct slab_parent_stats stats;
+   struct slab_options options;
    void *object;
-   int bad;
+   int bad, counted = 0;
+
+   memset(&options, 0, sizeof(options));
+   options.struct_size = sizeof(options);
+   options.item_size = sizeof(struct transfer);
+   options.alignment = 64;
+   options.name = "aligned";
+   if (slab_create_parent_with(&transfers, &options))
+      return 1;
+   slab_destroy_parent(&transfers);
 
    slab_create_parent(&transfers, sizeof(struct transfer), 16);
    slab_create_child(&maker, &transfers);
    slab_create_child(&user, &transfers);
    object = slab_alloc(&maker);
+   bad = slab_object_size(object) != sizeof(struct transfer) || slab_object_size(&object) != 0;
+   slab_trim_child(&maker);
+   bad |= slab_for_each_object(&transfers, count, &counted) != 1 || counted != 1;
+   bad |= slab_shrink(&transfers, count, &counted) != 0;
    slab_free(&user, object);
-   bad = !object || use(&maker, &user) || slab_set_name(&transfers, "transfers");
+   bad |= !object || use(&maker, &user) || slab_set_name(&transfers, "transfers");
 
    slab_destroy_child(&maker);
    slab_destroy_child(&user);
