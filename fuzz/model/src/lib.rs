@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`operation`] | what can be done, and how it is read from bytes |
 //! | [`world`] | the pools, the live objects, and what is checked |
+//! | [`heaps`] | memory that pools are given: regions, and by hooks |
 //! | [`contents`] | what each byte of a live object must be |
 //! | [`system`] | calls to the system that fail, and a clock that can be put forward |
 //!
@@ -13,6 +14,7 @@
 //! runs in one thread: the library is one in the process, and so are the counts in [`system`].
 
 pub mod contents;
+pub mod heaps;
 pub mod operation;
 pub mod system;
 pub mod world;

@@ -2,29 +2,38 @@
 //!
 //! After each operation the library may have reported nothing. Each object that is allocated is
 //! aligned, overlaps no other, and is zero if that was asked for; NULL comes from a destroyed
-//! child, or when a request for memory has failed. Each object that is freed has its contents. In
+//! child, when a request for memory has failed, or from a heap of regions. Each object that is freed has its contents. In
 //! the end all have, every pool validates, and when all is freed and destroyed nothing is left of
 //! the library's memory.
 
 use std::collections::BTreeMap;
-use std::ffi::{CStr, c_char, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::AssertUnwindSafe;
 use std::ptr;
 use std::sync::Mutex;
 
-use mesa_slab_core::abi::ext::{
-    SLAB_STATS_JSON, SLAB_STATS_TABLE, slab_get_heap_stats, slab_get_parent_stats, slab_heap_stats,
-    slab_parent_stats, slab_print_stats, slab_set_decay, slab_set_name, slab_set_report_handler,
-    slab_trim_child, slab_trim_heap, slab_trim_parent, slab_validate,
+use mesa_slab::abi::ext::{
+    SLAB_STATS_JSON, SLAB_STATS_TABLE, slab_alloc_bulk, slab_create_parent_with,
+    slab_create_shared, slab_create_sizes, slab_create_sizes_child, slab_destroy_shared,
+    slab_destroy_sizes, slab_destroy_sizes_child, slab_for_each_object, slab_free_bulk,
+    slab_get_heap_stats, slab_get_parent_stats, slab_heap_stats, slab_is_object, slab_object_size,
+    slab_options, slab_parent_stats, slab_prefill, slab_print_stats, slab_set_decay, slab_set_name,
+    slab_set_report_handler, slab_shared_alloc, slab_shared_free, slab_shared_pool,
+    slab_shared_zalloc, slab_shrink, slab_sizes, slab_sizes_alloc, slab_sizes_child,
+    slab_sizes_free, slab_sizes_size, slab_sizes_zalloc, slab_trim_child, slab_trim_heap,
+    slab_trim_parent, slab_validate,
 };
-use mesa_slab_core::abi::slab::{
+use mesa_slab::abi::slab::{
     slab_alloc, slab_alloc_st, slab_child_pool, slab_create, slab_create_child, slab_create_parent,
     slab_destroy, slab_destroy_child, slab_destroy_parent, slab_free, slab_free_st, slab_mempool,
     slab_parent_pool, slab_zalloc,
 };
 
 use crate::contents;
-use crate::operation::{CHILDREN, Child, Door, Operation, POOLS, Pick, SIZES};
+use crate::heaps::Heaps;
+use crate::operation::{
+    CHILDREN, Child, Door, Heap, Operation, POOLS, Pick, SIZES, SIZES_CHILDREN,
+};
 use crate::system::{self, End, Function};
 
 unsafe extern "C" {
@@ -35,12 +44,25 @@ unsafe extern "C" {
 /// So many bytes of objects are live at most; what would be more is not allocated.
 const MOST_BYTES: usize = 24 << 20;
 
+/// Bytes of objects of which a magazine holds a few, so that most calls need the pool.
+const LARGE: u32 = 100_000;
+/// So many of them come and go in each second in which other pools sleep.
+const CALLS_A_SECOND: usize = 32;
+/// So many seconds later all of them keep nothing, whatever they had: eight magazines go with a call.
+const MOST_SECONDS: usize = 200;
+/// Bytes that the heap may keep then, for the pool that was awake.
+const KEPT_AWAKE: usize = 4 << 20;
+
 /// The first thing that the library reported.
 static REPORTED: Mutex<Option<String>> = Mutex::new(None);
 
 unsafe extern "C" fn note_report(_: *mut c_void, report: *const c_char) {
     // SAFETY: the library passes a string.
     let report = unsafe { CStr::from_ptr(report) };
+    // That a hook has nothing is what was wanted of it.
+    if report.to_bytes().ends_with(b"no memory for this heap") {
+        return;
+    }
     REPORTED.lock().unwrap().get_or_insert_with(|| report.to_string_lossy().into_owned());
 }
 
@@ -48,6 +70,8 @@ unsafe extern "C" fn note_report(_: *mut c_void, report: *const c_char) {
 struct Object {
     address: *mut u8,
     size: usize,
+    /// What the library says of it: more, if it is of a set of sizes.
+    room: usize,
     /// That its contents are made of.
     number: u64,
 }
@@ -75,7 +99,12 @@ struct Pool {
     others: [slab_child_pool; CHILDREN - 1],
     /// Bytes of an object, if the pool exists.
     item_size: Option<u32>,
+    /// What objects are to be aligned to at least.
+    alignment: usize,
+    heap: Heap,
     children: [Life; CHILDREN],
+    /// The library may know of a pool here whose memory has another use.
+    is_forgotten: bool,
     /// Live objects, the oldest first.
     objects: Vec<Object>,
 }
@@ -90,11 +119,44 @@ impl Pool {
     }
 }
 
+/// A set of sizes that may exist, and its live objects.
+struct Sizes {
+    set: *mut slab_sizes,
+    heap: Heap,
+    children: [*mut slab_sizes_child; SIZES_CHILDREN],
+    objects: Vec<Object>,
+}
+
+impl Sizes {
+    const NONE: Sizes = Sizes {
+        set: ptr::null_mut(),
+        heap: Heap::Process,
+        children: [ptr::null_mut(); SIZES_CHILDREN],
+        objects: Vec::new(),
+    };
+}
+
+/// A shared pool that may exist, and its live objects.
+struct Shared {
+    pool: *mut slab_shared_pool,
+    item_size: u32,
+    heap: Heap,
+    objects: Vec<Object>,
+}
+
+impl Shared {
+    const NONE: Shared =
+        Shared { pool: ptr::null_mut(), item_size: 0, heap: Heap::Process, objects: Vec::new() };
+}
+
 /// All pools and all live objects.
 pub struct World {
     pools: Box<[Pool]>,
     /// Live objects whose pools are gone.
     orphans: Vec<Object>,
+    heaps: Heaps,
+    sizes: Sizes,
+    shared: Shared,
     /// Where live objects end, by where they start.
     ends: BTreeMap<usize, usize>,
     bytes: usize,
@@ -119,12 +181,18 @@ impl World {
             // SAFETY: likewise.
             others: unsafe { std::mem::zeroed() },
             item_size: None,
+            alignment: 1,
+            heap: Heap::Process,
             children: [Life::None; CHILDREN],
+            is_forgotten: false,
             objects: Vec::new(),
         };
         World {
             pools: (0..POOLS).map(|_| pool()).collect(),
             orphans: Vec::new(),
+            heaps: Heaps::none(),
+            sizes: Sizes::NONE,
+            shared: Shared::NONE,
             ends: BTreeMap::new(),
             bytes: 0,
             next_number: 0,
@@ -138,6 +206,7 @@ impl World {
         match *operation {
             Operation::Validate { pool } => self.validate(pool),
             Operation::Statistics { pool } => self.statistics(pool),
+            Operation::Visit { pool } => self.visit(pool),
             Operation::Allocate { child, count, zeroed, door } => {
                 self.allocate(child, count, zeroed, door);
             }
@@ -147,11 +216,27 @@ impl World {
             Operation::CreateParent { pool, item_size, num_items } => {
                 self.create_parent(pool, item_size, num_items);
             }
+            Operation::CreateParentWith { pool, item_size, num_items, alignment, heap } => {
+                self.create_parent_with(pool, item_size, num_items, alignment, heap);
+            }
+            Operation::AddRegion => self.heaps.add_region(),
+            Operation::FailReserve { number } => self.heaps.fail_reserve(number),
+            Operation::CreateSizes { heap } => self.create_sizes(heap),
+            Operation::SizesAllocate { child, bytes, count, zeroed } => {
+                self.sizes_allocate(child, bytes, count, zeroed);
+            }
+            Operation::SizesFree { child, count, pick } => self.sizes_free(child, count, pick),
+            Operation::DestroySizesChild { child } => self.destroy_sizes_child(child),
+            Operation::CreateShared { item_size, heap } => self.create_shared(item_size, heap),
+            Operation::SharedAllocate { count, zeroed } => self.shared_allocate(count, zeroed),
+            Operation::SharedFree { count, pick } => self.shared_free(count, pick),
             Operation::CreateMempool { pool, item_size, num_items } => {
                 self.prepare_to_create(pool);
                 // SAFETY: no child of the pool is left.
                 unsafe { slab_create(&raw mut self.pools[pool].memory, item_size, num_items) }
                 self.pools[pool].item_size = Some(item_size);
+                self.pools[pool].alignment = 1;
+                self.pools[pool].heap = Heap::Process;
                 self.pools[pool].children[0] = Life::Live;
             }
             Operation::DestroyParent { pool, children_first } => {
@@ -159,6 +244,7 @@ impl World {
             }
             Operation::CreateChild { child } => self.create_child(child),
             Operation::DestroyChild { child } => self.destroy_child(child),
+            Operation::Prefill { child, count } => self.prefill(child, count),
             Operation::TrimChild { child: Child(pool, child) } => {
                 if self.pools[pool].children[child] != Life::Stale {
                     // SAFETY: the child is live, destroyed or zeroed.
@@ -169,6 +255,7 @@ impl World {
                 // SAFETY: the pool exists, or is destroyed or zeroed.
                 unsafe { slab_trim_parent(self.pools[pool].parent()) };
             }
+            Operation::Shrink { pool, but } => self.shrink(pool, but),
             Operation::TrimHeap => {
                 slab_trim_heap();
             }
@@ -176,6 +263,12 @@ impl World {
                 slab_set_decay(seconds);
             }
             Operation::PassTime { seconds } => system::pass_time(seconds),
+            Operation::Cycle { child, count, times } => {
+                (0..times).for_each(|_| self.cycle(child, count));
+            }
+            Operation::TakeTurns { count } => self.take_turns(count),
+            Operation::Forget { pool } => self.forget(pool),
+            Operation::FallAsleep => self.fall_asleep(),
             Operation::SetName { pool, length } => self.set_name(pool, length),
             Operation::FailCalls { function, number, and_later_ones } => {
                 function.fail(number, and_later_ones);
@@ -192,6 +285,7 @@ impl World {
     /// again.
     pub fn finish(mut self) {
         system::recover();
+        self.heaps.recover();
         self.check_all();
         for pool in 0..POOLS {
             // While there is memory, every child gives an object.
@@ -202,18 +296,27 @@ impl World {
             }
             self.validate(pool);
             self.statistics(pool);
+            self.visit(pool);
         }
+        self.sizes_free(0, usize::MAX, Pick::Spread(3));
+        self.shared_free(usize::MAX, Pick::Spread(3));
+        self.destroy_sizes();
+        self.destroy_shared();
         for of in 0..=POOLS {
             let count = self.objects(of).len();
             self.free(of, Child(of % POOLS, 0), count, Pick::Spread(3), Door::Exported);
         }
         for pool in 0..POOLS {
+            if self.pools[pool].is_forgotten {
+                self.create_parent(pool, SIZES[0], 16);
+            }
             self.validate(pool);
             self.destroy_parent(pool, pool % 2 == 0);
             for child in 0..CHILDREN {
                 self.destroy_child(Child(pool, child));
             }
         }
+        self.heaps.destroy();
         slab_set_decay(10);
         slab_trim_heap();
         // SAFETY: null is no pool.
@@ -230,6 +333,7 @@ impl World {
 
     fn check_all(&self) {
         let objects = self.pools.iter().flat_map(|pool| &pool.objects).chain(&self.orphans);
+        let objects = objects.chain(&self.sizes.objects).chain(&self.shared.objects);
         objects.for_each(Object::check);
     }
 
@@ -238,11 +342,45 @@ impl World {
         // SAFETY: no child of the pool is left.
         unsafe { slab_create_parent(self.pools[pool].parent(), item_size, num_items) }
         self.pools[pool].item_size = Some(item_size);
+        self.pools[pool].alignment = 1;
+        self.pools[pool].heap = Heap::Process;
+    }
+
+    fn create_parent_with(
+        &mut self,
+        pool: usize,
+        item_size: u32,
+        num_items: u32,
+        alignment: u32,
+        heap: Heap,
+    ) {
+        self.prepare_to_create(pool);
+        let options = slab_options {
+            struct_size: size_of::<slab_options>(),
+            item_size,
+            num_items,
+            alignment,
+            flags: 0,
+            name: c"options".as_ptr(),
+            heap: self.heaps.get(heap),
+        };
+        let failed = self.failed(heap);
+        // SAFETY: no child of the pool is left; the name is a string.
+        let created = unsafe { slab_create_parent_with(self.pools[pool].parent(), &options) };
+        if created == 0 {
+            self.pools[pool].item_size = Some(item_size);
+            self.pools[pool].alignment = alignment.max(1) as usize;
+            self.pools[pool].heap = heap;
+        } else {
+            assert!(self.may_fail(heap, failed), "no pool although there is memory");
+            self.pools[pool].item_size = None;
+        }
     }
 
     /// Destroys the children of a pool, which may then be created, also over one that is not
     /// destroyed.
     fn prepare_to_create(&mut self, pool: usize) {
+        self.pools[pool].is_forgotten = false;
         for child in 0..CHILDREN {
             self.destroy_child(Child(pool, child));
         }
@@ -306,13 +444,16 @@ impl World {
             }
             self.create_child(at);
         }
+        let size = self.pools[pool].item_size.expect("a live child has a parent").max(1) as usize;
+        if let (Door::Bulk, false) = (door, zeroed) {
+            return self.allocate_bulk(at, count.min((MOST_BYTES - self.bytes) / size), size);
+        }
         for _ in 0..count {
-            let size =
-                self.pools[pool].item_size.expect("a live child has a parent").max(1) as usize;
             if self.bytes + size > MOST_BYTES {
                 return;
             }
-            let failed = Function::Mmap.failed();
+            let heap = self.pools[pool].heap;
+            let failed = self.failed(heap);
             let Pool { memory, .. } = &mut self.pools[pool];
             let memory = &raw mut *memory;
             let from = self.pools[pool].child(child);
@@ -320,14 +461,14 @@ impl World {
             let object = unsafe {
                 match door {
                     _ if zeroed => slab_zalloc(from),
-                    Door::Exported => slab_alloc(from),
+                    Door::Exported | Door::Bulk => slab_alloc(from),
                     Door::Inlined => inlined_alloc(from),
                     Door::Single if child == 0 => slab_alloc_st(memory),
                     Door::Single => slab_alloc(from),
                 }
             };
             if object.is_null() {
-                assert_ne!(Function::Mmap.failed(), failed, "NULL although there is memory");
+                assert!(self.may_fail(heap, failed), "NULL although there is memory");
                 self.check_all();
                 return;
             }
@@ -335,9 +476,86 @@ impl World {
         }
     }
 
-    /// Takes in an object that was allocated.
+    fn allocate_bulk(&mut self, Child(pool, child): Child, count: usize, size: usize) {
+        let heap = self.pools[pool].heap;
+        let failed = self.failed(heap);
+        let mut objects = vec![ptr::null_mut::<c_void>(); count];
+        let from = self.pools[pool].child(child);
+        // SAFETY: the child is live, and there is room for as many.
+        let got = unsafe { slab_alloc_bulk(from, count as u32, objects.as_mut_ptr()) } as usize;
+        assert!(got <= count);
+        if got < count {
+            assert!(self.may_fail(heap, failed), "fewer although there is memory");
+            assert!(objects[got..].iter().all(|object| object.is_null()));
+        }
+        for object in &objects[..got] {
+            self.add(pool, object.cast(), size, false);
+        }
+    }
+
+    fn prefill(&mut self, at: Child, count: usize) {
+        let Child(pool, child) = at;
+        if self.pools[pool].children[child] != Life::Live {
+            return;
+        }
+        let size = self.pools[pool].item_size.expect("a live child has a parent").max(1) as usize;
+        let count = count.min((MOST_BYTES - self.bytes) / size);
+        let heap = self.pools[pool].heap;
+        let failed = self.failed(heap);
+        // SAFETY: zeroes are numbers.
+        let mut stats: slab_parent_stats = unsafe { std::mem::zeroed() };
+        stats.struct_size = size_of::<slab_parent_stats>();
+        // SAFETY: the child and its parent are live.
+        let promised = unsafe {
+            slab_get_parent_stats(self.pools[pool].parent(), &mut stats);
+            slab_prefill(self.pools[pool].child(child), count as u32) as usize
+        };
+        let most = count.min(stats.objects_per_child);
+        assert!(promised <= most);
+        assert!(promised == most || self.may_fail(heap, failed), "{promised} of {most}");
+        // One in two is left for other operations to meet.
+        if count % 16 < 8 {
+            Function::Mmap.fail(1, true);
+            self.heaps.fail_reserve(1);
+            let before = self.pools[pool].objects.len();
+            self.allocate(at, promised, false, Door::Inlined);
+            assert_eq!(self.pools[pool].objects.len() - before, promised, "less than promised");
+            system::recover();
+            self.heaps.recover();
+        }
+    }
+
+    /// How many requests for memory of a heap have failed.
+    fn failed(&self, heap: Heap) -> u32 {
+        match heap {
+            Heap::Hooks => self.heaps.failed(),
+            _ => Function::Mmap.failed(),
+        }
+    }
+
+    /// Whether a call may have failed since so many requests for memory had.
+    fn may_fail(&self, heap: Heap, failed: u32) -> bool {
+        heap == Heap::Regions || self.failed(heap) != failed
+    }
+
+    /// Takes in an object of a pool that was allocated.
     fn add(&mut self, pool: usize, address: *mut u8, size: usize, zeroed: bool) {
-        assert_eq!(address.addr() % promised_alignment(size), 0, "{size} bytes at {address:?}");
+        let promised = promised_alignment(size).max(self.pools[pool].alignment);
+        let object = self.object(address, size, promised, zeroed, self.pools[pool].heap);
+        self.pools[pool].objects.push(object);
+    }
+
+    /// Looks at an object that was allocated.
+    fn object(
+        &mut self,
+        address: *mut u8,
+        size: usize,
+        promised: usize,
+        zeroed: bool,
+        heap: Heap,
+    ) -> Object {
+        assert_eq!(self.heaps.of(address), heap, "{size} bytes at {address:?}");
+        assert_eq!(address.addr() % promised, 0, "{size} bytes at {address:?}");
         let end = address.addr() + size;
         let (before, behind) = (self.ends.range(..end).next_back(), self.ends.range(end..).next());
         for (&start, &other_end) in before.into_iter().chain(behind) {
@@ -360,45 +578,271 @@ impl World {
         unsafe { contents::write(address, size, number) }
         self.ends.insert(address.addr(), end);
         self.bytes += size;
-        self.pools[pool].objects.push(Object { address, size, number });
+        Object { address, size, room: size, number }
     }
 
     fn free(&mut self, of: usize, through: Child, count: usize, pick: Pick, door: Door) {
-        let objects = self.objects(of);
-        let count = count.min(objects.len());
-        let picked: Vec<Object> = match pick {
-            Pick::Newest => objects.drain(objects.len() - count..).rev().collect(),
-            Pick::Oldest => objects.drain(..count).collect(),
-            Pick::Spread(step) => {
-                let mut picked = Vec::new();
-                let mut index = 0;
-                while picked.len() < count {
-                    index = (index + step) % objects.len();
-                    picked.push(objects.swap_remove(index));
-                }
-                picked
-            }
-        };
+        let picked = pick_from(self.objects(of), count, pick);
         let Child(pool, child) = through;
         // SAFETY: zeroes are a child that was never created.
         let mut nobody: slab_child_pool = unsafe { std::mem::zeroed() };
         let is_stale = self.pools[pool].children[child] == Life::Stale;
         let memory = &raw mut self.pools[pool].memory;
         let through = if is_stale { &raw mut nobody } else { self.pools[pool].child(child) };
+        let mut in_bulk = Vec::new();
         for object in picked {
-            object.check();
-            self.ends.remove(&object.address.addr());
-            self.bytes -= object.size;
-            let address = object.address.cast();
+            let address = self.give_up(&object);
             // SAFETY: the object is live until here; the child is live, destroyed or zeroed.
             unsafe {
                 match door {
+                    Door::Bulk => in_bulk.push(address),
                     Door::Exported => slab_free(through, address),
                     Door::Inlined => inlined_free(through, address),
                     Door::Single if child == 0 && !is_stale => slab_free_st(memory, address),
                     Door::Single => slab_free(through, address),
                 }
             }
+        }
+        // SAFETY: as above.
+        unsafe { slab_free_bulk(through, in_bulk.len() as u32, in_bulk.as_ptr()) }
+    }
+
+    fn cycle(&mut self, at: Child, count: usize) {
+        let before = self.pools[at.0].objects.len();
+        self.allocate(at, count, false, Door::Exported);
+        let count = self.pools[at.0].objects.len() - before;
+        self.free(at.0, at, count, Pick::Newest, Door::Exported);
+    }
+
+    fn take_turns(&mut self, count: usize) {
+        for pool in 0..POOLS {
+            for child in 0..CHILDREN {
+                if self.pools[pool].children[child] == Life::Live {
+                    self.cycle(Child(pool, child), count);
+                }
+            }
+        }
+    }
+
+    /// What has no parent any more that exists, or was destroyed, could not be freed.
+    fn forget(&mut self, pool: usize) {
+        let count = self.pools[pool].objects.len();
+        self.free(pool, Child(pool, 0), count, Pick::Oldest, Door::Exported);
+        for child in 0..CHILDREN {
+            self.destroy_child(Child(pool, child));
+        }
+        let pool = &mut self.pools[pool];
+        // SAFETY: zeroes are a pool that was never created.
+        pool.memory = unsafe { std::mem::zeroed() };
+        pool.is_forgotten |= pool.item_size.take().is_some();
+    }
+
+    /// While another pool is used, those that sleep come to keep nothing, and after the decay time the
+    /// heap does neither.
+    fn fall_asleep(&mut self) {
+        system::recover();
+        let decay = slab_set_decay(1);
+        // SAFETY: zeroes are a pool that was never created.
+        let mut awake: slab_mempool = unsafe { std::mem::zeroed() };
+        // SAFETY: nobody else uses the pool.
+        unsafe { slab_create(&raw mut awake, LARGE, 1) }
+        let pass_a_second = |awake: *mut slab_mempool| {
+            system::pass_time(1);
+            // SAFETY: the pool exists, and nobody else uses it.
+            let objects: [_; CALLS_A_SECOND] =
+                std::array::from_fn(|_| unsafe { slab_alloc_st(awake) });
+            for object in objects {
+                assert!(!object.is_null(), "NULL although there is memory");
+                // SAFETY: as above.
+                unsafe { slab_free_st(awake, object) }
+            }
+        };
+        let mut seconds = 0;
+        while let Some(stats) = self.all_stats().find(keeps_something) {
+            assert!(
+                seconds < MOST_SECONDS,
+                "a pool of {} bytes keeps {} objects and {} empty slabs in its sleep",
+                stats.item_size,
+                stats.objects_in_depot,
+                stats.slabs_empty
+            );
+            seconds += 1;
+            pass_a_second(&raw mut awake);
+        }
+        // What is free is due a second later, and goes in slices.
+        while heap_stats().dirty > KEPT_AWAKE {
+            assert!(seconds < MOST_SECONDS, "{} bytes are kept for reuse", heap_stats().dirty);
+            seconds += 1;
+            pass_a_second(&raw mut awake);
+        }
+        // SAFETY: nobody else uses the pool.
+        unsafe { slab_destroy(&raw mut awake) }
+        let has_groups = !self.sizes.set.is_null() || !self.shared.pool.is_null();
+        if self.orphans.is_empty() && !has_groups {
+            let slabs: usize = self.all_stats().map(|stats| stats.bytes_held).sum();
+            let beyond = heap_stats().object_slabs.saturating_sub(slabs);
+            assert!(beyond <= KEPT_AWAKE, "{beyond} bytes of slabs are no pool's");
+        }
+        slab_set_decay(decay);
+    }
+
+    /// The numbers of all pools that exist.
+    fn all_stats(&mut self) -> impl Iterator<Item = slab_parent_stats> {
+        self.pools.iter_mut().filter(|pool| pool.item_size.is_some()).map(|pool| {
+            // SAFETY: zeroes are numbers; the pool exists.
+            unsafe {
+                let mut stats: slab_parent_stats = std::mem::zeroed();
+                stats.struct_size = size_of::<slab_parent_stats>();
+                assert_eq!(slab_get_parent_stats(pool.parent(), &mut stats), 0);
+                stats
+            }
+        })
+    }
+
+    /// Checks an object that is to be freed, and forgets it.
+    fn give_up(&mut self, object: &Object) -> *mut c_void {
+        object.check();
+        self.ends.remove(&object.address.addr());
+        self.bytes -= object.size;
+        object.address.cast()
+    }
+
+    fn options(&mut self, item_size: u32, heap: Heap) -> slab_options {
+        slab_options {
+            struct_size: size_of::<slab_options>(),
+            item_size,
+            num_items: 64,
+            alignment: 0,
+            flags: 0,
+            name: c"a group".as_ptr(),
+            heap: self.heaps.get(heap),
+        }
+    }
+
+    fn create_sizes(&mut self, heap: Heap) {
+        self.destroy_sizes();
+        let (options, failed) = (self.options(0, heap), self.failed(heap));
+        // SAFETY: the options are such, and the heap exists.
+        let set = unsafe { slab_create_sizes(&options) };
+        assert!(!set.is_null() || self.may_fail(heap, failed), "no set although there is memory");
+        (self.sizes.set, self.sizes.heap) = (set, heap);
+    }
+
+    fn destroy_sizes(&mut self) {
+        for child in 0..SIZES_CHILDREN {
+            self.destroy_sizes_child(child);
+        }
+        // SAFETY: it is null, or a set without children.
+        unsafe { slab_destroy_sizes(self.sizes.set) }
+        self.sizes.set = ptr::null_mut();
+        self.orphans.append(&mut self.sizes.objects);
+    }
+
+    fn destroy_sizes_child(&mut self, child: usize) {
+        let child = std::mem::replace(&mut self.sizes.children[child], ptr::null_mut());
+        // SAFETY: it is null, or a child.
+        unsafe { slab_destroy_sizes_child(child) }
+    }
+
+    /// A child of the set of sizes, which are made if there are none. Null without memory.
+    fn sizes_child(&mut self, child: usize) -> *mut slab_sizes_child {
+        if self.sizes.set.is_null() {
+            self.create_sizes(Heap::Process);
+        }
+        if self.sizes.children[child].is_null() && !self.sizes.set.is_null() {
+            let heap = self.sizes.heap;
+            let failed = self.failed(heap);
+            // SAFETY: the set exists.
+            self.sizes.children[child] = unsafe { slab_create_sizes_child(self.sizes.set) };
+            let made = !self.sizes.children[child].is_null();
+            assert!(made || self.may_fail(heap, failed), "no child although there is memory");
+        }
+        self.sizes.children[child]
+    }
+
+    fn sizes_allocate(&mut self, child: usize, bytes: usize, count: usize, zeroed: bool) {
+        let from = self.sizes_child(child);
+        let heap = self.sizes.heap;
+        for number in 0..count {
+            let bytes = bytes + number % 3;
+            if from.is_null() || self.bytes + bytes > MOST_BYTES {
+                return;
+            }
+            let failed = self.failed(heap);
+            // SAFETY: the child is live.
+            let object = unsafe {
+                if zeroed { slab_sizes_zalloc(from, bytes) } else { slab_sizes_alloc(from, bytes) }
+            };
+            if object.is_null() {
+                assert!(self.may_fail(heap, failed), "NULL although there is memory");
+                return;
+            }
+            // SAFETY: it is an object.
+            let room = unsafe { slab_sizes_size(object) };
+            assert!(room >= bytes);
+            let promised = if bytes <= 8 { 8 } else { 16 };
+            let object = self.object(object.cast(), bytes, promised, zeroed, heap);
+            self.sizes.objects.push(Object { room, ..object });
+        }
+    }
+
+    fn sizes_free(&mut self, child: usize, count: usize, pick: Pick) {
+        let through = self.sizes_child(child);
+        if through.is_null() {
+            return;
+        }
+        for object in pick_from(&mut self.sizes.objects, count, pick) {
+            let address = self.give_up(&object);
+            // SAFETY: the object is live until here, and the child is.
+            unsafe { slab_sizes_free(through, address) }
+        }
+    }
+
+    fn create_shared(&mut self, item_size: u32, heap: Heap) {
+        self.destroy_shared();
+        let (options, failed) = (self.options(item_size, heap), self.failed(heap));
+        // SAFETY: the options are such, and the heap exists.
+        let pool = unsafe { slab_create_shared(&options) };
+        assert!(!pool.is_null() || self.may_fail(heap, failed), "no pool although there is memory");
+        (self.shared.pool, self.shared.item_size, self.shared.heap) = (pool, item_size, heap);
+    }
+
+    fn destroy_shared(&mut self) {
+        // SAFETY: it is null, or a pool.
+        unsafe { slab_destroy_shared(self.shared.pool) }
+        self.shared.pool = ptr::null_mut();
+        self.orphans.append(&mut self.shared.objects);
+    }
+
+    fn shared_allocate(&mut self, count: usize, zeroed: bool) {
+        if self.shared.pool.is_null() {
+            self.create_shared(96, Heap::Process);
+        }
+        let Shared { pool, item_size, heap, .. } = self.shared;
+        let size = item_size.max(1) as usize;
+        for _ in 0..count {
+            if pool.is_null() || self.bytes + size > MOST_BYTES {
+                return;
+            }
+            let failed = self.failed(heap);
+            // SAFETY: the pool exists.
+            let object =
+                unsafe { if zeroed { slab_shared_zalloc(pool) } else { slab_shared_alloc(pool) } };
+            if object.is_null() {
+                assert!(self.may_fail(heap, failed), "NULL although there is memory");
+                return;
+            }
+            let promised = promised_alignment(size);
+            let object = self.object(object.cast(), size, promised, zeroed, heap);
+            self.shared.objects.push(object);
+        }
+    }
+
+    fn shared_free(&mut self, count: usize, pick: Pick) {
+        for object in pick_from(&mut self.shared.objects, count, pick) {
+            let address = self.give_up(&object);
+            // SAFETY: the object is live until here, and the pool exists, as it has objects.
+            unsafe { slab_shared_free(self.shared.pool, address) }
         }
     }
 
@@ -410,20 +854,25 @@ impl World {
 
     fn set_name(&mut self, pool: usize, length: usize) {
         let name: Vec<u8> = (0..length).map(|place| b'a' + (place % 26) as u8).chain([0]).collect();
-        let failed = Function::Mmap.failed();
+        let heap = self.pools[pool].heap;
+        let failed = self.failed(heap);
         let exists = self.pools[pool].item_size.is_some();
         // SAFETY: the pool exists, or is destroyed or zeroed; the name is a string.
         let named = unsafe { slab_set_name(self.pools[pool].parent(), name.as_ptr().cast()) };
         match named {
             0 => assert!(exists, "a name for a pool that is not there"),
-            _ => assert!(!exists || Function::Mmap.failed() != failed, "no name"),
+            _ => assert!(!exists || self.may_fail(heap, failed), "no name"),
         }
     }
 
     /// The numbers of a pool agree with the model and with each other; those of the heap with each
     /// other.
     fn statistics(&mut self, pool: usize) {
-        let bytes: usize = self.bytes;
+        let of_process = |(start, end): (&usize, &usize)| {
+            let is_there = self.heaps.of(ptr::without_provenance(*start)) == Heap::Process;
+            if is_there { end - start } else { 0 }
+        };
+        let bytes: usize = self.ends.iter().map(of_process).sum();
         let pool = &mut self.pools[pool];
         // SAFETY: zeroes are numbers.
         let mut stats: slab_parent_stats = unsafe { std::mem::zeroed() };
@@ -456,6 +905,82 @@ impl World {
         }
     }
 
+    /// Every live object is one by pointer, of its pool and of no other, and no address within one
+    /// is. Once the children are trimmed, all objects of a pool are visited, each once.
+    fn visit(&mut self, index: usize) {
+        for of in 0..=POOLS {
+            let parent = if of < POOLS { self.pools[of].parent() } else { ptr::null_mut() };
+            let other = self.pools[(of + 1) % POOLS].parent();
+            for object in self.objects(of).iter() {
+                let address = object.address.cast_const().cast::<c_void>();
+                let within = address.wrapping_byte_add(1 + object.number as usize % object.size);
+                assert_eq!(slab_object_size(address), object.room, "{address:?}");
+                // SAFETY: the pools exist, or are destroyed or zeroed, or null.
+                unsafe {
+                    assert_eq!(slab_is_object(parent, address), 1, "{address:?}");
+                    assert_eq!(slab_is_object(other, address), 0, "{address:?}");
+                }
+                let is_next = within.addr() == address.addr() + object.size;
+                assert!(is_next || slab_object_size(within) == 0, "{within:?} in {address:?}");
+            }
+        }
+        self.trim_children(index);
+        let mut visited = Vec::<*mut u8>::new();
+        // SAFETY: the pool exists, or is destroyed or zeroed; `note` takes a vector.
+        let count = unsafe {
+            let parent = self.pools[index].parent();
+            slab_for_each_object(parent, note, (&raw mut visited).cast())
+        };
+        assert_eq!(count, visited.len());
+        visited.sort();
+        let mut live: Vec<*mut u8> =
+            self.pools[index].objects.iter().map(|object| object.address).collect();
+        live.sort();
+        assert_eq!(visited, live, "the objects that are visited");
+    }
+
+    fn trim_children(&mut self, pool: usize) {
+        for child in 0..CHILDREN {
+            if self.pools[pool].children[child] == Life::Live {
+                // SAFETY: the child is live.
+                unsafe { slab_trim_child(self.pools[pool].child(child)) };
+            }
+        }
+    }
+
+    /// Moves objects, each of which is live and has its contents, to where no other is.
+    fn shrink(&mut self, pool: usize, but: usize) {
+        self.trim_children(pool);
+        let child = self.pools[pool].children.iter().position(|life| *life == Life::Live);
+        let before = self.pools[pool].objects.len();
+        let parent = self.pools[pool].parent();
+        let mut mover = Mover { world: self, pool, child, but, met: 0 };
+        // SAFETY: the pool exists, or is destroyed or zeroed; `move_object` takes a mover.
+        unsafe { slab_shrink(parent, move_object, (&raw mut mover).cast()) };
+        assert!(mover.met <= before);
+        assert_eq!(self.pools[pool].objects.len(), before);
+        self.validate(pool);
+    }
+
+    /// Moves a live object of a pool, and returns whether it did.
+    fn move_object(&mut self, pool: usize, child: usize, address: *mut u8) -> bool {
+        let objects = &mut self.pools[pool].objects;
+        let found = objects.iter().position(|object| object.address == address);
+        let found = found.expect("only what is live is to be moved");
+        objects[found].check();
+        let from = self.pools[pool].child(child);
+        // SAFETY: the child is live.
+        let new = unsafe { slab_alloc(from) }.cast::<u8>();
+        if new.is_null() {
+            return false;
+        }
+        let old = self.pools[pool].objects.remove(found);
+        self.add(pool, new, old.size, false);
+        self.ends.remove(&old.address.addr());
+        self.bytes -= old.size;
+        true
+    }
+
     /// The forked process can use every pool, and leaves this one's alone. Once in a sequence, as
     /// it is slow.
     fn fork(&mut self) {
@@ -482,6 +1007,38 @@ impl World {
     }
 }
 
+/// Whether a pool has more than slabs with objects that callers or children have.
+fn keeps_something(stats: &slab_parent_stats) -> bool {
+    stats.objects_in_depot != 0 || stats.slabs_empty != 0
+}
+
+/// Who moves the objects of a pool, through a child if there is one.
+struct Mover<'a> {
+    world: &'a mut World,
+    pool: usize,
+    child: Option<usize>,
+    but: usize,
+    met: usize,
+}
+
+unsafe extern "C" fn move_object(mover: *mut c_void, object: *mut c_void) -> c_int {
+    // SAFETY: it is a mover, and nobody else uses it.
+    let mover = unsafe { &mut *mover.cast::<Mover<'_>>() };
+    mover.met += 1;
+    match mover.child {
+        Some(child) if mover.met % 4 != mover.but => {
+            mover.world.move_object(mover.pool, child, object.cast()).into()
+        }
+        _ => 0,
+    }
+}
+
+unsafe extern "C" fn note(visited: *mut c_void, object: *mut c_void) -> c_int {
+    // SAFETY: `visited` is a vector.
+    unsafe { (*visited.cast::<Vec<*mut u8>>()).push(object.cast()) }
+    0
+}
+
 unsafe extern "C" fn append(text: *mut c_void, piece: *const c_char, length: usize) {
     // SAFETY: `text` is a vector, and the library passes a piece of this length.
     unsafe {
@@ -496,6 +1053,24 @@ fn heap_stats() -> slab_heap_stats {
     // SAFETY: the struct has the size that it says.
     unsafe { slab_get_heap_stats(&mut heap) }
     heap
+}
+
+/// Takes so many of these objects, or all.
+fn pick_from(objects: &mut Vec<Object>, count: usize, pick: Pick) -> Vec<Object> {
+    let count = count.min(objects.len());
+    match pick {
+        Pick::Newest => objects.drain(objects.len() - count..).rev().collect(),
+        Pick::Oldest => objects.drain(..count).collect(),
+        Pick::Spread(step) => {
+            let mut picked = Vec::new();
+            let mut index = 0;
+            while picked.len() < count {
+                index = (index + step) % objects.len();
+                picked.push(objects.swap_remove(index));
+            }
+            picked
+        }
+    }
 }
 
 /// What `slab.h` promises.

@@ -1,29 +1,29 @@
-//! Everything at once, from many threads, for as long as is asked: contexts that come and go,
-//! objects freed by other threads than allocated them, pools destroyed with objects out, memory
-//! that runs out for a while, trims, a clock that jumps, forks, statistics, and a check of every
-//! structure now and then.
+//! Everything at once, from many threads, for as long as is asked.
+//!
+//! | what | it has |
+//! |---|---|
+//! | [`contexts`] | contexts that come and go, objects freed by other threads than allocated them, pools destroyed with objects out, memory that runs out for a while, trims, a clock that jumps, forks, statistics |
+//! | [`sleepers`] | forty pools of which most are asleep, and which end in every way that a program may leave them |
 //!
 //! Prints a line each minute and a summary, and ends with status 1 if there was a problem: a report
 //! of the library, changed contents, NULL without a failed request, a broken structure, something
 //! left in the end, or memory that grew from the second minute to the last.
 
+mod contexts;
+mod memory;
 mod share;
+mod sleepers;
 mod watch;
 mod worker;
 
 use std::process::ExitCode;
-use std::sync::atomic::Ordering::Relaxed;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use share::Share;
-use watch::{Minute, Watch};
-
+/// What the program is told.
 #[derive(Parser)]
 #[command(about = "Runs many threads on the library and watches what it holds")]
-struct Arguments {
+pub struct Arguments {
     /// How long to run.
     #[arg(long, default_value_t = 15.0)]
     minutes: f64,
@@ -33,68 +33,15 @@ struct Arguments {
     /// What the random numbers start from.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Pools that fall asleep, in place of contexts.
+    #[arg(long)]
+    sleepers: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let share = Share::new(arguments.threads);
-    let mut watch = Watch::new(&share, arguments.seed);
-    let start = Instant::now();
-    let end = start + Duration::from_secs_f64(60.0 * arguments.minutes);
-    let mut minutes: Vec<Minute> = Vec::new();
-
-    println!("minute   operations       NULLs  resident KiB      held KiB    problems");
-    thread::scope(|scope| {
-        let workers = Vec::from_iter((0..arguments.threads).map(|index| {
-            let (share, seed) = (&share, arguments.seed);
-            scope.spawn(move || worker::run(share, index, seed))
-        }));
-        while Instant::now() < end {
-            let minute_end = end.min(start + Duration::from_secs(60 * (minutes.len() as u64 + 1)));
-            let mut minute = Minute::default();
-            while Instant::now() < minute_end {
-                watch.disturb();
-                minute.add(watch.sample());
-            }
-            println!(
-                "{:6} {:12} {:11} {:13} {:13} {:11}",
-                minutes.len() + 1,
-                share.operations.load(Relaxed),
-                share.nulls.load(Relaxed),
-                minute.resident(),
-                minute.held(),
-                share.problems(),
-            );
-            minutes.push(minute);
-        }
-        share.stop.store(true, Relaxed);
-        model::system::recover();
-        // The end of the scope does not wait for a thread to unmap its signal stack, which counts
-        // as held.
-        for worker in workers {
-            worker.join().expect("a worker does not panic");
-        }
-    });
-
-    let peak = watch.peak;
-    watch.check_growth(&minutes);
-    let left = share.take_down();
-    println!("operations: {}", share.operations.load(Relaxed));
-    println!("NULLs while memory was made to run out: {}", share.nulls.load(Relaxed));
-    println!("pools created: {}", share.pools_created.load(Relaxed));
-    println!("forks: {}; structures checked: {} times", watch.forks, watch.validations);
-    println!("peak: {} KiB held, {} KiB resident", peak.held >> 10, peak.resident >> 10);
-    if let (Some(second), Some(last)) = (minutes.get(1), minutes.last()) {
-        println!(
-            "minute 2: {} KiB held, {} KiB resident; minute {}: {} KiB held, {} KiB resident",
-            second.held(),
-            second.resident(),
-            minutes.len(),
-            last.held(),
-            last.resident(),
-        );
-    }
-    println!("left in the end: {left} bytes");
-    println!("problems: {}", share.problems());
-    if share.problems() == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let problems =
+        if arguments.sleepers { sleepers::run(&arguments) } else { contexts::run(&arguments) };
+    println!("problems: {problems}");
+    if problems == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

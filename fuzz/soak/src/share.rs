@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
-use mesa_slab_core::abi::ext::{
+use mesa_slab::abi::ext::{
     slab_get_heap_stats, slab_heap_stats, slab_set_name, slab_set_report_handler, slab_trim_heap,
     slab_validate,
 };
-use mesa_slab_core::abi::slab::{
+use mesa_slab::abi::slab::{
     slab_child_pool, slab_create_parent, slab_destroy_parent, slab_free, slab_parent_pool,
 };
 use model::{contents, system};
@@ -84,6 +84,16 @@ pub fn problem(what: &str) {
     }
 }
 
+/// How many problems there were.
+pub fn problems() -> u64 {
+    PROBLEMS.load(Relaxed)
+}
+
+/// Takes what the library reports as problems.
+pub fn watch_reports() {
+    slab_set_report_handler(Some(note_report), ptr::null_mut());
+}
+
 unsafe extern "C" fn note_report(_: *mut c_void, report: *const c_char) {
     // SAFETY: the library passes a string.
     problem(&unsafe { CStr::from_ptr(report) }.to_string_lossy());
@@ -92,7 +102,7 @@ unsafe extern "C" fn note_report(_: *mut c_void, report: *const c_char) {
 impl Share {
     /// The pools, with nothing in them.
     pub fn new(threads: usize) -> Share {
-        slab_set_report_handler(Some(note_report), ptr::null_mut());
+        watch_reports();
         let held_before = system::bytes_held();
         Share {
             parents: POOLS.iter().map(|&(size, items)| Parent::new(size, items)).collect(),
@@ -103,11 +113,6 @@ impl Share {
             pools_created: AtomicU64::new(POOLS.len() as u64),
             held_before,
         }
-    }
-
-    /// How many problems there were.
-    pub fn problems(&self) -> u64 {
-        PROBLEMS.load(Relaxed)
     }
 
     /// Hands objects to a thread, and leaves those for which there is no room.

@@ -1,55 +1,21 @@
 //! What the first thread does meanwhile: it makes the system unfriendly, asks the library this and
 //! that, and looks at what is held.
 
-use std::fs;
 use std::panic::AssertUnwindSafe;
 use std::thread::sleep;
 use std::time::Duration;
 
-use mesa_slab_core::abi::ext::{
+use mesa_slab::abi::ext::{
     slab_get_parent_stats, slab_parent_stats, slab_set_decay, slab_trim_heap, slab_trim_parent,
     slab_validate,
 };
-use mesa_slab_core::abi::slab::{
-    slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool,
-};
+use mesa_slab::abi::slab::{slab_alloc_st, slab_create, slab_destroy, slab_free_st, slab_mempool};
 use model::system::{self, End, Function, in_a_forked_process};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
 
+use crate::memory::{Minute, Sample, resident};
 use crate::share::{Share, heap_stats, problem};
-
-/// Memory at a moment, in bytes.
-#[derive(Clone, Copy, Default)]
-pub struct Sample {
-    pub resident: usize,
-    pub held: usize,
-}
-
-/// The samples of a minute.
-#[derive(Default)]
-pub struct Minute {
-    sum: Sample,
-    count: usize,
-}
-
-impl Minute {
-    pub fn add(&mut self, sample: Sample) {
-        self.sum.resident += sample.resident >> 10;
-        self.sum.held += sample.held >> 10;
-        self.count += 1;
-    }
-
-    /// The mean, in KiB.
-    pub fn resident(&self) -> usize {
-        self.sum.resident / self.count.max(1)
-    }
-
-    /// The mean, in KiB.
-    pub fn held(&self) -> usize {
-        self.sum.held / self.count.max(1)
-    }
-}
 
 pub struct Watch<'a> {
     share: &'a Share,
@@ -148,12 +114,4 @@ impl<'a> Watch<'a> {
             }
         }
     }
-}
-
-fn resident() -> usize {
-    let numbers = fs::read_to_string("/proc/self/statm").expect("Linux has it");
-    let pages: usize =
-        numbers.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
-    // SAFETY: always callable.
-    pages * unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize
 }

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use mesa_slab_core::abi::ext::{slab_trim_child, slab_trim_parent};
-use mesa_slab_core::abi::slab::{
+use mesa_slab::abi::ext::{slab_trim_child, slab_trim_parent};
+use mesa_slab::abi::slab::{
     slab_alloc, slab_child_pool, slab_create_child, slab_destroy_child, slab_destroy_parent,
     slab_zalloc,
 };
