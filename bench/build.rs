@@ -75,8 +75,14 @@ fn main() {
     shared_object(Language::C, "NULL_LIBRARY", "libnull_slab.so", &["-I../include", "null/null.c"]);
     shared_object(Language::C, "CLASSIC_LIBRARY", "libclassic_slab.so", &["classic/classic.c"]);
 
-    // A driver is a shared object with the archive in it, and so are these.
-    let whole = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"];
+    // A driver is a shared object with the archive in it, and so are these; but a driver exports none of it.
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
+    let shown = out.join("libmesa_slab_shown.a");
+    let hide =
+        Command::new("../scripts/hide-symbols").arg("--shown").arg(&shown).arg(archive).status();
+    assert!(hide.expect("python3 runs").success(), "{archive} cannot be read");
+    let shown = shown.to_str().expect("the path is text");
+    let whole = ["-Wl,--whole-archive", shown, "-Wl,--no-whole-archive"];
     shared_object(Language::C, "STATIC_LIBRARY", "libstatic_slab.so", &whole);
     let inlined = ["-DSLAB_INLINE", "-DBENCH_INLINED=\"slab.h\"", "-I../include", "loops/loops.c"];
     shared_object(

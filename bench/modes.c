@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * modes own|sibling OBJECTS PASSES ROUNDS: allocates so many objects of 96 bytes and frees them, through the same child
- * or another one, PASSES times in the first round, twice that in the second, and so on. Prints the nanoseconds of an
+ * modes own|sibling|twice OBJECTS PASSES ROUNDS: allocates so many objects of 96 bytes and frees them, through the same
+ * child or another one, PASSES times in the first round, twice that in the second, and so on. Twice: each again through the
+ * other one, which most modes report. Prints the nanoseconds of an
  * allocation and a free, a line for each round. What the library does meanwhile is the environment's business:
  * bench/modes runs this with SLAB_DEBUG or SLAB_SAMPLE set, and without.
  */
@@ -42,6 +43,24 @@ bench_measured(struct slab_child_pool *to, size_t count, size_t passes)
    }
 }
 
+/* The same, and frees each object again. */
+__attribute__((noinline)) void bench_measured_twice(struct slab_child_pool *to, size_t count, size_t passes);
+
+void
+bench_measured_twice(struct slab_child_pool *to, size_t count, size_t passes)
+{
+   while (passes-- > 0) {
+      size_t i;
+
+      for (i = 0; i < count; i++)
+         objects[i] = slab_alloc(&child);
+      while (i > 0)
+         slab_free(&child, objects[--i]);
+      for (; i < count; i++)
+         slab_free(to, objects[i]);
+   }
+}
+
 static double
 now(void)
 {
@@ -54,12 +73,15 @@ now(void)
 int
 main(int argc, char **argv)
 {
+   void (*measured)(struct slab_child_pool *, size_t, size_t) = bench_measured;
    struct slab_child_pool *to;
    size_t count, rounds, passes, i;
 
    if (argc != 5)
       return 2;
-   to = strcmp(argv[1], "sibling") == 0 ? &sibling : &child;
+   to = strcmp(argv[1], "own") == 0 ? &child : &sibling;
+   if (strcmp(argv[1], "twice") == 0)
+      measured = bench_measured_twice;
    count = strtoul(argv[2], NULL, 10);
    passes = strtoul(argv[3], NULL, 10);
    rounds = strtoul(argv[4], NULL, 10);
@@ -68,11 +90,11 @@ main(int argc, char **argv)
    slab_create_parent(&parent, item_size, hint);
    slab_create_child(&child, &parent);
    slab_create_child(&sibling, &parent);
-   bench_measured(to, count, passes);
+   measured(to, count, passes);
    for (i = 1; i <= rounds; i++) {
       double start = now();
 
-      bench_measured(to, count, i * passes);
+      measured(to, count, i * passes);
       printf("%.3f\n", (now() - start) / (double)(count * passes * i));
    }
    slab_destroy_child(&child);

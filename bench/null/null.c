@@ -5,6 +5,7 @@
  * is the child's own address: nobody looks into it.
  */
 #include "slab.h"
+#include "slab_ext.h"
 
 #define UNUSED(parameter) ((void)(parameter))
 
@@ -78,5 +79,68 @@ void
 slab_free_st(struct slab_mempool *mempool, void *ptr)
 {
    UNUSED(mempool);
+   UNUSED(ptr);
+}
+
+struct slab_sizes *
+slab_create_sizes(const struct slab_options *options)
+{
+   return (struct slab_sizes *)(uintptr_t)options;
+}
+
+void
+slab_destroy_sizes(struct slab_sizes *sizes)
+{
+   UNUSED(sizes);
+}
+
+struct slab_sizes_child *
+slab_create_sizes_child(struct slab_sizes *sizes)
+{
+   return (struct slab_sizes_child *)sizes;
+}
+
+void
+slab_destroy_sizes_child(struct slab_sizes_child *child)
+{
+   UNUSED(child);
+}
+
+void *
+slab_sizes_alloc(struct slab_sizes_child *child, size_t bytes)
+{
+   UNUSED(bytes);
+   return child;
+}
+
+void
+slab_sizes_free(struct slab_sizes_child *child, void *ptr)
+{
+   UNUSED(child);
+   UNUSED(ptr);
+}
+
+struct slab_shared_pool *
+slab_create_shared(const struct slab_options *options)
+{
+   return (struct slab_shared_pool *)(uintptr_t)options;
+}
+
+void
+slab_destroy_shared(struct slab_shared_pool *pool)
+{
+   UNUSED(pool);
+}
+
+void *
+slab_shared_alloc(struct slab_shared_pool *pool)
+{
+   return pool;
+}
+
+void
+slab_shared_free(struct slab_shared_pool *pool, void *ptr)
+{
+   UNUSED(pool);
    UNUSED(ptr);
 }

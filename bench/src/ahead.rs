@@ -94,7 +94,7 @@ enum What {
 const TIME: &str = "ns";
 
 /// The bounds against classic, by the beginnings of names; the first one that fits is taken.
-const BOUNDS: [(&str, What, f64); 22] = [
+const BOUNDS: [(&str, What, f64); 24] = [
     ("pair, ", What::Time, 100.0),
     ("batch 32 ", What::Time, 500.0),
     ("pair", What::Inlined, 0.35),
@@ -104,6 +104,8 @@ const BOUNDS: [(&str, What, f64); 22] = [
     ("alloc only 100k, 2 threads", What::SpeedUp, 1.85),
     ("free only 1k, 2 threads", What::SpeedUp, 1.85),
     ("free only 100k, 2 threads", What::SpeedUp, 1.85),
+    ("shared pair, 2 threads", What::SpeedUp, 1.8),
+    ("sizes ", What::Net, 1.0),
     ("pair", What::Net, 0.75),
     ("batch 64 ", What::Net, 0.75),
     ("batch 1k ", What::Net, 0.8),

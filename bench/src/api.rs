@@ -49,6 +49,48 @@ pub struct Api {
     pub free_st: unsafe extern "C" fn(*mut Mempool, Object),
 }
 
+/// `struct slab_options`.
+#[repr(C)]
+pub struct Options {
+    struct_size: usize,
+    item_size: c_uint,
+    num_items: c_uint,
+    alignment: c_uint,
+    flags: c_uint,
+    name: *const c_void,
+    heap: *const c_void,
+}
+
+impl Options {
+    pub fn of(item_size: c_uint, num_items: c_uint) -> Self {
+        let (name, heap) = (std::ptr::null(), std::ptr::null());
+        let struct_size = size_of::<Self>();
+        Self { struct_size, item_size, num_items, alignment: 0, flags: 0, name, heap }
+    }
+
+    pub fn item_size(&self) -> usize {
+        self.item_size as usize
+    }
+}
+
+/// The functions of `slab_ext.h` for objects of any size, and for objects for any thread.
+///
+/// They are `unsafe` as in C: a set or a pool must have been created, one child is used by one
+/// thread at a time, and an object is freed once.
+#[derive(Clone, Copy)]
+pub struct Groups {
+    pub create_sizes: unsafe extern "C" fn(*const Options) -> *mut c_void,
+    pub destroy_sizes: unsafe extern "C" fn(*mut c_void),
+    pub create_sizes_child: unsafe extern "C" fn(*mut c_void) -> *mut c_void,
+    pub destroy_sizes_child: unsafe extern "C" fn(*mut c_void),
+    pub sizes_alloc: unsafe extern "C" fn(*mut c_void, usize) -> Object,
+    pub sizes_free: unsafe extern "C" fn(*mut c_void, Object),
+    pub create_shared: unsafe extern "C" fn(*const Options) -> *mut c_void,
+    pub destroy_shared: unsafe extern "C" fn(*mut c_void),
+    pub shared_alloc: unsafe extern "C" fn(*mut c_void) -> Object,
+    pub shared_free: unsafe extern "C" fn(*mut c_void, Object),
+}
+
 /// The loops that workloads are made of; `struct bench_loops` of `loops/loops.h`, which says what
 /// each does.
 #[repr(C)]

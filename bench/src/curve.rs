@@ -59,6 +59,38 @@ fn memory(results: &Results) -> Vec<Curve> {
     list
 }
 
+/// What is resident, as multiples of what is live, where several pools share it.
+fn multiples(results: &Results) -> Vec<Curve> {
+    let values = values(results);
+    let cases = results.memory_cases().into_iter().filter(|case| case.contains(" pools"));
+    let curve = |case: &str| Curve {
+        name: case.trim_start_matches("memory, ").into(),
+        unit: "x live",
+        points: values
+            .iter()
+            .filter_map(|(value, name)| {
+                let of = results.memory(case, name)?;
+                Some((*value, of.resident as f64 / of.live_bytes as f64))
+            })
+            .collect(),
+    };
+    cases.map(curve).collect()
+}
+
+/// Instructions for each operation.
+fn instructions(results: &Results) -> Vec<Curve> {
+    let curve = |of: &crate::results::Instructions| Curve {
+        name: of.workload.clone(),
+        unit: "instructions",
+        points: of
+            .counts
+            .iter()
+            .filter_map(|(name, count)| Some((name.parse().ok()?, *count)))
+            .collect(),
+    };
+    results.instructions.iter().map(curve).collect()
+}
+
 fn chart(constant: &str, title: &str, curves: &[Curve]) -> Result<Option<String>> {
     let series = curves.iter().enumerate().map(|(index, curve)| Series {
         colour: colour_of(index),
@@ -73,9 +105,11 @@ fn chart(constant: &str, title: &str, curves: &[Curve]) -> Result<Option<String>
 pub fn write(results: &Results, path: &Path) -> Result<()> {
     let constant = path.file_name().context("--curve needs a name")?.to_string_lossy();
     let (times, memory) = (times(results), memory(results));
+    let (multiples, instructions) = (multiples(results), instructions(results));
     for (curves, title, end) in [
         (&times, "time, as a multiple of the unchanged library's", "time.svg"),
         (&memory, "resident, MiB", "memory.svg"),
+        (&multiples, "resident, as a multiple of what is live", "multiple.svg"),
     ] {
         if let Some(svg) = chart(&constant, title, curves)? {
             std::fs::write(path.with_extension(end), svg)?;
@@ -87,7 +121,7 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
     let mut table = format!("| {constant} |");
     values.iter().for_each(|(_, name)| table += &format!(" {name} |"));
     table += &format!("\n|---|{}\n", "---:|".repeat(values.len()));
-    for curve in times.iter().chain(&memory) {
+    for curve in times.iter().chain(&memory).chain(&multiples).chain(&instructions) {
         let _ = write!(table, "| {}, {} |", curve.name, curve.unit);
         for (value, measured) in &curve.points {
             let _ = writeln!(csv, "{value},\"{}\",{},{measured}", curve.name, curve.unit);

@@ -20,6 +20,7 @@ mod arguments;
 mod charts;
 mod clock;
 mod curve;
+mod groups;
 mod instructions;
 mod latency;
 mod markdown;

@@ -1,15 +1,15 @@
 //! General allocators behind the functions of `slab.h`: a pool is nothing but the size of its
 //! items.
 
-use crate::api::Api;
+use crate::api::{Api, Groups};
 use anyhow::Result;
 
 /// The pool structs and functions over one `malloc`, `calloc` and `free`.
 macro_rules! pools_over {
     ($name:ident, $malloc:path, $calloc:path, $free:path) => {
         mod $name {
-            use crate::api::{Api, Child, Mempool, Object, Parent};
-            use std::ffi::c_uint;
+            use crate::api::{Api, Child, Groups, Mempool, Object, Options, Parent};
+            use std::ffi::{c_uint, c_void};
 
             // Each struct begins with the size of its items; a mempool is used as its own child.
 
@@ -75,6 +75,52 @@ macro_rules! pools_over {
                 alloc_st,
                 free_st,
             };
+
+            // A set of sizes is nothing, and so are its children; a pool for any thread is the size
+            // of its items.
+
+            unsafe extern "C" fn create_sizes(_: *const Options) -> *mut c_void {
+                std::ptr::dangling_mut()
+            }
+
+            unsafe extern "C" fn create_sizes_child(sizes: *mut c_void) -> *mut c_void {
+                sizes
+            }
+
+            unsafe extern "C" fn destroy_group(_: *mut c_void) {}
+
+            unsafe extern "C" fn sizes_alloc(_: *mut c_void, bytes: usize) -> Object {
+                // SAFETY: as above.
+                unsafe { $malloc(bytes) }
+            }
+
+            unsafe extern "C" fn free_of_group(_: *mut c_void, object: Object) {
+                // SAFETY: as above.
+                unsafe { $free(object) }
+            }
+
+            unsafe extern "C" fn create_shared(options: *const Options) -> *mut c_void {
+                // SAFETY: as above.
+                std::ptr::without_provenance_mut(unsafe { (*options).item_size() })
+            }
+
+            unsafe extern "C" fn shared_alloc(pool: *mut c_void) -> Object {
+                // SAFETY: as above.
+                unsafe { $malloc(pool.addr()) }
+            }
+
+            pub const GROUPS: Groups = Groups {
+                create_sizes,
+                destroy_sizes: destroy_group,
+                create_sizes_child,
+                destroy_sizes_child: destroy_group,
+                sizes_alloc,
+                sizes_free: free_of_group,
+                create_shared,
+                destroy_shared: destroy_group,
+                shared_alloc,
+                shared_free: free_of_group,
+            };
         }
     };
 }
@@ -107,11 +153,11 @@ pools_over!(
 /// mimalloc with a heap for each child, which goes with it.
 #[cfg(feature = "allocators")]
 mod heaps {
-    use crate::api::{Api, Child, Mempool, Object, Parent};
+    use crate::api::{Api, Child, Groups, Mempool, Object, Parent};
     use libmimalloc_sys::{
         mi_free, mi_heap_delete, mi_heap_malloc, mi_heap_new, mi_heap_t, mi_heap_zalloc,
     };
-    use std::ffi::c_uint;
+    use std::ffi::{c_uint, c_void};
 
     /// A child, and the beginning of a mempool; zeroed memory is one that does not exist.
     struct Heap {
@@ -206,20 +252,42 @@ mod heaps {
         alloc_st,
         free_st,
     };
+
+    unsafe extern "C" fn create_sizes_child(_: *mut c_void) -> *mut c_void {
+        // SAFETY: as above.
+        unsafe { mi_heap_new() }.cast()
+    }
+
+    unsafe extern "C" fn destroy_sizes_child(child: *mut c_void) {
+        // SAFETY: as above.
+        unsafe { mi_heap_delete(child.cast()) }
+    }
+
+    unsafe extern "C" fn sizes_alloc(child: *mut c_void, bytes: usize) -> Object {
+        // SAFETY: as above.
+        unsafe { mi_heap_malloc(child.cast(), bytes) }
+    }
+
+    /// A heap is one thread's, so that what is for any thread comes from mimalloc's own.
+    pub const GROUPS: Groups =
+        Groups { create_sizes_child, destroy_sizes_child, sizes_alloc, ..super::mimalloc::GROUPS };
 }
 
-pub fn all() -> Result<Vec<(&'static str, Api)>> {
+/// Of designs without objects of any size or for any thread.
+pub const MALLOC_GROUPS: Groups = libc_malloc::GROUPS;
+
+pub fn all() -> Result<Vec<(&'static str, Api, Groups)>> {
     super::tcmalloc::load()?;
     Ok(vec![
-        ("malloc", libc_malloc::API),
+        ("malloc", libc_malloc::API, libc_malloc::GROUPS),
         #[cfg(feature = "allocators")]
-        ("mimalloc", mimalloc::API),
+        ("mimalloc", mimalloc::API, mimalloc::GROUPS),
         #[cfg(feature = "allocators")]
-        ("mi-heaps", heaps::API),
+        ("mi-heaps", heaps::API, heaps::GROUPS),
         #[cfg(feature = "allocators")]
-        ("jemalloc", jemalloc::API),
+        ("jemalloc", jemalloc::API, jemalloc::GROUPS),
         #[cfg(feature = "allocators")]
-        ("snmalloc", snmalloc::API),
-        ("tcmalloc", tcmalloc::API),
+        ("snmalloc", snmalloc::API, snmalloc::GROUPS),
+        ("tcmalloc", tcmalloc::API, tcmalloc::GROUPS),
     ])
 }

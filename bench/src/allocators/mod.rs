@@ -6,7 +6,7 @@ mod peers;
 mod shared;
 mod tcmalloc;
 
-use crate::api::{Api, CALLING_LOOPS, Loops};
+use crate::api::{Api, CALLING_LOOPS, Groups, Loops};
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 use std::ffi::c_uint;
@@ -66,14 +66,21 @@ pub struct Allocator {
     pub api: Api,
     pub loops: &'static Loops,
     pub limits: Limits,
+    /// Objects of any size and for any thread. The designs that have none of it leave drivers with
+    /// malloc, and so have that here. None: it cannot be asked for any.
+    pub groups: Option<Groups>,
     /// Of one whose pools do not grow: is told how many objects those will hold that are made next.
     pub expect: Option<unsafe extern "C" fn(c_uint)>,
 }
 
 impl Allocator {
     fn called(name: impl Into<String>, kind: Kind, api: Api) -> Self {
-        let (limits, expect) = (Limits::NONE, None);
-        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS, limits, expect }
+        let (limits, expect, groups) = (Limits::NONE, None, None);
+        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS, limits, groups, expect }
+    }
+
+    fn with_groups(self, groups: Groups) -> Self {
+        Self { groups: Some(groups), ..self }
     }
 
     /// To be called before pools are made that hold so many objects at most.
@@ -105,38 +112,35 @@ impl std::str::FromStr for NamedLibrary {
     }
 }
 
+/// A shared object with the functions of `slab.h`.
+fn loaded(name: &str, kind: Kind, path: &Path) -> Result<Allocator> {
+    let groups = shared::groups(path)?.unwrap_or(general::MALLOC_GROUPS);
+    Ok(Allocator::called(name, kind, shared::load(path)?.0).with_groups(groups))
+}
+
 /// All of them: null and classic first, then this library, then the rest.
 pub fn all(library: &Path, others: &[NamedLibrary]) -> Result<Vec<Allocator>> {
-    let (statically, _) = shared::load(Path::new(env!("STATIC_LIBRARY")))?;
     let (inlined, inlined_loops) = shared::load(Path::new(env!("INLINED_LIBRARY")))?;
+    let inlined_loops = inlined_loops.context("the inlined library has no loops")?;
     let mut list = vec![
-        Allocator::called(NULL, Kind::Null, shared::load(Path::new(env!("NULL_LIBRARY")))?.0),
-        Allocator::called(
-            CLASSIC,
-            Kind::Pools,
-            shared::load(Path::new(env!("CLASSIC_LIBRARY")))?.0,
-        ),
-        Allocator::called(MESA_SLAB, Kind::Pools, shared::load(library)?.0),
-        Allocator::called(STATIC, Kind::Pools, statically),
-        Allocator {
-            name: INLINED.into(),
-            kind: Kind::Inlined,
-            api: inlined,
-            loops: inlined_loops.context("the inlined library has no loops")?,
-            limits: Limits::NONE,
-            expect: None,
-        },
+        loaded(NULL, Kind::Null, Path::new(env!("NULL_LIBRARY")))?,
+        loaded(CLASSIC, Kind::Pools, Path::new(env!("CLASSIC_LIBRARY")))?,
+        loaded(MESA_SLAB, Kind::Pools, library)?,
+        loaded(STATIC, Kind::Pools, Path::new(env!("STATIC_LIBRARY")))?,
+        Allocator { loops: inlined_loops, ..Allocator::called(INLINED, Kind::Inlined, inlined) },
     ];
     let general = general::all()?;
     for other in others {
         let taken = list.iter().any(|known| known.name == other.name)
-            || general.iter().any(|(name, _)| *name == other.name);
+            || general.iter().any(|(name, ..)| *name == other.name);
         ensure!(!taken, "there is already an allocator called {}", other.name);
-        list.push(Allocator::called(&other.name, Kind::Pools, shared::load(&other.path)?.0));
+        list.push(loaded(&other.name, Kind::Pools, &other.path)?);
     }
     #[cfg(feature = "peers")]
     list.extend(peers::all()?);
-    list.extend(general.into_iter().map(|(name, api)| Allocator::called(name, Kind::General, api)));
+    list.extend(general.into_iter().map(|(name, api, groups)| {
+        Allocator::called(name, Kind::General, api).with_groups(groups)
+    }));
     Ok(list)
 }
 
@@ -146,7 +150,7 @@ pub mod tests {
 
     /// The C library's, with which workloads can be tried whatever has been built.
     pub fn malloc() -> Allocator {
-        let (name, api) = general::all().expect("tcmalloc is installed").swap_remove(0);
-        Allocator::called(name, Kind::General, api)
+        let (name, api, groups) = general::all().expect("tcmalloc is installed").swap_remove(0);
+        Allocator::called(name, Kind::General, api).with_groups(groups)
     }
 }

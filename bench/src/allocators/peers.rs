@@ -39,6 +39,7 @@ pub fn all() -> Result<Vec<Allocator>> {
             api,
             loops: loops.with_context(|| format!("{name} has no loops"))?,
             limits,
+            groups: None,
             expect: expect.ok().map(|expect| *expect),
         })
     })

@@ -1,6 +1,6 @@
 //! Allocators in shared objects that export the functions of `slab.h`.
 
-use crate::api::{Api, Loops};
+use crate::api::{Api, Groups, Loops};
 use anyhow::{Context, Result};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use std::path::Path;
@@ -51,4 +51,34 @@ pub fn load(path: &Path) -> Result<(Api, Option<&'static Loops>)> {
     let loops = unsafe { library.get::<*const Loops>(b"bench_loops\0") };
     // SAFETY: the symbol is the address of a constant of a library that is never unloaded.
     Ok((api, loops.ok().and_then(|loops| unsafe { loops.into_raw().cast::<Loops>().as_ref() })))
+}
+
+/// The functions of a library for objects of any size and for any thread, if it has them.
+pub fn groups(path: &Path) -> Result<Option<Groups>> {
+    let library = open(&std::path::absolute(path)?)?;
+    macro_rules! table {
+        ($($field:ident = $symbol:literal),* $(,)?) => {
+            Groups {
+                $($field: {
+                    // SAFETY: the symbol has the type that slab_ext.h gives it.
+                    match unsafe { library.get(concat!($symbol, "\0").as_bytes()) } {
+                        Ok(function) => *function,
+                        Err(_) => return Ok(None),
+                    }
+                },)*
+            }
+        };
+    }
+    Ok(Some(table! {
+        create_sizes = "slab_create_sizes",
+        destroy_sizes = "slab_destroy_sizes",
+        create_sizes_child = "slab_create_sizes_child",
+        destroy_sizes_child = "slab_destroy_sizes_child",
+        sizes_alloc = "slab_sizes_alloc",
+        sizes_free = "slab_sizes_free",
+        create_shared = "slab_create_shared",
+        destroy_shared = "slab_destroy_shared",
+        shared_alloc = "slab_shared_alloc",
+        shared_free = "slab_shared_free",
+    }))
 }

@@ -16,6 +16,14 @@ const SEED: u64 = 0x5eed;
 const FRAME: usize = 2_000;
 const FRAME_OF_A_CHILD: usize = 100;
 const FRAMES_A_SECOND: u32 = 60;
+/// Pools of which all but one fall asleep, the objects that each of them had, and those of a frame.
+const POOLS: usize = 60;
+const ASLEEP: usize = 12_000;
+const FRAME_BESIDE_SLEEPERS: usize = 1_500;
+/// How long these frames go on, in seconds: sleepers are reaped once a second, and what they gave
+/// goes to the system when it is above what may be dirty.
+const SECONDS: usize = 6;
+const QUICK_SECONDS: usize = 2;
 
 pub struct Case {
     /// Of what it measures, which may be several phases.
@@ -32,9 +40,11 @@ enum What {
     Frames { burst: usize, frames: usize },
     /// Frames, each with a child of its own.
     Children { frames: usize },
+    /// So many pools had so many objects each; then there are frames of the first one.
+    BesideSleepers { pools: usize, objects: usize, frames: usize },
 }
 
-/// Objects, calls and frames are a tenth with `--quick`.
+/// Objects, calls and frames are a tenth with `--quick`, but what takes time by itself is a third.
 pub fn all(quick: bool) -> Vec<Case> {
     let divisor = if quick { 10 } else { 1 };
     let case = |names: &[&str], what| Case {
@@ -43,11 +53,17 @@ pub fn all(quick: bool) -> Vec<Case> {
     };
     let (count, steps, frames) = (1_000_000 / divisor, 1_000_000 / divisor, 300 / divisor);
     let (live, burst) = (100_000 / divisor, 200_000 / divisor);
+    let asleep = What::BesideSleepers {
+        pools: POOLS,
+        objects: ASLEEP,
+        frames: FRAMES_A_SECOND as usize * if quick { QUICK_SECONDS } else { SECONDS },
+    };
     vec![
         case(&["fill", "free all", "destroy after that"], What::Life { count }),
         case(&["churn"], What::Churn { live, steps }),
         case(&["frames after a burst"], What::Frames { burst, frames }),
         case(&["a child for each frame"], What::Children { frames }),
+        case(&["frames beside pools that fall asleep"], asleep),
     ]
 }
 
@@ -132,6 +148,39 @@ impl Frame for AfterBurst {
     }
 }
 
+/// The frames are those of the first one.
+struct BesideSleepers {
+    objects: Objects,
+    pools: Vec<(Handle, Pools)>,
+}
+
+impl BesideSleepers {
+    fn new(allocator: &Allocator, pools: usize, count: usize) -> Self {
+        allocator.expect(pools * count.max(FRAME_BESIDE_SLEEPERS));
+        let sizes = (0..pools as u32).map(|index| 64 + 16 * (index % 20));
+        let pool = |item_size| {
+            let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
+            (pools.child(0), pools)
+        };
+        let pools: Vec<_> = sizes.map(pool).collect();
+        let mut objects: Vec<_> = (0..pools.len()).map(|_| Objects::none(count)).collect();
+        for ((child, _), objects) in pools.iter().zip(&mut objects) {
+            child.alloc_all(&mut objects.0);
+            objects.0.iter().for_each(|&object| write(object));
+        }
+        pools.iter().zip(&objects).for_each(|((child, _), objects)| child.free_fifo(&objects.0));
+        Self { objects: Objects::none(FRAME_BESIDE_SLEEPERS), pools }
+    }
+}
+
+impl Frame for BesideSleepers {
+    fn frame(&mut self, recorder: &mut Recorder) {
+        let child = self.pools[0].0;
+        self.objects.0.iter_mut().for_each(|object| alloc(recorder, child, object));
+        self.objects.0.iter().for_each(|&object| recorder.time(|| child.free(object)));
+    }
+}
+
 struct OwnChild {
     objects: Objects,
     child: Box<Child>,
@@ -195,6 +244,11 @@ impl Case {
                 let objects = Objects::none(FRAME_OF_A_CHILD);
                 Box::new(OwnChild { objects, child: Box::new(Child::zeroed()), pools })
             }),
+            What::BesideSleepers { pools, objects, frames } => {
+                paced(allocators, frames, ticks, |of| {
+                    Box::new(BesideSleepers::new(of, pools, objects))
+                })
+            }
         }
     }
 }
@@ -216,6 +270,8 @@ mod tests {
         assert_eq!(calls(What::Churn { live: 50, steps: 300 }), [600]);
         assert_eq!(calls(What::Frames { burst: 100, frames: 3 }), [3 * 2 * FRAME as u64]);
         assert_eq!(calls(What::Children { frames: 3 }), [3 * 2 * (FRAME_OF_A_CHILD as u64 + 1)]);
+        let asleep = What::BesideSleepers { pools: 3, objects: 100, frames: 3 };
+        assert_eq!(calls(asleep), [3 * 2 * FRAME_BESIDE_SLEEPERS as u64]);
     }
 
     #[test]
@@ -227,6 +283,9 @@ mod tests {
                 What::Churn { .. } => What::Churn { live: 10, steps: 10 },
                 What::Frames { .. } => What::Frames { burst: 10, frames: 1 },
                 What::Children { .. } => What::Children { frames: 1 },
+                What::BesideSleepers { .. } => {
+                    What::BesideSleepers { pools: 2, objects: 10, frames: 1 }
+                }
             };
             let small = Case { names: case.names, what: small };
             let measured = small.measure(&[crate::allocators::tests::malloc()], &ticks);

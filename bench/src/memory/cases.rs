@@ -4,11 +4,12 @@ use super::several_pools;
 use super::stage::{Figures, Stage, alloc_written, list};
 use crate::allocators::Allocator;
 use crate::api::{Child, Object};
+use crate::groups::Sizes;
 use crate::pools::{Handle, Objects, Pools};
 use crate::results::{Memory, Timeline};
 use crate::trace::{Call, TraceFile};
 use crate::workloads::replay::Stage as Driver;
-use crate::workloads::{ITEM_SIZE, NUM_ITEMS};
+use crate::workloads::{ITEM_SIZE, NUM_ITEMS, some_sizes};
 use anyhow::Result;
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -29,6 +30,10 @@ enum What {
     },
     /// So many, of which random ones are replaced.
     Churn {
+        count: usize,
+    },
+    /// So many of 8 to 1024 bytes, of which random ones are replaced by some of other sizes.
+    ChurnOfSizes {
         count: usize,
     },
     /// So many, of which one in fifty stays.
@@ -90,6 +95,10 @@ pub fn all(traces: Vec<TraceFile>, divisor: usize) -> Vec<Case> {
     let fill = What::Fill { item_size: ITEM_SIZE, count, by_sibling: true };
     add("freed by a sibling".into(), fill);
     add("churn".into(), What::Churn { count: 100_000 / divisor });
+    for count in [10_000, 100_000] {
+        let count = count / divisor;
+        add(format!("churn of sizes, {count}"), What::ChurnOfSizes { count });
+    }
     add(format!("one in {SURVIVES} stays"), What::Survivors { count });
     add("a thousand children".into(), What::Children { count: 1_000 });
     add("destroyed children".into(), What::Orphans { count: 1_000 });
@@ -122,6 +131,7 @@ impl Case {
                 fill(allocator, *item_size, *count, *by_sibling)
             }
             What::Churn { count } => churn(allocator, *count),
+            What::ChurnOfSizes { count } => churn_of_sizes(allocator, *count),
             What::Survivors { count } => survivors(allocator, *count),
             What::Children { count } => children(allocator, *count),
             What::Orphans { count } => orphans(allocator, *count),
@@ -174,6 +184,43 @@ fn churn(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     drop(pools);
     let left = stage.sample();
     (stage, Figures::of(ITEM_SIZE, count, resident, held, left))
+}
+
+fn churn_of_sizes(allocator: &Allocator, count: usize) -> (Stage, Figures) {
+    let mut random = SmallRng::seed_from_u64(SEED);
+    // The first ones, and those that take their places.
+    let bytes = some_sizes(11 * count);
+    let mut live_bytes: Vec<u32> = bytes[..count].to_vec();
+    let mut objects = list(count);
+    let mut stage = Stage::new();
+    let sizes = Sizes::new(allocator, 1);
+    let child = sizes.child(0);
+    let written = |bytes: u32| {
+        let object = child.alloc(bytes);
+        assert!(!object.is_null(), "out of memory");
+        // SAFETY: it is an object of so many bytes, and nobody else's.
+        unsafe { object.cast::<u8>().write_bytes(0x5a, bytes as usize) };
+        object
+    };
+    for (object, &bytes) in objects.0.iter_mut().zip(&live_bytes) {
+        *object = written(bytes);
+    }
+    for (step, &bytes) in bytes[count..].iter().enumerate() {
+        let place = random.random_range(0..count);
+        child.free(objects.0[place]);
+        objects.0[place] = written(bytes);
+        live_bytes[place] = bytes;
+        if step % (count / 10) == 0 {
+            stage.sample();
+        }
+    }
+    let resident = stage.sample();
+    child.free_fifo(&objects.0);
+    let held = stage.sample();
+    drop(sizes);
+    let left = stage.sample();
+    let live_bytes = live_bytes.into_iter().map(u64::from).sum();
+    (stage, Figures { live_bytes, ..Figures::of(0, count, resident, held, left) })
 }
 
 fn survivors(allocator: &Allocator, count: usize) -> (Stage, Figures) {

@@ -6,8 +6,8 @@ use super::false_sharing::Origin;
 use super::two_threads::Phases;
 use super::{Group, ITEM_SIZE, NUM_ITEMS, Workload};
 use super::{
-    batch, chained, child_life, churn, false_sharing, handover, new_pool, pair, replay, ring,
-    several_pools, sibling, thousand, two_threads,
+    any_size, any_thread, batch, chained, child_life, churn, false_sharing, handover, new_pool,
+    pair, replay, ring, several_pools, sibling, thousand, two_threads,
 };
 use crate::trace::Trace;
 use std::rc::Rc;
@@ -38,7 +38,7 @@ fn short(count: usize) -> String {
 /// All workloads, with the traces.
 pub fn all(traces: &[Rc<Trace>]) -> Vec<Workload> {
     let replays = traces.iter().map(replay::workload);
-    let groups: [(Group, Vec<Workload>); 8] = [
+    let groups: [(Group, Vec<Workload>); 10] = [
         (Group::OneThread, one_thread()),
         (Group::Chained, chained()),
         (Group::Sizes, sizes()),
@@ -46,6 +46,8 @@ pub fn all(traces: &[Rc<Trace>]) -> Vec<Workload> {
         (Group::SeveralPools, vec![several_pools::in_turns(), several_pools::one_hot()]),
         (Group::Children, children()),
         (Group::Threads, threads()),
+        (Group::AnySize, any_size()),
+        (Group::AnyThread, any_thread()),
         (Group::Replays, replays.chain(traces.iter().filter_map(replay::threaded)).collect()),
     ];
     let set = |(group, list): (Group, Vec<Workload>)| {
@@ -144,6 +146,23 @@ fn threads() -> Vec<Workload> {
     list
 }
 
+fn any_size() -> Vec<Workload> {
+    let mut list = vec![any_size::pairs("sizes pair")];
+    for count in [1_000, 100_000] {
+        list.push(any_size::batch(format!("sizes batch {}", short(count)), count, false));
+    }
+    list.push(any_size::batch("sizes sibling free 1k".into(), 1_000, true));
+    for live in [10_000, 100_000] {
+        list.push(any_size::churn(format!("sizes churn {}", short(live)), live));
+    }
+    list
+}
+
+fn any_thread() -> Vec<Workload> {
+    let of = |(what, batch)| [1, 2].map(|threads| any_thread::workload(what, batch, threads));
+    [("shared pair", 1), ("shared batch 1k", 1_000)].into_iter().flat_map(of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,6 +199,7 @@ mod tests {
         let mut chained = chained();
         chained.retain(|workload| workload.operations <= 1_000);
         let list = chained.into_iter().chain(large()).chain([several_pools::in_turns()]);
+        let list = list.chain(super::any_size()).chain(super::any_thread());
         for workload in list {
             let mut session = workload.session(&malloc());
             // Freeing twice, or what was not allocated, would end the process.

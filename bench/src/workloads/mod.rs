@@ -1,5 +1,7 @@
 //! What is timed. One kind of workload a file; `list.rs` has them all.
 
+mod any_size;
+mod any_thread;
 mod batch;
 mod chained;
 mod child_life;
@@ -22,6 +24,7 @@ use crate::clock::thread_time;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+pub use any_size::some_sizes;
 pub use crew::{pin_all_to_one, pin_main};
 pub use list::{all, scaling};
 
@@ -56,11 +59,13 @@ pub enum Group {
     SeveralPools,
     Children,
     Threads,
+    AnySize,
+    AnyThread,
     Replays,
 }
 
 impl Group {
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::OneThread,
         Self::Chained,
         Self::Sizes,
@@ -68,6 +73,8 @@ impl Group {
         Self::SeveralPools,
         Self::Children,
         Self::Threads,
+        Self::AnySize,
+        Self::AnyThread,
         Self::Replays,
     ];
 
@@ -80,6 +87,8 @@ impl Group {
             Self::SeveralPools => "One thread, several pools",
             Self::Children => "Children that come and go",
             Self::Threads => "Several threads",
+            Self::AnySize => "One thread, objects of 8 to 1024 bytes",
+            Self::AnyThread => "Threads without a child of their own",
             Self::Replays => "Recorded drivers",
         }
     }
@@ -152,6 +161,9 @@ impl Workload {
         match self.group {
             _ if !self.in_loops && allocator.kind == Kind::Inlined => {
                 Some("its calls are not made by the loops: it would be static again")
+            }
+            Group::AnySize | Group::AnyThread if allocator.groups.is_none() => {
+                Some("it has objects of one size, of a pool or a child")
             }
             _ if self.threads > 1 && limits.threads.is_some() => limits.threads,
             Group::Children => limits.children,
