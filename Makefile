@@ -12,10 +12,10 @@ library := target/staged/libmesa_slab.so target/staged/libmesa_slab.a
 sources := Cargo.toml Cargo.lock capi/Cargo.toml capi/build.rs \
   $(shell find src capi/src -name '*.rs')
 
-.PHONY: help build header man docs dist wrap deb demo measure install clean FORCE
+.PHONY: help build header man docs tools dist wrap deb demo demo-tools measure install clean FORCE
 .PHONY: bench bench-quick bench-instructions bench-modes bench-test
-.PHONY: fuzz soak coverage abi loom mutants
-.PHONY: test test-rust test-builds test-c test-sanitizers test-targets test-mesa test-mesa-quick
+.PHONY: fuzz soak soak-host coverage abi loom mutants
+.PHONY: test test-rust test-builds test-c test-sanitizers test-host test-tools test-targets test-packages test-mesa test-mesa-quick
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
@@ -35,6 +35,10 @@ header: ## Generates the headers below include/ anew
 	cbindgen -q --config cbindgen.toml -o include/slab.h src/abi/slab.rs
 	cbindgen -q --config cbindgen-ext.toml -o include/slab_ext.h src/abi/ext.rs
 
+tools: ## Builds slabtool, which `make install` then installs as well
+	scripts/setup tools
+	scripts/build-tools
+
 man: ## Makes the man pages, which `make install` then installs as well
 	scripts/setup man
 	scripts/man
@@ -47,6 +51,13 @@ demo: ## Runs the example driver: a share group, and the traces of real drivers
 	scripts/setup demo
 	meson setup target/driver capi-tests/driver --force-fallback-for=mesa-slab
 	meson compile -C target/driver demo
+	@echo "make demo-tools shows slabtool on it, and on a core of it"
+
+demo-tools: tools $(library) ## Shows slabtool on the example driver and a core of it, and on programs with two copies or with leaks
+	scripts/setup demo demo-tools
+	meson setup target/driver capi-tests/driver --force-fallback-for=mesa-slab
+	meson compile -C target/driver
+	scripts/demo-tools
 
 measure: ## Measures memory and time, against the pool as drivers had it before
 	scripts/setup demo
@@ -90,6 +101,10 @@ test-builds: ## Every build, the install, what the libraries export
 	scripts/setup test
 	scripts/test builds
 
+test-tools: ## slabtool on processes and cores
+	scripts/setup test
+	scripts/test tools
+
 test-c: ## The C tests and those of the example driver
 	scripts/setup test
 	scripts/test c
@@ -98,9 +113,17 @@ test-sanitizers: ## The C tests under valgrind, ASan and TSan; traces and misuse
 	scripts/setup test
 	scripts/test sanitizers
 
+test-host: ## What the library may not do to the program around it: each case that was reported, by the tests that show it
+	scripts/setup test
+	scripts/test-host
+
 test-targets: ## The tests with the oldest rustc: on i686, aarch64, musl, Windows; builds for other systems
 	scripts/setup targets
 	scripts/test-targets
+
+test-packages: ## Makes site, tarball and Debian packages of a fresh clone, and builds programs with them
+	scripts/setup test docs deb
+	scripts/check-packages
 
 # MESA_FLAGS are scripts/test-mesa's own: parts, --again.
 test-mesa: ## Builds Mesa with its own slab and with the library, and compares what its drivers do
@@ -126,9 +149,16 @@ fuzz: ## Looks for new sequences of calls for MINUTES, guided by coverage, with 
 	scripts/setup fuzz
 	scripts/fuzz $(MINUTES)
 
+# SOAK_FLAGS=--sleepers is the soak of pools that sleep.
 soak: ## Runs everything at once for MINUTES, in THREADS threads, and watches the memory
 	scripts/setup soak
-	scripts/soak $(MINUTES) $(THREADS)
+	scripts/soak $(MINUTES) $(THREADS) $(SOAK_FLAGS)
+
+SECONDS = 300
+
+soak-host: ## Does everything at once that a program may do around the library, for SECONDS with each library
+	scripts/setup test
+	scripts/host-soak $(SECONDS)
 
 # COVERAGE_FLAGS=--show lists the lines that are not reached.
 coverage: ## Measures which lines and branches of src/ the tests reach
@@ -143,16 +173,17 @@ install: export PREFIX := $(PREFIX)
 install: export LIBDIR := $(LIBDIR)
 install: export MANDIR := $(MANDIR)
 install: export DESTDIR := $(DESTDIR)
-dist: ## Makes target/dist/mesa-slab-VERSION.tar.xz: all that a build needs without a network
+dist: ## Makes tarballs with all that builds of the library and of slabtool need without a network, below target/dist
 	scripts/setup man
 	scripts/dist
 
 wrap: dist ## Writes target/dist/mesa-slab.wrap, for the tarball at URL
 	scripts/wrap '$(URL)'
 
-deb: dist ## Builds Debian packages from the tarball, below target/deb
+# DEB_FLAGS=--without-slabtool makes those of the library alone.
+deb: dist ## Builds Debian packages from the tarballs, below target/deb
 	scripts/setup deb
-	scripts/deb
+	scripts/deb $(DEB_FLAGS)
 
 install: $(library) ## Installs below DESTDIR/PREFIX: the headers, the libraries, what finds them
 	scripts/install
