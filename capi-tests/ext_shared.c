@@ -529,6 +529,57 @@ a_fork_meets_nothing_that_is_locked(void **state)
    bench_destroy(&others.bench);
 }
 
+/* A pool that is used for the first time, in two threads, while a third one forks. */
+struct first_use {
+   struct others others;
+   pthread_barrier_t start;
+   unsigned delay; /* in turns of a loop, other ones each time: the fork begins at any time */
+};
+
+static void *
+use_first(void *data)
+{
+   struct first_use *use = (struct first_use *)data;
+   volatile unsigned i;
+
+   pthread_barrier_wait(&use->start);
+   for (i = 0; i < use->delay; i++)
+      ;
+   for (i = 0; i < 50; i++) {
+      void *object = slab_shared_alloc(use->others.bench.pool);
+
+      MUST(object);
+      slab_shared_free(use->others.bench.pool, object);
+   }
+   return NULL;
+}
+
+static void
+a_fork_meets_a_pool_at_its_first_use(void **state)
+{
+   unsigned round;
+
+   (void)state;
+   for (round = 0; round < ITERATIONS(200, 5); round++) {
+      struct child_process process;
+      struct first_use use;
+      pthread_t ids[2];
+      unsigned i;
+
+      bench_create(&use.others.bench);
+      use.delay = round * 997 % 200 * 500;
+      assert_int_equal(pthread_barrier_init(&use.start, NULL, 3), 0);
+      for (i = 0; i < 2; i++)
+         assert_int_equal(pthread_create(&ids[i], NULL, use_first, &use), 0);
+      pthread_barrier_wait(&use.start);
+      assert_true(child_run(&process, use_it, &use.others));
+      for (i = 0; i < 2; i++)
+         pthread_join(ids[i], NULL);
+      pthread_barrier_destroy(&use.start);
+      bench_destroy(&use.others.bench);
+   }
+}
+
 int
 main(void)
 {
@@ -545,6 +596,7 @@ main(void)
       cmocka_unit_test(a_pool_has_its_name),
       cmocka_unit_test(a_forked_process_has_its_own),
       cmocka_unit_test(a_fork_meets_nothing_that_is_locked),
+      cmocka_unit_test(a_fork_meets_a_pool_at_its_first_use),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

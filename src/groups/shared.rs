@@ -23,8 +23,9 @@
 //! | `parent` | when the pool is made | by all |
 //!
 //! **Fork.** Slots and the parent's lock are taken before fork(), so that the new process finds them
-//! free; but not those that this very thread had when the signal came in whose handler it forks.
-//! (What a sequence has begun need not be waited for: see there.)
+//! free; but not those that this very thread had when the signal came in whose handler it forks. So
+//! the parent has its body, in which the lock is, from the beginning. A slot that another thread makes
+//! meanwhile may stay taken in the new process, which then uses the others. (What a sequence has begun need not be waited for: see there.)
 //!
 //! **Reports.** A handler that is called while a slot is taken finds it taken, and goes elsewhere. If
 //! it never comes back, the slot stays taken until the pool is destroyed.
@@ -109,6 +110,12 @@ impl Shared {
                 home: options.home,
             };
             if pool.create(parent).is_err() {
+                blocks::give_back(this);
+                return ptr::null_mut();
+            }
+            // Not with the first object: a thread may make one while another one forks.
+            if (*parent).pool_or_new().is_none() {
+                ParentPool::destroy(parent);
                 blocks::give_back(this);
                 return ptr::null_mut();
             }
@@ -538,4 +545,22 @@ pub(super) fn atomics() -> (usize, usize) {
     return ((&raw const FORKING).addr(), size_of::<AtomicBool>());
     #[cfg(not(unix))]
     (0, 0)
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::heap::Home;
+
+    #[test]
+    fn a_pool_without_objects_has_a_lock_for_forks() {
+        let options = Options { item_size: 64, num_items: 16, name: b"", home: Home::PROCESS };
+        let this = Shared::create(&options);
+        assert!(!this.is_null());
+        // SAFETY: the pool is this test's.
+        unsafe {
+            assert!((*this).parent.pool().is_some());
+            Shared::destroy(this);
+        }
+    }
 }
