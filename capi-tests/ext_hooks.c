@@ -6,6 +6,7 @@
 #include "child_process.h"
 #include "cmocka_case.h"
 #include "iterations.h"
+#include "last_report.h"
 #include "lent_memory.h"
 #include "live_objects.h"
 #include "must.h"
@@ -40,17 +41,6 @@ struct file_memory {
    void (*also)(void *data); /* called by each */
    void *also_data;
 };
-
-static char reported[300];
-static int reports;
-
-static void
-hear(void *data, const char *report)
-{
-   (void)data;
-   reports++;
-   snprintf(reported, sizeof(reported), "%s", report);
-}
 
 static void
 file_create(struct file_memory *memory)

@@ -7,6 +7,7 @@
 #include "child_process.h"
 #include "cmocka_case.h"
 #include "iterations.h"
+#include "last_report.h"
 #include "live_objects.h"
 #include "must.h"
 #include "os_requests.h"
@@ -224,18 +225,6 @@ a_pool_has_the_name_that_was_given(void **state)
    slab_free(&child, object);
    slab_destroy_child(&child);
    slab_destroy_parent(&parent);
-}
-
-/* What is reported, by the library's handler. */
-static char reported[1000];
-static int reports;
-
-static void
-hear(void *data, const char *report)
-{
-   (void)data;
-   reports++;
-   snprintf(reported, sizeof(reported), "%s", report);
 }
 
 /* *parent is a destroyed pool, from which nothing comes. */

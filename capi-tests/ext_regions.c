@@ -6,6 +6,7 @@
 #include "child_process.h"
 #include "cmocka_case.h"
 #include "iterations.h"
+#include "last_report.h"
 #include "lent_memory.h"
 #include "live_objects.h"
 #include "must.h"
@@ -18,17 +19,6 @@
 #include <stdio.h>
 
 enum { pieces = 4, region_bytes = pieces * piece };
-
-static char reported[300];
-static int reports;
-
-static void
-hear(void *data, const char *report)
-{
-   (void)data;
-   reports++;
-   snprintf(reported, sizeof(reported), "%s", report);
-}
 
 static bool
 is_in(const void *object, size_t size, const unsigned char *region, size_t bytes)

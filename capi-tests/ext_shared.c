@@ -4,6 +4,7 @@
 #include "cmocka_case.h"
 #include "gone_threads.h"
 #include "iterations.h"
+#include "last_report.h"
 #include "live_objects.h"
 #include "must.h"
 #include "slab.h"
@@ -394,26 +395,17 @@ a_pool_has_its_name(void **state)
    slab_destroy_shared(NULL);
 }
 
-static char said[200];
-
-static void
-keep_report(void *data, const char *report)
-{
-   (void)data;
-   strncpy(said, report, sizeof(said) - 1);
-}
-
 static void
 options_that_are_not_known_are_refused(void **state)
 {
    struct slab_options options = of_size(88, NULL);
 
    (void)state;
-   slab_set_report_handler(keep_report, NULL);
+   slab_set_report_handler(hear, NULL);
    options.alignment = 64;
    assert_null(slab_create_shared(&options));
-   assert_non_null(strstr(said, "slab_create_shared: "));
-   assert_non_null(strstr(said, "alignment"));
+   assert_non_null(strstr(reported, "slab_create_shared: "));
+   assert_non_null(strstr(reported, "alignment"));
    slab_set_report_handler(NULL, NULL);
 }
 

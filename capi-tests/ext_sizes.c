@@ -4,6 +4,7 @@
 #include "cmocka_case.h"
 #include "gone_threads.h"
 #include "iterations.h"
+#include "last_report.h"
 #include "live_objects.h"
 #include "must.h"
 #include "slab.h"
@@ -334,32 +335,21 @@ pools_of_a_set_have_its_name(void **state)
    slab_destroy_sizes(sizes);
 }
 
-static char said[200];
-static unsigned reports;
-
-static void
-keep_report(void *data, const char *report)
-{
-   (void)data;
-   reports++;
-   strncpy(said, report, sizeof(said) - 1);
-}
-
 static void
 options_that_are_not_known_are_refused(void **state)
 {
    struct slab_options options = named("x");
 
    (void)state;
-   slab_set_report_handler(keep_report, NULL);
+   slab_set_report_handler(hear, NULL);
    options.flags = 1;
    assert_null(slab_create_sizes(&options));
-   assert_non_null(strstr(said, "slab_create_sizes: "));
-   assert_non_null(strstr(said, "flags"));
+   assert_non_null(strstr(reported, "slab_create_sizes: "));
+   assert_non_null(strstr(reported, "flags"));
    options = named("x");
    options.struct_size = 0;
    assert_null(slab_create_sizes(&options));
-   assert_non_null(strstr(said, "struct_size"));
+   assert_non_null(strstr(reported, "struct_size"));
    assert_int_equal(reports, 2);
    slab_set_report_handler(NULL, NULL);
 
