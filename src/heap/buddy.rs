@@ -18,8 +18,8 @@
 //!
 //! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or
 //! purged. A free run with a dirty page is a dirty run; it is handed out before the others, which
-//! are *clean*. Dirty runs are taken out to be purged once they have been free for long enough, and
-//! put back as clean.
+//! are *clean*. Dirty runs are taken out to be purged once they have been free for long enough, as a
+//! whole or in parts, and put back with what is purged of them clean.
 
 use crate::base::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
 use crate::base::layout::{Field, layout};

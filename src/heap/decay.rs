@@ -32,15 +32,16 @@ pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 /// What one call gives back to the system is a slice of it: so many calls of the system, each of
 /// about a microsecond, ...
 pub(crate) const SLICE_CALLS: usize = 32;
-/// ... on so many pages, five of which take as long as a call.
+/// ... on so many pages, five of which take as long as a call, beside those that it brings itself.
 pub(crate) const SLICE_PAGES: usize = 64;
 
-/// As many slices as there are.
+/// In place of what a call brings: all is to be given back, in as many slices as it takes.
 pub(crate) const ALL: usize = usize::MAX;
 
-/// How many slices a call does that frees so many pages: so many that no more is kept than may be.
-pub(crate) fn slices(pages: usize) -> usize {
-    1 + pages / SLICE_PAGES
+/// How many pages the slice of a call may have that frees so many: so many that no more is kept than
+/// may be.
+pub(crate) fn slice_pages(brought: usize) -> usize {
+    SLICE_PAGES.saturating_add(brought)
 }
 
 /// The decay time, and when to look for what is due.
@@ -120,6 +121,13 @@ mod tests {
         assert_eq!(decay.set_seconds(0), DECAY_SECONDS);
         assert!(decay.is_due(101) && decay.keeps_nothing());
         assert_eq!(decay.until(101), Some(101));
+    }
+
+    #[test]
+    fn what_a_call_brings_goes_in_its_slice() {
+        assert_eq!(slice_pages(0), SLICE_PAGES);
+        assert_eq!(slice_pages(1000), SLICE_PAGES + 1000);
+        assert_eq!(slice_pages(ALL), usize::MAX);
     }
 
     #[test]

@@ -25,8 +25,8 @@ use crate::sys::probe;
 /// goes has come back.
 const LOOKS: usize = 500;
 
-/// How many slices of what is to be purged a call sees to of each heap.
-const SLICES: usize = 8;
+/// A call that sees to the program's heaps gives back of each as if it had brought so many pages.
+const SETTLED_PAGES: usize = 448;
 
 /// The class of blocks that a heap lies in which has no place of its own.
 const CLASS: u8 = {
@@ -358,7 +358,7 @@ impl Heap {
     fn settle_all(&self) {
         sleep();
         let now = os::coarse_seconds();
-        self.visit_heaps(&mut |state, unused| self.decay_one(state, now, SLICES, unused));
+        self.visit_heaps(&mut |state, unused| self.decay_one(state, now, SETTLED_PAGES, unused));
     }
 
     /// Gives back everything that is free in the program's heaps, and returns how many bytes of it

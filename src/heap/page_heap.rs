@@ -7,7 +7,7 @@
 //! Free memory stays for a while ([`crate::heap::decay`]). Then chunks that are wholly free are
 //! released but for one, and the dirty runs of the others are purged. The system is never called
 //! with the lock held: runs to be purged are taken out as if they were in use, and put back as
-//! clean.
+//! clean, or clean in part.
 //!
 //! **Limbo.** A parent may be destroyed, or created anew, while objects of it are out. Its slabs
 //! then change their owner word to LIMBO: no parent pool, old or new, at this or another address,
@@ -22,7 +22,7 @@ use core::ptr;
 use super::chunk::{
     self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
 };
-use super::decay::{ALL, SMALL_HEAP, slices};
+use super::decay::{ALL, SMALL_HEAP};
 use super::home::Home;
 use super::kit::Kit;
 #[cfg(feature = "ext")]
@@ -35,7 +35,7 @@ use super::slab::Slab;
 use super::state::{State, Unused};
 use super::surplus::Surplus;
 
-use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, PAGES, class_of};
+use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, PAGE, PAGES, class_of};
 use crate::base::layout::{Field, layout};
 use crate::base::misuse::Misuse;
 use crate::hooks;
@@ -251,8 +251,8 @@ impl Heap {
         let mut state = self.lock();
         let free = state.free_pages;
         state.absorb(surplus, now, &mut unused);
-        let slices = slices(state.free_pages.saturating_sub(free));
-        self.decay(state, now, slices, unused);
+        let brought = state.free_pages.saturating_sub(free);
+        self.decay(state, now, brought, unused);
     }
 
     /// The entry of the pool at this address, or null: of one that is there, or was there and never
@@ -461,6 +461,7 @@ impl Heap {
     unsafe fn put_in_limbo(&self, address: *mut u8, is_object: bool) -> Result<(), Misuse> {
         let now = os::coarse_seconds();
         let mut unused = Unused::NONE;
+        let mut brought = 0;
         let mut state = self.lock();
         // SAFETY: the caller's promise; the slab of a limbo page belongs to the lock that is held.
         let result = unsafe {
@@ -473,6 +474,7 @@ impl Heap {
                     hooks::freed_in_limbo(address, (*slab).item().0);
                 }
                 if result.is_ok() && (*slab).is_empty() {
+                    brought = (*slab).bytes() / PAGE;
                     state.state_of(Home::of(slab)).free_slab(slab, now, &mut unused);
                 }
                 result
@@ -481,7 +483,7 @@ impl Heap {
                 Err(Misuse::DoubleFree)
             }
         };
-        self.decay(state, now, 1, unused);
+        self.decay(state, now, brought, unused);
         result
     }
 

@@ -4,10 +4,10 @@
 //! Runs to be purged are taken out, as if they were in use, and put back as clean. The system is
 //! called without the lock.
 //!
-//! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages. A
-//! chunk that has more goes once it is purged. What is left over is the next call's. A call that
-//! itself brings more pages does so many more slices, so that no more is kept than may be; trims, and
-//! calls that destroy a pool, do all of it.
+//! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages,
+//! and as many more as the call itself has brought, so that no more is kept than may be. A chunk that
+//! has more goes once it is purged. What is left over is the next call's. Trims, and calls that
+//! destroy a pool, do all of it, slice by slice.
 
 use core::ptr;
 
@@ -16,7 +16,7 @@ use super::state::{State, Unused};
 use crate::base::geometry::{PAGE, PAGE_SHIFT};
 use crate::heap::buddy::{Purge, Run};
 use crate::heap::chunk::Chunk;
-use crate::heap::decay::{ALL, SLICE_CALLS, SLICE_PAGES, excess, whole_chunks};
+use crate::heap::decay::{ALL, SLICE_CALLS, excess, slice_pages, whole_chunks};
 use crate::sys::os;
 use crate::sys::probe;
 use crate::sys::sync::atomic::Ordering::Relaxed;
@@ -27,30 +27,27 @@ struct Slice {
     count: usize,
     /// Of runs and chunks.
     calls: usize,
-    pages: usize,
+    /// How many pages there is room for.
+    room: usize,
 }
 
 impl Slice {
-    const EMPTY: Slice = {
+    /// Of so many pages.
+    fn of(pages: usize) -> Slice {
         let none = Purge { run: Run { page: 0, order: 0 }, since: 0, from: 0, pages: 0 };
-        Slice { purges: [(ptr::null_mut(), none); SLICE_CALLS], count: 0, calls: 0, pages: 0 }
-    };
-
-    fn is_full(&self) -> bool {
-        self.calls == SLICE_CALLS || self.pages >= SLICE_PAGES
+        Slice { purges: [(ptr::null_mut(), none); SLICE_CALLS], count: 0, calls: 0, room: pages }
     }
 
-    /// How many pages there is room for.
-    fn room(&self) -> usize {
-        SLICE_PAGES.saturating_sub(self.pages)
+    fn is_full(&self) -> bool {
+        self.calls == SLICE_CALLS || self.room == 0
     }
 
     /// Whether there is room for a chunk with so many dirty pages; if so, it is in the slice.
     fn take_chunk(&mut self, dirty: usize) -> bool {
-        let fits = !self.is_full() && dirty <= self.room();
+        let fits = !self.is_full() && dirty <= self.room;
         if fits {
             self.calls += 1;
-            self.pages += dirty;
+            self.room -= dirty;
         }
         fits
     }
@@ -59,7 +56,7 @@ impl Slice {
         self.purges[self.count] = (chunk, purge);
         self.count += 1;
         self.calls += 1;
-        self.pages += purge.pages;
+        self.room -= purge.pages;
     }
 
     fn purges(&self) -> &[(*mut Chunk, Purge)] {
@@ -86,20 +83,20 @@ impl Heap {
         // Relaxed: it only decides whether to look closer.
         if self.last_tick.load(Relaxed) != now {
             self.last_tick.store(now, Relaxed);
-            self.decay(self.lock(), now, 1, Unused::NONE);
+            self.decay(self.lock(), now, 0, Unused::NONE);
         }
     }
 
-    /// Gives back to the system what is due, and what is above the limit: in so many slices at most,
-    /// unless nothing is to be kept.
+    /// Gives back to the system what is due, and what is above the limit: a slice of it, if the call
+    /// has brought so many pages, and all of it if nothing is to be kept.
     pub(super) fn decay<'a>(
         &'a self,
         state: HeapGuard<'a>,
         now: u32,
-        slices: usize,
+        brought: usize,
         mut unused: Unused,
     ) {
-        drop(self.decay_one(state, now, slices, &mut unused));
+        drop(self.decay_one(state, now, brought, &mut unused));
         unused.release();
     }
 
@@ -109,19 +106,16 @@ impl Heap {
         &'a self,
         mut state: HeapGuard<'a>,
         now: u32,
-        mut slices: usize,
+        brought: usize,
         unused: &mut Unused,
     ) -> HeapGuard<'a> {
-        if state.decay.keeps_nothing() {
-            slices = ALL;
-        }
+        let all = brought == ALL || state.decay.keeps_nothing();
         let due = state.decay.is_due(now);
         let until = if due { state.decay.until(now) } else { None };
         if let Some(until) = until {
             state.unpark_until(until, now, unused);
         }
-        let mut more = true;
-        while more && slices > 0 {
+        let more = loop {
             let in_use = state.mapped / PAGE - state.free_pages;
             let most_whole = whole_chunks(in_use);
             let excess = excess(state.dirty_pages, in_use);
@@ -130,9 +124,12 @@ impl Heap {
                 // There is room for new ones.
                 state.drop_lone_magazines(now, unused);
             }
-            (state, more) = self.give_back(state, &demand, unused);
-            slices -= 1;
-        }
+            let more;
+            (state, more) = self.give_back(state, &demand, slice_pages(brought), unused);
+            if !(more && all) {
+                break more;
+            }
+        };
         if more {
             // The next call is to go on where this one stopped.
             state.decay.hasten();
@@ -146,15 +143,16 @@ impl Heap {
         state
     }
 
-    /// Purges a slice, for which the lock is dropped and taken again, and adds chunks that are to be
+    /// Purges a slice of so many pages, for which the lock is dropped and taken again, and adds chunks that are to be
     /// released to `unused`. Returns whether there may be more to do.
     fn give_back<'a>(
         &'a self,
         mut state: HeapGuard<'a>,
         demand: &Demand,
+        pages: usize,
         unused: &mut Unused,
     ) -> (HeapGuard<'a>, bool) {
-        let mut slice = Slice::EMPTY;
+        let mut slice = Slice::of(pages);
         state.collect(demand, &mut slice, unused);
         if slice.count != 0 {
             let home = state.home();
@@ -209,7 +207,7 @@ impl Heap {
         state.drop_spare_magazines(unused);
         loop {
             let more;
-            (state, more) = self.give_back(state, &demand, unused);
+            (state, more) = self.give_back(state, &demand, slice_pages(0), unused);
             if !more {
                 return state;
             }
@@ -326,7 +324,7 @@ impl State {
         let least = os::page_size().trailing_zeros().saturating_sub(PAGE_SHIFT) as u8;
         while !slice.is_full() {
             let Some(until) = (if *excess != 0 { Some(u32::MAX) } else { until }) else { return };
-            let room = slice.room();
+            let room = slice.room;
             // SAFETY: the caller's promise.
             let purge = unsafe { self.change(chunk, |buddy| buddy.take_dirty(until, least, room)) };
             let Some(purge) = purge else { return };
