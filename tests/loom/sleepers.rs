@@ -9,48 +9,34 @@ use mesa_slab::internals::models::{self, START, set_seconds};
 
 use crate::world::*;
 
+/// Leaves a pool with free objects asleep, and uses another one for so many seconds: then it has none.
+fn goes_while_another_pool_is_used(asleep: Pool, seconds: u32) {
+    let awake = Pool::made(ONE_ROUND, 1);
+    let (mut kept, mut child) = (asleep.child(), awake.child());
+    let handed = kept.alloc();
+    short_life(asleep, 2);
+    assert!(!asleep.keeps_nothing());
+    for second in 1..=seconds {
+        set_seconds(START + second);
+        let taken = [child.alloc(), child.alloc(), child.alloc()];
+        taken.into_iter().for_each(|object| child.free(object));
+    }
+    assert!(asleep.keeps_nothing());
+    kept.free(handed);
+    kept.destroy();
+    child.destroy();
+    asleep.end();
+    awake.end();
+}
+
 #[test]
 fn what_a_pool_keeps_goes_while_another_one_is_used() {
-    check(ALL, || {
-        let (asleep, awake) = (Pool::made(ONE_ROUND, 1), Pool::made(ONE_ROUND, 1));
-        let (mut kept, mut child) = (asleep.child(), awake.child());
-        let handed = kept.alloc();
-        short_life(asleep, 2);
-        assert!(!asleep.keeps_nothing());
-        for second in 1..=4 {
-            set_seconds(START + second);
-            let taken = [child.alloc(), child.alloc(), child.alloc()];
-            taken.into_iter().for_each(|object| child.free(object));
-        }
-        assert!(asleep.keeps_nothing());
-        kept.free(handed);
-        kept.destroy();
-        child.destroy();
-        asleep.end();
-        awake.end();
-    });
+    check(ALL, || goes_while_another_pool_is_used(Pool::made(ONE_ROUND, 1), 4));
 }
 
 #[test]
 fn a_half_filled_magazine_goes_while_another_pool_is_used() {
-    check(ALL, || {
-        let (asleep, awake) = (Pool::made(THREE_ROUNDS, 2), Pool::made(ONE_ROUND, 1));
-        let (mut kept, mut child) = (asleep.child(), awake.child());
-        let handed = kept.alloc();
-        short_life(asleep, 2);
-        assert!(!asleep.keeps_nothing());
-        for second in 1..=3 {
-            set_seconds(START + second);
-            let taken = [child.alloc(), child.alloc(), child.alloc()];
-            taken.into_iter().for_each(|object| child.free(object));
-        }
-        assert!(asleep.keeps_nothing());
-        kept.free(handed);
-        kept.destroy();
-        child.destroy();
-        asleep.end();
-        awake.end();
-    });
+    check(ALL, || goes_while_another_pool_is_used(Pool::made(THREE_ROUNDS, 2), 3));
 }
 
 /// A pool that sleeps, its child, which has no free objects, and an object.
