@@ -53,8 +53,8 @@ struct slab_sizes_child;
  */
 struct slab_options {
    /**
-    * Set by the caller to sizeof(struct slab_options). Later versions add fields at the end: what a
-    * caller's struct does not have is zero; what this version does not know must be zero.
+    * Set by the caller to sizeof(struct slab_options). Later versions add fields at the end: what
+    * a caller's struct does not have is zero; what this version does not know must be zero.
     */
    size_t struct_size;
    /**
@@ -67,8 +67,8 @@ struct slab_options {
    unsigned int num_items;
    /**
     * For slab_create_parent_with(): objects are aligned to so many bytes, or to what
-    * slab_create_parent() says if that is more: 0, or a power of two up to 65536. An object takes a
-    * multiple of it.
+    * slab_create_parent() says if that is more: 0, or a power of two up to 65536. An object takes
+    * a multiple of it.
     */
    unsigned int alignment;
    /**
@@ -167,7 +167,8 @@ struct slab_parent_stats {
 
 /**
  * What the process's heap holds, which all pools share for which no other one is chosen. All
- * numbers are exact, in bytes unless said otherwise. Guarded objects (slab_set_sampling()) are not in the heap.
+ * numbers are exact, in bytes unless said otherwise. Guarded objects (slab_set_sampling()) are not
+ * in the heap.
  */
 struct slab_heap_stats {
    /**
@@ -220,12 +221,14 @@ struct slab_heap_stats {
 /**
  * Functions of the program's that give a heap memory. They are called with nothing locked, by any
  * thread that is in a call of the library, also one that uses no pool of this heap, and by several
- * at once. They may call the library. They must not leave by longjmp(), nor destroy the heap.
+ * at once. They may call the library. They must not destroy the heap, nor leave otherwise than
+ * by returning: not by longjmp(), an exception, or a cancellation at what they call (see
+ * pthread_setcancelstate()).
  */
 struct slab_memory {
    /**
-    * Set by the caller to sizeof(struct slab_memory). Later versions add fields at the end: what a
-    * caller's struct does not have is zero; what this version does not know must be zero.
+    * Set by the caller to sizeof(struct slab_memory). Later versions add fields at the end: what
+    * a caller's struct does not have is zero; what this version does not know must be zero.
     */
    size_t struct_size;
    /**
@@ -233,24 +236,27 @@ struct slab_memory {
     */
    void *data;
    /**
-    * Returns `bytes` bytes of memory, which may be read and written and which nobody else uses until
-    * they are released, or the heap is destroyed. They are aligned to `alignment`, a power of two.
-    * What is in them does not matter. Mostly it is 4 MiB aligned to 4 MiB (1 MiB on 32-bit
-    * machines); for an object that is larger, or that would waste much of that, it is more.
+    * Returns `bytes` bytes of memory, which may be read and written and which nobody else uses
+    * until they are released, or the heap is destroyed. They are aligned to `alignment`, a power
+    * of two. What is in them does not matter. Mostly it is 4 MiB aligned to 4 MiB (1 MiB on
+    * 32-bit machines); for an object that is larger, or that would waste much of that, it is
+    * more.
     *
-    * NULL: there is none; the call that needs it fails then, as when the system has none. The first
-    * time that there is none is reported, until there was some again. Memory that is not aligned so
-    * is reported, and released; memory that the library has already is reported, and left alone.
+    * NULL: there is none; the call that needs it fails then, as when the system has none. The
+    * first time that there is none is reported, until there was some again. Memory that is not
+    * aligned so is reported, and released; memory that the library has already is reported, and
+    * left alone.
     */
    void *(*reserve)(void *data, size_t bytes, size_t alignment);
    /**
-    * Takes memory back: `start` and `bytes` are what `reserve` returned and was asked for. NULL: all
-    * memory stays with the heap until that is destroyed.
+    * Takes memory back: `start` and `bytes` are what `reserve` returned and was asked for. NULL:
+    * all memory stays with the heap until that is destroyed.
     */
    void (*release)(void *data, void *start, size_t bytes);
    /**
-    * May give up what is behind a part of what `reserve` returned, in whole pages of the system's,
-    * which stays the heap's: nothing in it is needed, and it is written before it is read again.
+    * May give up what is behind a part of what `reserve` returned, in whole pages of the
+    * system's, which stays the heap's: nothing in it is needed, and it is written before it is
+    * read again.
     * NULL: nothing is given up but by `release`.
     */
    void (*purge)(void *data, void *start, size_t bytes);
@@ -259,12 +265,12 @@ struct slab_memory {
 /**
  * Creates a parent pool as slab_create_parent() does, of which more is said.
  *
- * Returns 0, or -1 if something is out of range, which is reported, or if there is no memory for the
- * name, or in the heap: 512 bytes are taken of that at once, if one is chosen. `*parent` then is a
- * destroyed pool.
+ * Returns 0, or -1 if something is out of range, which is reported, or if there is no memory for
+ * the name, or in the heap: 512 bytes are taken of that at once, if one is chosen. `*parent` then
+ * is a destroyed pool.
  *
- * Objects that are aligned to more than a page of the system's are not guarded (slab_set_sampling());
- * if it is more than 4096, "redzone" looks only behind them.
+ * Objects that are aligned to more than a page of the system's are not guarded
+ * (slab_set_sampling()); if it is more than 4096, "redzone" looks only behind them.
  *
  * Threading: no other call may use `parent` at the same time.
  * Ownership: `*parent` stays the caller's; `*options` and the name are copied.
@@ -297,9 +303,9 @@ size_t slab_trim_child(struct slab_child_pool *pool);
 size_t slab_trim_parent(struct slab_parent_pool *parent);
 
 /**
- * Gives the system everything that is free in the process's heap, and the hooks of other heaps what is
- * free in these, and before that the heaps what pools keep that no child has, but for pools that other
- * threads call just now.
+ * Gives the system everything that is free in the process's heap, and the hooks of other heaps
+ * what is free in these, and before that the heaps what pools keep that no child has, but for
+ * pools that other threads call just now.
  *
  * Returns how many bytes may have had memory behind them. Cost: a system call for each free run.
  *
@@ -476,11 +482,11 @@ int slab_set_debug(struct slab_parent_pool *parent, const char *words) SLAB_NONN
 unsigned int slab_set_sampling(unsigned int rate);
 
 /**
- * Allocates `count` objects, and writes them to `objects[0]`, `objects[1]` and so on: as so many calls
- * of slab_alloc(), but at a third of their cost or less.
+ * Allocates `count` objects, and writes them to `objects[0]`, `objects[1]` and so on: as so many
+ * calls of slab_alloc(), but at a third of their cost or less.
  *
- * Returns how many it allocated: fewer than `count` if there is no memory for more, or if `pool` is
- * destroyed or zeroed. The others of `objects` are not changed, or are NULL.
+ * Returns how many it allocated: fewer than `count` if there is no memory for more, or if `pool`
+ * is destroyed or zeroed. The others of `objects` are not changed, or are NULL.
  *
  * Threading: no other call may use `pool` at the same time.
  * NULL: `pool` must not be NULL, nor `objects` unless `count` is 0.
@@ -491,8 +497,8 @@ unsigned int slab_alloc_bulk(struct slab_child_pool *pool,
 SLAB_NONNULL_((1));
 
 /**
- * Frees `count` objects: as so many calls of slab_free(), which is also what is reported of them. Some
- * may be NULL, or objects of other pools.
+ * Frees `count` objects: as so many calls of slab_free(), which is also what is reported of them.
+ * Some may be NULL, or objects of other pools.
  *
  * Threading: no other call may use `pool` at the same time.
  * NULL: `pool` must not be NULL, nor `objects` unless `count` is 0.
@@ -503,55 +509,53 @@ void slab_free_bulk(struct slab_child_pool *pool,
 SLAB_NONNULL_((1));
 
 /**
- * Puts by `count` objects in the child's cache, so that as many next allocations from it can neither
- * fail nor take a lock: for paths that must not fail.
+ * Puts by `count` objects in the child's cache, so that as many next allocations from it can
+ * neither fail nor take a lock: for paths that must not fail.
  *
- * Returns how many can: `count`, or fewer if there is no memory for more, or if the child cannot cache
- * as many. At most that is `objects_per_child` of slab_get_parent_stats(): 1022 objects of up to 256
- * bytes, two of 128 KiB, and none if they are larger or the pool has modes (slab_set_debug()), of
- * which nothing is cached. While objects are sampled (slab_set_sampling()) it is half of what it would
- * be at most. What is put by already counts.
+ * Returns how many can: `count`, or fewer if there is no memory for more, or if the child cannot
+ * cache as many. At most that is `objects_per_child` of slab_get_parent_stats(): 1022 objects of
+ * up to 256 bytes, two of 128 KiB, and none if they are larger or the pool has modes
+ * (slab_set_debug()), of which nothing is cached. While objects are sampled (slab_set_sampling())
+ * it is half of what it would be at most. What is put by already counts.
  *
  * It holds for what is allocated until the child is trimmed or destroyed. An object that is freed
- * through the child is cached as well; if it finds the cache full, half of that may go to the parent,
- * and the rest of what was put by with it.
+ * through the child is cached as well; if it finds the cache full, half of that may go to the
+ * parent, and the rest of what was put by with it.
  *
  * Cost: that of allocating what is missing.
  *
  * Threading: no other call may use `pool` at the same time.
  * NULL: `pool` must not be NULL. Returns 0 if it is destroyed or zeroed.
  */
-unsigned int slab_prefill(struct slab_child_pool *pool,
-                          unsigned int count)
-SLAB_NONNULL_((1));
+unsigned int slab_prefill(struct slab_child_pool *pool, unsigned int count) SLAB_NONNULL_((1));
 
 /**
- * How many bytes the object at an address has, as its pool was created with (1 if that was 0): 0 if
- * there is no object, but something else, or nothing at all.
+ * How many bytes the object at an address has, as its pool was created with (1 if that was 0): 0
+ * if there is no object, but something else, or nothing at all.
  *
- * Any address may be asked, be it mapped or not: it is looked up and not followed. An address within
- * an object is none. An object that was freed may still be one here, for as long as a child or the
- * depot caches it: slab_is_object() also looks in the depot, and slab_trim_child() empties a
- * child's cache. Of pools with modes (slab_set_debug()) nothing is cached. An object whose pool is
- * gone is one until it is freed.
+ * Any address may be asked, be it mapped or not: it is looked up and not followed. An address
+ * within an object is none. An object that was freed may still be one here, for as long as a child
+ * or the depot caches it: slab_is_object() also looks in the depot, and slab_trim_child() empties
+ * a child's cache. Of pools with modes (slab_set_debug()) nothing is cached. An object whose pool
+ * is gone is one until it is freed.
  *
  * Cost: some hundred instructions, under the locks of the heap and the pool.
  *
- * Threading: any thread, at any time. Not in a child process of a fork, about objects of a pool that
- * another thread was inside of.
+ * Threading: any thread, at any time. Not in a child process of a fork, about objects of a pool
+ * that another thread was inside of.
  * NULL: returns 0.
  */
 size_t slab_object_size(const void *object);
 
 /**
- * Whether an address is that of an object of this parent pool that the program has: 1 if it is, and
- * else 0. If `parent` is NULL: of any pool, also of one that is gone.
+ * Whether an address is that of an object of this parent pool that the program has: 1 if it is,
+ * and else 0. If `parent` is NULL: of any pool, also of one that is gone.
  *
  * Any address may be asked, be it mapped or not: it is looked up and not followed. What a child
  * caches cannot be told from what the program has: slab_trim_child() empties a child's cache.
  *
- * Cost: in proportion to the objects that the depot of the pool caches, under the locks of the heap
- * and the pool.
+ * Cost: in proportion to the objects that the depot of the pool caches, under the locks of the
+ * heap and the pool.
  *
  * Threading: any thread, at any time while the parent exists, or with NULL at any time; but see
  * slab_object_size() for forks.
@@ -562,21 +566,23 @@ int slab_is_object(struct slab_parent_pool *parent, const void *object);
 /**
  * Empties sparse slabs of a parent pool, whose objects the program moves.
  *
- * `move` is called with `data` and each object in a slab of which at most half of the objects are out,
- * the emptiest slabs first, for as many slabs as others have room for. It either allocates a new
- * object from the pool, moves the contents, changes whatever refers to the old one, and returns 1, upon
- * which the old object is freed; or it returns 0, and the object stays where it is.
+ * `move` is called with `data` and each object in a slab of which at most half of the objects are
+ * out, the emptiest slabs first, for as many slabs as others have room for. It either allocates a
+ * new object from the pool, moves the contents, changes whatever refers to the old one, and
+ * returns 1, upon which the old object is freed; or it returns 0, and the object stays where it
+ * is.
  *
- * All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what they
- * cache cannot be told from what the program has. If one caches objects, that is reported and nothing
- * is moved. The child that `move` allocates from is one that caches objects then.
+ * All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what
+ * they cache cannot be told from what the program has. If one caches objects, that is reported and
+ * nothing is moved. The child that `move` allocates from is one that caches objects then.
  *
- * `move` is called with nothing locked. It may allocate from the pool and call what does not use this
- * pool; it must not free objects of the pool, the one that it is given included, or leave by longjmp().
+ * `move` is called with nothing locked. It may allocate from the pool and call what does not use
+ * this pool; it must not free objects of the pool, the one that it is given included, or leave by
+ * longjmp().
  *
- * Returns by how many bytes of slabs the pool has fewer: the heap has them, for which slab_trim_heap()
- * gives them back to the system. Cost: in proportion to the pool's slabs, under its lock, and a call of
- * `move`, an allocation and a free for each object that is moved.
+ * Returns by how many bytes of slabs the pool has fewer: the heap has them, for which
+ * slab_trim_heap() gives them back to the system. Cost: in proportion to the pool's slabs, under
+ * its lock, and a call of `move`, an allocation and a free for each object that is moved.
  *
  * Threading: no other call may use `parent`, its children or its objects at the same time.
  * NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `move` must not be NULL.
@@ -587,22 +593,23 @@ size_t slab_shrink(struct slab_parent_pool *parent,
 SLAB_NONNULL_((2));
 
 /**
- * Calls `visit` with `data` and each object of a parent pool that the program has, each once, in no
- * certain order, until all were visited or `visit` returns something else than 0.
+ * Calls `visit` with `data` and each object of a parent pool that the program has, each once, in
+ * no certain order, until all were visited or `visit` returns something else than 0.
  *
- * All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what they
- * cache cannot be told from what the program has. If one caches objects, that is reported and
+ * All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what
+ * they cache cannot be told from what the program has. If one caches objects, that is reported and
  * nothing is visited. Objects whose pool is gone are no pool's.
  *
- * `visit` is called with nothing locked. It may free the object that it is given, through any child,
- * and call what does not use this pool; it must not allocate from the pool, or free other objects of
- * it, or trim its children. It may leave by longjmp().
+ * `visit` is called with nothing locked. It may free the object that it is given, through any
+ * child, and call what does not use this pool; it must not allocate from the pool, or free other
+ * objects of it, or trim its children. It may leave by longjmp().
  *
  * Returns how many times `visit` was called. Cost: in proportion to all slabs of all pools, under
  * the locks of the heap and the pool for one slab at a time.
  *
  * Threading: no other call may use `parent` or its children at the same time.
- * NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `visit` must not be NULL.
+ * NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `visit` must not be
+ * NULL.
  */
 size_t slab_for_each_object(struct slab_parent_pool *parent,
                             int (*visit)(void *data, void *object),
@@ -610,8 +617,8 @@ size_t slab_for_each_object(struct slab_parent_pool *parent,
 SLAB_NONNULL_((2));
 
 /**
- * Makes a heap: pools that are created with it (struct slab_options) lie in its memory, with all that
- * they are made of. It has none yet; `*memory` has functions that it gets some by, and
+ * Makes a heap: pools that are created with it (struct slab_options) lie in its memory, with all
+ * that they are made of. It has none yet; `*memory` has functions that it gets some by, and
  * slab_add_region() adds some. Without either, nothing can be created in it.
  *
  * When it keeps free memory, and for how long, is as for the process's heap; slab_trim_heap() and
@@ -624,40 +631,39 @@ SLAB_NONNULL_((2));
  * Ownership: the heap is the caller's until slab_destroy_heap(); `*memory` is copied.
  * NULL: if `memory` is NULL, the heap has what slab_add_region() gives it.
  */
-SLAB_NODISCARD_
-struct slab_heap *slab_create_heap(const struct slab_memory *memory);
+SLAB_NODISCARD_ struct slab_heap *slab_create_heap(const struct slab_memory *memory);
 
 /**
  * Gives a heap a region of memory, of any content. It stays the heap's until that is destroyed.
  *
  * Memory is used in pieces that are aligned to 4 MiB (1 MiB on 32-bit machines): what lies in the
- * region before the first multiple of that is of no use, and the first 128 KiB of each piece (a 32nd
- * of it) are the library's. The last piece may be shorter, in steps of 128 KiB. So a region is best
- * aligned to 4 MiB. An object of more than half a piece takes whole pieces that lie side by side.
+ * region before the first multiple of that is of no use, and the first 128 KiB of each piece (a
+ * 32nd of it) are the library's. The last piece may be shorter, in steps of 128 KiB. So a region
+ * is best aligned to 4 MiB. An object of more than half a piece takes whole pieces that lie side
+ * by side.
  *
- * The library never gives memory of a region to the system, and takes none from it for pools in such
- * a heap. What SLAB_DEBUG keeps of them, and recordings, is the library's own memory; guarded objects
- * (slab_set_sampling()) are not used in them.
+ * The library never gives memory of a region to the system, and takes none from it for pools in
+ * such a heap. What SLAB_DEBUG keeps of them, and recordings, is the library's own memory; guarded
+ * objects (slab_set_sampling()) are not used in them.
  *
- * Returns how many bytes of it can be used for objects and for what is kept of them. 0: there is no
- * room for a piece, or the library has the memory already, both of which are reported; or there is no
- * heap, or no memory to note it (which no program on 64-bit machines sees that has its memory within
- * four ranges of 128 GiB).
+ * Returns how many bytes of it can be used for objects and for what is kept of them. 0: there is
+ * no room for a piece, or the library has the memory already, both of which are reported; or there
+ * is no heap, or no memory to note it (which no program on 64-bit machines sees that has its
+ * memory within four ranges of 128 GiB).
  *
  * Threading: any thread.
- * Ownership: the region stays the caller's, who must not use or free it before the heap is destroyed.
+ * Ownership: the region stays the caller's, who must not use or free it before the heap is
+ * destroyed.
  * NULL: returns 0 if `heap` is NULL, or `start` is.
  */
-size_t slab_add_region(struct slab_heap *heap,
-                       void *start,
-                       size_t bytes);
+size_t slab_add_region(struct slab_heap *heap, void *start, size_t bytes);
 
 /**
  * Destroys a heap. What was reserved for it is released, and its regions are the caller's again.
  *
- * Returns 0; or -1, and nothing happens, while a pool, a set of sizes or a shared pool is in it, or an
- * object of one that is destroyed is not freed. If another thread of the library just has something of
- * it, it waits for that, for half a second at most.
+ * Returns 0; or -1, and nothing happens, while a pool, a set of sizes or a shared pool is in it,
+ * or an object of one that is destroyed is not freed. If another thread of the library just has
+ * something of it, it waits for that, for half a second at most.
  *
  * Threading: no other call may use `heap` or what is in it at the same time.
  * NULL: returns 0 if `heap` is NULL.
@@ -733,8 +739,8 @@ void slab_shared_free(struct slab_shared_pool *pool, void *ptr) SLAB_NONNULL_((1
  * Objects are in classes by their size. Between two sizes of up to 128 KiB there is at most an
  * eighth, or the 16 bytes that objects are aligned to (8 bytes up to a size of 8); see
  * slab_sizes_size(). A class is a parent pool with an ordinary child for each child of the set,
- * made when it is first used. Of `options`, which may be NULL, `name` and `heap` are used: all of these
- * pools have them. `alignment` and `flags` must be 0.
+ * made when it is first used. Of `options`, which may be NULL, `name` and `heap` are used: all of
+ * these pools have them. `alignment` and `flags` must be 0.
  *
  * Returns NULL if there is no memory, or with a report if the options are not valid. It takes 4
  * KiB, and each class that is used 512 bytes.
@@ -742,8 +748,7 @@ void slab_shared_free(struct slab_shared_pool *pool, void *ptr) SLAB_NONNULL_((1
  * Threading: any thread.
  * Ownership: the set is the caller's until slab_destroy_sizes(); the options stay the caller's.
  */
-SLAB_NODISCARD_
-struct slab_sizes *slab_create_sizes(const struct slab_options *options);
+SLAB_NODISCARD_ struct slab_sizes *slab_create_sizes(const struct slab_options *options);
 
 /**
  * Destroys a set of sizes and gives back the memory of its free objects.
@@ -809,8 +814,8 @@ SLAB_NONNULL_((1));
  * Frees an object.
  *
  * `child` may be any child of the set, at the same cost. It may also be one of another set, and
- * `ptr` an object of any pool: then that one's lock is taken. What slab_free() says of misuse holds
- * here as well.
+ * `ptr` an object of any pool: then that one's lock is taken. What slab_free() says of misuse
+ * holds here as well.
  *
  * Threading: no other call may use `child` at the same time. If the object is not of the child's
  * set, its own must still exist, or must have been destroyed by slab_destroy_sizes().
@@ -819,8 +824,8 @@ SLAB_NONNULL_((1));
 void slab_sizes_free(struct slab_sizes_child *child, void *ptr) SLAB_NONNULL_((1));
 
 /**
- * How many bytes an object has, all of which may be used: those that it was allocated with, rounded
- * up to its class.
+ * How many bytes an object has, all of which may be used: those that it was allocated with,
+ * rounded up to its class.
  *
  * `ptr` is an object of any set of sizes or of any pool, whose item_size it is then. Returns 0 for
  * an address in memory that the library does not have; of any other address slab_sizes_size() must

@@ -100,7 +100,8 @@ pub struct slab_parent_stats {
 }
 
 /// What the process's heap holds, which all pools share for which no other one is chosen. All
-/// numbers are exact, in bytes unless said otherwise. Guarded objects (slab_set_sampling()) are not in the heap.
+/// numbers are exact, in bytes unless said otherwise. Guarded objects (slab_set_sampling()) are not
+/// in the heap.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct slab_heap_stats {
@@ -131,12 +132,12 @@ pub struct slab_heap_stats {
 
 /// Creates a parent pool as slab_create_parent() does, of which more is said.
 ///
-/// Returns 0, or -1 if something is out of range, which is reported, or if there is no memory for the
-/// name, or in the heap: 512 bytes are taken of that at once, if one is chosen. `*parent` then is a
-/// destroyed pool.
+/// Returns 0, or -1 if something is out of range, which is reported, or if there is no memory for
+/// the name, or in the heap: 512 bytes are taken of that at once, if one is chosen. `*parent` then
+/// is a destroyed pool.
 ///
-/// Objects that are aligned to more than a page of the system's are not guarded (slab_set_sampling());
-/// if it is more than 4096, "redzone" looks only behind them.
+/// Objects that are aligned to more than a page of the system's are not guarded
+/// (slab_set_sampling()); if it is more than 4096, "redzone" looks only behind them.
 ///
 /// Threading: no other call may use `parent` at the same time.
 /// Ownership: `*parent` stays the caller's; `*options` and the name are copied.
@@ -149,8 +150,8 @@ pub unsafe extern "C" fn slab_create_parent_with(
     options: *const slab_options,
 ) -> c_int {
     const FUNCTION: &str = "slab_create_parent_with";
-    // SAFETY: the caller passes writable storage that no other call is using, and a struct of the size
-    // that it says, with NULL or a string in it.
+    // SAFETY: the caller passes writable storage that no other call is using, and a struct of the
+    // size that it says, with NULL or a string in it.
     unsafe {
         let parent = parent.cast();
         match pool_options(options).and_then(|options| options.create(parent)) {
@@ -218,9 +219,9 @@ pub unsafe extern "C" fn slab_trim_parent(parent: *mut slab_parent_pool) -> usiz
     unsafe { existing(parent).map_or(0, |parent| parent.trim()) }
 }
 
-/// Gives the system everything that is free in the process's heap, and the hooks of other heaps what is
-/// free in these, and before that the heaps what pools keep that no child has, but for pools that other
-/// threads call just now.
+/// Gives the system everything that is free in the process's heap, and the hooks of other heaps
+/// what is free in these, and before that the heaps what pools keep that no child has, but for
+/// pools that other threads call just now.
 ///
 /// Returns how many bytes may have had memory behind them. Cost: a system call for each free run.
 ///
@@ -446,11 +447,11 @@ pub extern "C" fn slab_set_sampling(rate: c_uint) -> c_uint {
     hooks::set_sampling(rate)
 }
 
-/// Allocates `count` objects, and writes them to `objects[0]`, `objects[1]` and so on: as so many calls
-/// of slab_alloc(), but at a third of their cost or less.
+/// Allocates `count` objects, and writes them to `objects[0]`, `objects[1]` and so on: as so many
+/// calls of slab_alloc(), but at a third of their cost or less.
 ///
-/// Returns how many it allocated: fewer than `count` if there is no memory for more, or if `pool` is
-/// destroyed or zeroed. The others of `objects` are not changed, or are NULL.
+/// Returns how many it allocated: fewer than `count` if there is no memory for more, or if `pool`
+/// is destroyed or zeroed. The others of `objects` are not changed, or are NULL.
 ///
 /// Threading: no other call may use `pool` at the same time.
 /// NULL: `pool` must not be NULL, nor `objects` unless `count` is 0.
@@ -464,16 +465,16 @@ pub unsafe extern "C" fn slab_alloc_bulk(
     if count == 0 {
         return 0;
     }
-    // SAFETY: the caller passes room for so many objects, and a created, destroyed or zeroed child that
-    // no other call is using.
+    // SAFETY: the caller passes room for so many objects, and a created, destroyed or zeroed child
+    // that no other call is using.
     unsafe {
         let places = core::slice::from_raw_parts_mut(objects.cast(), count as usize);
         ChildPool::alloc_bulk(pool.cast(), places) as c_uint
     }
 }
 
-/// Frees `count` objects: as so many calls of slab_free(), which is also what is reported of them. Some
-/// may be NULL, or objects of other pools.
+/// Frees `count` objects: as so many calls of slab_free(), which is also what is reported of them.
+/// Some may be NULL, or objects of other pools.
 ///
 /// Threading: no other call may use `pool` at the same time.
 /// NULL: `pool` must not be NULL, nor `objects` unless `count` is 0.
@@ -487,26 +488,26 @@ pub unsafe extern "C" fn slab_free_bulk(
     if count == 0 {
         return;
     }
-    // SAFETY: the caller passes so many objects, and a created, destroyed or zeroed child that no other
-    // call is using.
+    // SAFETY: the caller passes so many objects, and a created, destroyed or zeroed child that no
+    // other call is using.
     unsafe {
         let objects = core::slice::from_raw_parts(objects.cast(), count as usize);
         ChildPool::free_bulk(pool.cast(), objects)
     }
 }
 
-/// Puts by `count` objects in the child's cache, so that as many next allocations from it can neither
-/// fail nor take a lock: for paths that must not fail.
+/// Puts by `count` objects in the child's cache, so that as many next allocations from it can
+/// neither fail nor take a lock: for paths that must not fail.
 ///
-/// Returns how many can: `count`, or fewer if there is no memory for more, or if the child cannot cache
-/// as many. At most that is `objects_per_child` of slab_get_parent_stats(): 1022 objects of up to 256
-/// bytes, two of 128 KiB, and none if they are larger or the pool has modes (slab_set_debug()), of
-/// which nothing is cached. While objects are sampled (slab_set_sampling()) it is half of what it would
-/// be at most. What is put by already counts.
+/// Returns how many can: `count`, or fewer if there is no memory for more, or if the child cannot
+/// cache as many. At most that is `objects_per_child` of slab_get_parent_stats(): 1022 objects of
+/// up to 256 bytes, two of 128 KiB, and none if they are larger or the pool has modes
+/// (slab_set_debug()), of which nothing is cached. While objects are sampled (slab_set_sampling())
+/// it is half of what it would be at most. What is put by already counts.
 ///
 /// It holds for what is allocated until the child is trimmed or destroyed. An object that is freed
-/// through the child is cached as well; if it finds the cache full, half of that may go to the parent,
-/// and the rest of what was put by with it.
+/// through the child is cached as well; if it finds the cache full, half of that may go to the
+/// parent, and the rest of what was put by with it.
 ///
 /// Cost: that of allocating what is missing.
 ///
@@ -519,33 +520,33 @@ pub unsafe extern "C" fn slab_prefill(pool: *mut slab_child_pool, count: c_uint)
     unsafe { ChildPool::prefill(pool.cast(), count as usize) as c_uint }
 }
 
-/// How many bytes the object at an address has, as its pool was created with (1 if that was 0): 0 if
-/// there is no object, but something else, or nothing at all.
+/// How many bytes the object at an address has, as its pool was created with (1 if that was 0): 0
+/// if there is no object, but something else, or nothing at all.
 ///
-/// Any address may be asked, be it mapped or not: it is looked up and not followed. An address within
-/// an object is none. An object that was freed may still be one here, for as long as a child or the
-/// depot caches it: slab_is_object() also looks in the depot, and slab_trim_child() empties a
-/// child's cache. Of pools with modes (slab_set_debug()) nothing is cached. An object whose pool is
-/// gone is one until it is freed.
+/// Any address may be asked, be it mapped or not: it is looked up and not followed. An address
+/// within an object is none. An object that was freed may still be one here, for as long as a child
+/// or the depot caches it: slab_is_object() also looks in the depot, and slab_trim_child() empties
+/// a child's cache. Of pools with modes (slab_set_debug()) nothing is cached. An object whose pool
+/// is gone is one until it is freed.
 ///
 /// Cost: some hundred instructions, under the locks of the heap and the pool.
 ///
-/// Threading: any thread, at any time. Not in a child process of a fork, about objects of a pool that
-/// another thread was inside of.
+/// Threading: any thread, at any time. Not in a child process of a fork, about objects of a pool
+/// that another thread was inside of.
 /// NULL: returns 0.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_object_size(object: *const c_void) -> usize {
     objects::item_size_at(object.addr(), None, false).map_or(0, |bytes| bytes.max(1) as usize)
 }
 
-/// Whether an address is that of an object of this parent pool that the program has: 1 if it is, and
-/// else 0. If `parent` is NULL: of any pool, also of one that is gone.
+/// Whether an address is that of an object of this parent pool that the program has: 1 if it is,
+/// and else 0. If `parent` is NULL: of any pool, also of one that is gone.
 ///
 /// Any address may be asked, be it mapped or not: it is looked up and not followed. What a child
 /// caches cannot be told from what the program has: slab_trim_child() empties a child's cache.
 ///
-/// Cost: in proportion to the objects that the depot of the pool caches, under the locks of the heap
-/// and the pool.
+/// Cost: in proportion to the objects that the depot of the pool caches, under the locks of the
+/// heap and the pool.
 ///
 /// Threading: any thread, at any time while the parent exists, or with NULL at any time; but see
 /// slab_object_size() for forks.
@@ -565,21 +566,23 @@ pub unsafe extern "C" fn slab_is_object(
 
 /// Empties sparse slabs of a parent pool, whose objects the program moves.
 ///
-/// `move` is called with `data` and each object in a slab of which at most half of the objects are out,
-/// the emptiest slabs first, for as many slabs as others have room for. It either allocates a new
-/// object from the pool, moves the contents, changes whatever refers to the old one, and returns 1, upon
-/// which the old object is freed; or it returns 0, and the object stays where it is.
+/// `move` is called with `data` and each object in a slab of which at most half of the objects are
+/// out, the emptiest slabs first, for as many slabs as others have room for. It either allocates a
+/// new object from the pool, moves the contents, changes whatever refers to the old one, and
+/// returns 1, upon which the old object is freed; or it returns 0, and the object stays where it
+/// is.
 ///
-/// All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what they
-/// cache cannot be told from what the program has. If one caches objects, that is reported and nothing
-/// is moved. The child that `move` allocates from is one that caches objects then.
+/// All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what
+/// they cache cannot be told from what the program has. If one caches objects, that is reported and
+/// nothing is moved. The child that `move` allocates from is one that caches objects then.
 ///
-/// `move` is called with nothing locked. It may allocate from the pool and call what does not use this
-/// pool; it must not free objects of the pool, the one that it is given included, or leave by longjmp().
+/// `move` is called with nothing locked. It may allocate from the pool and call what does not use
+/// this pool; it must not free objects of the pool, the one that it is given included, or leave by
+/// longjmp().
 ///
-/// Returns by how many bytes of slabs the pool has fewer: the heap has them, for which slab_trim_heap()
-/// gives them back to the system. Cost: in proportion to the pool's slabs, under its lock, and a call of
-/// `move`, an allocation and a free for each object that is moved.
+/// Returns by how many bytes of slabs the pool has fewer: the heap has them, for which
+/// slab_trim_heap() gives them back to the system. Cost: in proportion to the pool's slabs, under
+/// its lock, and a call of `move`, an allocation and a free for each object that is moved.
 ///
 /// Threading: no other call may use `parent`, its children or its objects at the same time.
 /// NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `move` must not be NULL.
@@ -590,30 +593,31 @@ pub unsafe extern "C" fn slab_shrink(
     r#move: unsafe extern "C" fn(data: *mut c_void, object: *mut c_void) -> c_int,
     data: *mut c_void,
 ) -> usize {
-    // SAFETY: the caller passes a created, destroyed or zeroed pool that no other call is using, and a
-    // function that takes these.
+    // SAFETY: the caller passes a created, destroyed or zeroed pool that no other call is using,
+    // and a function that takes these.
     unsafe {
         let Some(parent) = existing(parent) else { return 0 };
         parent.shrink("slab_shrink", |object| r#move(data, object.cast()) != 0)
     }
 }
 
-/// Calls `visit` with `data` and each object of a parent pool that the program has, each once, in no
-/// certain order, until all were visited or `visit` returns something else than 0.
+/// Calls `visit` with `data` and each object of a parent pool that the program has, each once, in
+/// no certain order, until all were visited or `visit` returns something else than 0.
 ///
-/// All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what they
-/// cache cannot be told from what the program has. If one caches objects, that is reported and
+/// All children of the pool are to be trimmed before (slab_trim_child()), or destroyed, as what
+/// they cache cannot be told from what the program has. If one caches objects, that is reported and
 /// nothing is visited. Objects whose pool is gone are no pool's.
 ///
-/// `visit` is called with nothing locked. It may free the object that it is given, through any child,
-/// and call what does not use this pool; it must not allocate from the pool, or free other objects of
-/// it, or trim its children. It may leave by longjmp().
+/// `visit` is called with nothing locked. It may free the object that it is given, through any
+/// child, and call what does not use this pool; it must not allocate from the pool, or free other
+/// objects of it, or trim its children. It may leave by longjmp().
 ///
 /// Returns how many times `visit` was called. Cost: in proportion to all slabs of all pools, under
 /// the locks of the heap and the pool for one slab at a time.
 ///
 /// Threading: no other call may use `parent` or its children at the same time.
-/// NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `visit` must not be NULL.
+/// NULL: returns 0 if `parent` is NULL; also if it is destroyed or zeroed. `visit` must not be
+/// NULL.
 /// cbindgen:postfix=SLAB_NONNULL_((2))
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn slab_for_each_object(

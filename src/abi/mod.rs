@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What C sees: one file for each header below `include/`, and no logic but how structs are read that
-//! grow from version to version (`versioned`).
+//! What C sees: one file for each header below `include/`, and no logic but how structs are read
+//! that grow from version to version (`versioned`).
 
 #[cfg(feature = "ext")]
 pub mod ext;

@@ -11,16 +11,16 @@ use crate::groups::options::Raw;
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct slab_options {
-    /// Set by the caller to sizeof(struct slab_options). Later versions add fields at the end: what a
-    /// caller's struct does not have is zero; what this version does not know must be zero.
+    /// Set by the caller to sizeof(struct slab_options). Later versions add fields at the end: what
+    /// a caller's struct does not have is zero; what this version does not know must be zero.
     pub struct_size: usize,
     /// Bytes of an object; 0 counts as 1.
     pub item_size: c_uint,
     /// A hint for how many objects are used at a time; 0 counts as 1.
     pub num_items: c_uint,
     /// For slab_create_parent_with(): objects are aligned to so many bytes, or to what
-    /// slab_create_parent() says if that is more: 0, or a power of two up to 65536. An object takes a
-    /// multiple of it.
+    /// slab_create_parent() says if that is more: 0, or a power of two up to 65536. An object takes
+    /// a multiple of it.
     pub alignment: c_uint,
     /// 0.
     pub flags: c_uint,

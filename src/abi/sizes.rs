@@ -29,8 +29,8 @@ pub struct slab_sizes_child {
 /// Objects are in classes by their size. Between two sizes of up to 128 KiB there is at most an
 /// eighth, or the 16 bytes that objects are aligned to (8 bytes up to a size of 8); see
 /// slab_sizes_size(). A class is a parent pool with an ordinary child for each child of the set,
-/// made when it is first used. Of `options`, which may be NULL, `name` and `heap` are used: all of these
-/// pools have them. `alignment` and `flags` must be 0.
+/// made when it is first used. Of `options`, which may be NULL, `name` and `heap` are used: all of
+/// these pools have them. `alignment` and `flags` must be 0.
 ///
 /// Returns NULL if there is no memory, or with a report if the options are not valid. It takes 4
 /// KiB, and each class that is used 512 bytes.
@@ -126,8 +126,8 @@ pub unsafe extern "C" fn slab_sizes_zalloc(
 /// Frees an object.
 ///
 /// `child` may be any child of the set, at the same cost. It may also be one of another set, and
-/// `ptr` an object of any pool: then that one's lock is taken. What slab_free() says of misuse holds
-/// here as well.
+/// `ptr` an object of any pool: then that one's lock is taken. What slab_free() says of misuse
+/// holds here as well.
 ///
 /// Threading: no other call may use `child` at the same time. If the object is not of the child's
 /// set, its own must still exist, or must have been destroyed by slab_destroy_sizes().
@@ -139,8 +139,8 @@ pub unsafe extern "C" fn slab_sizes_free(child: *mut slab_sizes_child, ptr: *mut
     unsafe { SizesChild::free(child.cast(), ptr) }
 }
 
-/// How many bytes an object has, all of which may be used: those that it was allocated with, rounded
-/// up to its class.
+/// How many bytes an object has, all of which may be used: those that it was allocated with,
+/// rounded up to its class.
 ///
 /// `ptr` is an object of any set of sizes or of any pool, whose item_size it is then. Returns 0 for
 /// an address in memory that the library does not have; of any other address slab_sizes_size() must

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT
-//! Structs that a caller fills in and that later versions make longer: their first word, `struct_size`,
-//! says how long the caller's is.
+//! Structs that a caller fills in and that later versions make longer: their first word,
+//! `struct_size`, says how long the caller's is.
 //!
-//! What a shorter one does not have is zero. What a longer one has that this version does not know must
-//! be zero, as it asks for nothing then.
+//! What a shorter one does not have is zero. What a longer one has that this version does not know
+//! must be zero, as it asks for nothing then.
 
 use core::mem::size_of;
 use core::ptr;
@@ -11,8 +11,8 @@ use core::ptr;
 /// No struct is as long, in whatever version: a word that was never written is most likely above.
 const MOST_BYTES: usize = 4096;
 
-/// What the caller's struct says. None if it is not one of any version, or asks for what this one does
-/// not know.
+/// What the caller's struct says. None if it is not one of any version, or asks for what this one
+/// does not know.
 ///
 /// # Safety
 /// So many bytes at `from` are readable as its first word says, if they are at most [`MOST_BYTES`].
