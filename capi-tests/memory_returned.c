@@ -170,7 +170,7 @@ static void
 large_objects_body(void *arg)
 {
    void *objects[4];
-   struct slab_mempool pool;
+   struct slab_mempool pool, small;
    int round;
 
    (void)arg;
@@ -178,8 +178,17 @@ large_objects_body(void *arg)
    for (round = 0; round < 5; round++) {
       fill(&pool.child, objects, 4);
       free_all(&pool.child, objects, 4);
+      /* They are used again, and not piled up. */
+      MUST(os_bytes_held() <= most_kept + 4 * (9u << 20));
    }
    slab_destroy(&pool);
+   /* It waits for the next ones for the decay time. Then calls give it back, a part each. */
+   os_pass_time(11);
+   for (round = 0; round < 200; round++) {
+      slab_create(&small, 96, 4);
+      slab_free_st(&small, slab_alloc_st(&small));
+      slab_destroy(&small);
+   }
    MUST(os_bytes_held() <= most_kept);
 }
 

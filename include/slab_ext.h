@@ -209,7 +209,7 @@ struct slab_heap_stats {
     */
    size_t chunks;
    /**
-    * How many of them have one large object each.
+    * How many of them have one large object each. Those that are kept for the next one have none.
     */
    size_t large;
    /**
@@ -315,7 +315,8 @@ size_t slab_trim_heap(void);
 
 /**
  * Sets for how many seconds free memory is kept for reuse before it goes back to the system, or to
- * the hooks of a heap: 10 unless set. With 0 it goes as soon as it is free.
+ * the hooks of a heap: 10 unless set. With 0 it goes as soon as it is free, and what is free goes
+ * with this call.
  *
  * What is due is looked for on slow paths, once a second. There is no background thread: a program
  * that calls nothing keeps what it has. Returns the value that was set before.

@@ -124,7 +124,7 @@ pub struct slab_heap_stats {
     pub mapped: usize,
     /// How many chunks, large objects' included.
     pub chunks: usize,
-    /// How many of them have one large object each.
+    /// How many of them have one large object each. Those that are kept for the next one have none.
     pub large: usize,
     /// How many free runs of 2^n pages of 4 KiB.
     pub free_runs: [c_uint; 16],
@@ -233,7 +233,8 @@ pub extern "C" fn slab_trim_heap() -> usize {
 }
 
 /// Sets for how many seconds free memory is kept for reuse before it goes back to the system, or to
-/// the hooks of a heap: 10 unless set. With 0 it goes as soon as it is free.
+/// the hooks of a heap: 10 unless set. With 0 it goes as soon as it is free, and what is free goes
+/// with this call.
 ///
 /// What is due is looked for on slow paths, once a second. There is no background thread: a program
 /// that calls nothing keeps what it has. Returns the value that was set before.

@@ -78,6 +78,9 @@ pub(crate) struct Geometry {
 /// The order of a slab that has a reservation of its own, with one large object in it.
 pub(crate) const LARGE: u8 = MAX_ORDER + 1;
 
+/// Objects of more bytes no child caches. A pool gets each of them from a slab.
+pub(crate) const MOST_CACHED: usize = 128 << 10;
+
 impl Geometry {
     /// Chooses the layout for objects of `item_size` bytes, `num_items` at a time if possible.
     #[cfg(any(test, loom))]
@@ -122,6 +125,11 @@ impl Geometry {
     /// Bytes of a slab.
     pub(crate) fn slab_bytes(&self) -> usize {
         if self.is_large() { page_multiple(self.stride as usize) } else { PAGE << self.order }
+    }
+
+    /// Whether no child caches the objects, whatever else there is to be said of the pool.
+    pub(crate) fn is_uncached(&self) -> bool {
+        self.stride as usize > MOST_CACHED
     }
 
     /// Whether each object has a reservation of its own.

@@ -182,7 +182,9 @@ impl Buddy {
                     self.leave(run);
                     let from = self.first_dirty(run) & !((1 << least) - 1);
                     let end = run.page + (1 << order);
-                    let pages = most.next_multiple_of(1 << least).min(end - from);
+                    let left = end - from;
+                    let step = (1 << least) - 1;
+                    let pages = ((most.min(left) + step) & !step).min(left);
                     return Some(Purge { run, since: node.since, from, pages });
                 }
                 page = node.next;
@@ -288,22 +290,27 @@ impl Buddy {
     }
 
     /// How many pages of a run are dirty.
+    #[inline(never)]
     fn dirty_in(&mut self, run: Run) -> u16 {
         let mut count = 0;
-        self.each_word(run, |word, mask| count += (*word & mask).count_ones() as u16);
+        self.each_word(run, |word, mask| {
+            // Mostly none is, or all are.
+            count += match *word & mask {
+                0 => 0,
+                all if all == !0 => u64::BITS as u16,
+                some => some.count_ones() as u16,
+            }
+        });
         count
     }
 
     /// Calls `each` with every word of the bits of a run, and which of its bits are the run's.
     fn each_word(&mut self, run: Run, mut each: impl FnMut(&mut u64, u64)) {
-        let first = run.page / 64;
-        if run.order >= 6 {
-            for word in &mut self.dirty[first..first + (1 << (run.order - 6))] {
-                each(word, !0);
-            }
-        } else {
-            each(&mut self.dirty[first], ((1 << (1 << run.order)) - 1) << (run.page % 64));
-        }
+        let (words, mask) = match run.order.checked_sub(6) {
+            Some(order) => (1 << order, !0),
+            None => (1, ((1 << (1 << run.order)) - 1) << (run.page % 64)),
+        };
+        self.dirty[run.page / 64..].iter_mut().take(words).for_each(|word| each(word, mask));
     }
 
     fn insert(&mut self, run: Run, dirty: bool, since: u32) {

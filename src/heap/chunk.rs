@@ -19,21 +19,28 @@
 //! |---|---|---|
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
-//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `steps`, `buddy` | heap's lock | the same |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `steps`, `idle`, `has_stale`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large`, `home`, `terms` | before the chunk is shared | by all |
-//! | `slabs` | the lock of each slab's owner | the same |
+//! | `slabs`, `fresh` | the lock of each slab's owner | the same |
 //!
 //! So there is never a reference to a whole chunk, only to its parts.
 //!
 //! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that
 //! the header takes up memory in proportion to what the chunk holds.
+//!
+//! **Fresh objects.** Of a slab of objects that no child caches it is noted from which object on none
+//! was handed out since the system gave the pages, or purged them: these read as zeroes, and nobody
+//! need zero them again. So a slab begins if no page of its run is dirty, the memory is the system's,
+//! and each purge in the chunk is known to have left zeroes.
 
 use core::mem::{offset_of, size_of};
 use core::ptr;
 
 use crate::base::address::{chunk_of, page_of};
 use crate::base::config::HARDENED;
-use crate::base::geometry::{CHUNK, Geometry, HEADER_PAGES, LARGE, PAGE, PAGE_SHIFT, PAGES};
+use crate::base::geometry::{
+    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_ORDER, MOST_CACHED, PAGE, PAGE_SHIFT, PAGES,
+};
 use crate::base::layout::{Field, layout, numbers};
 use crate::heap::buddy::Buddy;
 use crate::heap::locked::HeapLocked;
@@ -64,6 +71,10 @@ const SPARSE: usize = 4 * PAGE;
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;
 
+/// In place of the first object that is fresh: there is none.
+const NONE_FRESH: u8 = u8::MAX;
+const _: () = assert!((PAGE << MAX_ORDER) / MOST_CACHED < NONE_FRESH as usize);
+
 /// The header of a chunk. All zeroes is a chunk without slabs and without free runs.
 #[repr(C)]
 pub(crate) struct Chunk {
@@ -85,6 +96,10 @@ pub(crate) struct Chunk {
     slots_written: u16,
     /// Bytes of the reservation.
     pub(crate) bytes: usize,
+    /// What of it is free, if it was reserved for a large object.
+    pub(super) idle: Idle,
+    /// Whether pages that count as clean may not read as zeroes.
+    pub(super) has_stale: bool,
     /// The heap that it belongs to ([`super::home`]).
     #[cfg(feature = "ext")]
     pub(super) home: *const (),
@@ -93,9 +108,24 @@ pub(crate) struct Chunk {
     pub(super) terms: Terms,
     /// Bit `n` is set if slab descriptor `n` is in use.
     slots_used: [u64; SLOTS.div_ceil(64)],
+    /// From which object on the slabs' are fresh; of meaning if they are uncached.
+    fresh: [u8; SLOTS],
     /// The free page runs.
     pub(crate) buddy: Buddy,
     slabs: [Slab; SLOTS],
+}
+
+/// What of a large object's chunk is free: nothing while it has one, else all behind the header
+/// (`super::large`).
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Idle {
+    /// Free pages.
+    pub(super) pages: u32,
+    /// How many of them are dirty: the last ones.
+    pub(super) dirty: u32,
+    /// Since when they are.
+    pub(super) since: u32,
 }
 
 /// What a heap may do with a chunk. All zeroes is a chunk of the system's memory.
@@ -111,8 +141,8 @@ pub(super) struct Terms {
 /// For a walker outside of the process.
 #[cfg(feature = "ext")]
 pub(crate) const LAYOUT: &[Field] = layout!(
-    "chunk", Chunk: owners, slots, next, list, large, purging, slots_written, bytes, home,
-    slots_used, buddy, slabs
+    "chunk", Chunk: owners, slots, next, list, large, purging, slots_written, bytes, idle.pages,
+    idle.dirty, home, slots_used, buddy, slabs
 );
 /// The same; nobody reads it in a build without it.
 #[cfg(not(feature = "ext"))]
@@ -179,15 +209,30 @@ impl Chunk {
         chunk
     }
 
-    /// Reserves a chunk with room for one large object from a page on. Null if there is no memory.
-    pub(crate) fn reserve_large(page: usize, object_bytes: usize, huge_pages: bool) -> *mut Chunk {
+    /// Bytes of a chunk with room for one large object from a page on; none if there are no so many.
+    pub(super) fn large_bytes(page: usize, object_bytes: usize) -> Option<usize> {
         // The system's pages may be larger than the header.
-        match object_bytes
-            .checked_add(page * PAGE)
-            .and_then(|bytes| bytes.checked_next_multiple_of(os::page_size().max(PAGE)))
-        {
-            Some(bytes) => Chunk::map(bytes, bytes, true, huge_pages),
-            None => ptr::null_mut(),
+        let rest = os::page_size().max(PAGE) - 1;
+        Some(object_bytes.checked_add(page * PAGE)?.checked_add(rest)? & !rest)
+    }
+
+    /// Reserves a chunk of so many bytes for one large object. Null if there is no memory.
+    pub(super) fn reserve_large(bytes: usize, huge_pages: bool) -> *mut Chunk {
+        Chunk::map(bytes, bytes, true, huge_pages)
+    }
+
+    /// Free pages of a chunk, and how many of them are dirty.
+    ///
+    /// # Safety
+    /// The chunk exists, and the heap's lock is held.
+    pub(super) unsafe fn free_and_dirty(chunk: *mut Chunk) -> (usize, usize) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if (*chunk).large {
+                ((*chunk).idle.pages as usize, (*chunk).idle.dirty as usize)
+            } else {
+                ((*chunk).buddy.free_pages(), (*chunk).buddy.dirty_pages())
+            }
         }
     }
 
@@ -280,7 +325,7 @@ impl Chunk {
         }
     }
 
-    /// Makes a slab of the run that starts at `page`.
+    /// Makes a slab of the run that starts at `page`, whose pages read as zeroes if `is_fresh`.
     ///
     /// # Safety
     /// The run is one of the chunk's, handed out and not in use (or, if the geometry is large, the
@@ -290,7 +335,8 @@ impl Chunk {
         page: usize,
         geometry: &Geometry,
         owner: usize,
-        lock: HeapLocked<'_>,
+        is_fresh: bool,
+        _lock: HeapLocked<'_>,
     ) -> *mut Slab {
         // SAFETY: the caller's promise; a free descriptor exists because there are as many as
         // pages.
@@ -304,15 +350,40 @@ impl Chunk {
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             Slab::init(slab, page, geometry);
+            if geometry.is_uncached() {
+                (*chunk).fresh[slot] = if is_fresh { 0 } else { NONE_FRESH };
+            }
             Chunk::for_each_page(slab, |page| {
                 // No reference to the table: others read their slabs' entries meanwhile.
                 let place = &raw mut (*chunk).slots[page];
                 writes(place);
                 *place = slot as u16;
+                // Relaxed: as in `set_owner`.
+                (&(*chunk).owners)[page].store(owner, Relaxed);
             });
             probe::slab_create(owner, (*slab).base().addr(), (*slab).bytes());
-            Chunk::set_owner(slab, owner, lock);
             slab
+        }
+    }
+
+    /// Notes that an object is handed out, and returns whether it reads as zeroes.
+    ///
+    /// # Safety
+    /// It lies in a slab of uncached objects, whose owner's lock is held.
+    pub(crate) unsafe fn hand_out(object: *mut u8) -> bool {
+        // SAFETY: the caller's promise; who has the lock may write the slab's place.
+        unsafe {
+            let chunk = chunk_of::<Chunk>(object);
+            let slot = (&raw const (*chunk).slots[page_of(object)]).read() as usize;
+            let slab = &*(&raw const (*chunk).slabs).cast::<Slab>().add(slot);
+            let index = (object.addr() - slab.base().addr()) as u32 / slab.stride();
+            let first = (&raw mut (*chunk).fresh).cast::<u8>().add(slot);
+            writes(first);
+            let is_fresh = index >= u32::from(*first);
+            if is_fresh {
+                *first = index as u8 + 1;
+            }
+            is_fresh
         }
     }
 
@@ -338,6 +409,7 @@ impl Chunk {
     ///
     /// # Safety
     /// The slab is in use, or about to be.
+    #[inline(never)]
     pub(crate) unsafe fn set_owner(slab: *mut Slab, owner: usize, _lock: HeapLocked<'_>) {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object
         // of the slab, and got it through a lock or from someone who did.
@@ -414,6 +486,7 @@ impl Chunk {
     ///
     /// # Safety
     /// The chunk exists.
+    #[cfg_attr(feature = "ext", inline(never))]
     pub(super) unsafe fn slab_from(
         chunk: *mut Chunk,
         mut slot: usize,
@@ -461,6 +534,18 @@ impl<'a> Listed<'a> {
         unsafe { (*self.chunk).large }
     }
 
+    /// Free pages, and how many of them are dirty.
+    pub(super) fn free_and_dirty(self) -> (usize, usize) {
+        // SAFETY: the chunk is there.
+        unsafe { Chunk::free_and_dirty(self.chunk) }
+    }
+
+    /// Whether it is kept for the next large object.
+    pub(super) fn is_idle(self) -> bool {
+        // SAFETY: the chunk is there.
+        unsafe { (*self.chunk).idle.pages != 0 }
+    }
+
     /// Whether it stays with its heap.
     pub(super) fn is_fixed(self) -> bool {
         // SAFETY: the chunk is there.
@@ -492,18 +577,21 @@ impl<'a> Listed<'a> {
     }
 
     /// Checks the metadata, and calls `problem` with an address and what does not hold there: each
-    /// page is in one slab, whose owner word and slot it has, or free.
-    pub(crate) fn validate(self, problem: &mut dyn FnMut(usize, &'static str)) {
+    /// page is in one slab, whose owner word and slot it has, or free. Returns how many are in slabs
+    /// of uncached objects.
+    pub(crate) fn validate(self, problem: &mut dyn FnMut(usize, &'static str)) -> usize {
         let (chunk, lock) = (self.chunk, self.lock);
         // SAFETY: the chunk is there; of slabs, only that is read which their owners do not write.
         unsafe {
-            let (mut slabs, mut slab_pages, mut looked_up) = (0, 0, 0);
+            let (mut slabs, mut slab_pages, mut looked_up, mut uncached) = (0, 0, 0, 0);
             let mut slab = Chunk::slab_behind(chunk, ptr::null_mut(), lock);
             while !slab.is_null() {
                 slabs += 1;
                 let first = (*slab).first_page();
                 let owner = (&(*chunk).owners)[first].load(Relaxed);
-                slab_pages += (*slab).bytes() / PAGE;
+                let pages = (*slab).bytes() / PAGE;
+                slab_pages += pages;
+                uncached += if (*slab).is_uncached() { pages } else { 0 };
                 Chunk::for_each_page(slab, |page| {
                     looked_up += 1;
                     let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
@@ -521,16 +609,21 @@ impl<'a> Listed<'a> {
                 problem(chunk.addr(), "a page has an owner and is in no slab");
             }
             if (*chunk).large {
-                if slabs != 1 {
+                let (free, dirty) = self.free_and_dirty();
+                if slabs != usize::from(!self.is_idle()) {
                     problem(chunk.addr(), "a large object's chunk has not one slab");
                 }
-                return;
+                if dirty > free || self.is_idle() && free != (*chunk).bytes / PAGE - HEADER_PAGES {
+                    problem(chunk.addr(), "a kept chunk's pages are miscounted");
+                }
+                return uncached;
             }
             self.buddy().validate(chunk.addr(), self.is_fixed(), problem);
             let free_pages = self.buddy().free_pages() + (*chunk).purging as usize;
             if slab_pages + free_pages != self.pages() - HEADER_PAGES {
                 problem(chunk.addr(), "a page is neither in a slab nor free");
             }
+            uncached
         }
     }
 }
@@ -662,7 +755,7 @@ pub(crate) mod tests {
             (**chunk).buddy.seed();
             (**chunk).buddy.commit(PAGES);
             let page = (**chunk).buddy.alloc(geometry.order).unwrap();
-            let slab = Chunk::open(*chunk, page, &geometry, PARENT, state.locked());
+            let slab = Chunk::open(*chunk, page, &geometry, PARENT, false, state.locked());
             // Whoever has the heap's lock has one, and the pool's another, meanwhile.
             let (heaps, pools) = (&*slab, &*slab_of((*slab).base()));
             assert!(core::ptr::eq(heaps, pools));

@@ -3,7 +3,9 @@
 //!
 //! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
 //! - [`WHOLE`]: everything is free, nobody is just committing more of it, and it need not stay;
-//! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out.
+//! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out;
+//! - [`KEPT`]: reservations that had one, and are kept for the next (`super::large`): those that were
+//!   freed last come first.
 //!
 //! A request is served from the first list that can, so that chunks in use fill up before others
 //! are begun. Everything here belongs to the heap's lock.
@@ -18,21 +20,26 @@ use crate::sys::sync::writes;
 /// The list of chunks of which nothing is handed out.
 const WHOLE: usize = MAX_ORDER as usize + 2;
 const LARGE_OBJECTS: usize = WHOLE + 1;
-const LISTS: usize = LARGE_OBJECTS + 1;
+const KEPT: usize = LARGE_OBJECTS + 1;
+const LISTS: usize = KEPT + 1;
 /// The list number of a chunk that is on its way to the system.
 pub(crate) const RELEASED: u8 = LISTS as u8;
+
+const NOTED_OTHERWISE: &str = "a list of chunks is not noted as it is";
 
 /// See the head of this file.
 pub(crate) struct ChunkLists {
     first: [*mut Chunk; LISTS],
     /// Bit `n` is set if list `n` has chunks.
     occupied: u32,
+    /// How many chunks are wholly free.
+    whole: u32,
 }
 
 impl ChunkLists {
     /// No chunks.
     pub(crate) const EMPTY: ChunkLists =
-        ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0 };
+        ChunkLists { first: [ptr::null_mut(); LISTS], occupied: 0, whole: 0 };
 
     /// A chunk with a free run of this order or a larger one, or null.
     pub(crate) fn with_run(&self, order: u8) -> *mut Chunk {
@@ -66,15 +73,26 @@ impl ChunkLists {
         self.first[WHOLE]
     }
 
-    /// How many chunks are wholly free, counted up to `most`.
-    pub(crate) fn count_whole(&self, most: usize) -> usize {
-        let (mut chunk, mut count) = (self.first[WHOLE], 0);
-        while !chunk.is_null() && count < most {
-            count += 1;
-            // SAFETY: the chunks here belong to the lock that is held.
-            chunk = unsafe { (*chunk).next };
+    /// The chunk that is kept for a large object and was freed last, or null.
+    pub(super) fn newest_kept(&self) -> *mut Chunk {
+        self.first[KEPT]
+    }
+
+    /// The one of them that was freed first, or null.
+    pub(super) fn oldest_kept(&self) -> *mut Chunk {
+        let mut chunk = self.first[KEPT];
+        // SAFETY: the chunks here belong to the lock that is held.
+        unsafe {
+            while !chunk.is_null() && !(*chunk).next.is_null() {
+                chunk = (*chunk).next;
+            }
         }
-        count
+        chunk
+    }
+
+    /// How many chunks are wholly free.
+    pub(crate) fn count_whole(&self) -> usize {
+        self.whole as usize
     }
 
     /// The first chunk of every list from which runs are handed out, or null; those with most free
@@ -102,6 +120,7 @@ impl ChunkLists {
             }
             *first = chunk;
             self.occupied |= 1 << list;
+            self.whole += u32::from(list == WHOLE);
         }
     }
 
@@ -114,6 +133,7 @@ impl ChunkLists {
         unsafe {
             writes(chunk);
             let (next, previous, list) = ((*chunk).next, (*chunk).previous, (*chunk).list as usize);
+            self.whole -= u32::from(list == WHOLE);
             if !next.is_null() {
                 (*next).previous = previous;
             }
@@ -147,10 +167,12 @@ impl ChunkLists {
     pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         for (list, &first) in self.first.iter().enumerate() {
             if first.is_null() == (self.occupied & (1 << list) != 0) {
-                problem(list, "a list of chunks is not noted as it is");
+                problem(list, NOTED_OTHERWISE);
             }
             let (mut chunk, mut previous) = (first, ptr::null_mut());
+            let mut count = 0;
             while !chunk.is_null() {
+                count += 1;
                 // SAFETY: the chunks here belong to the lock that is held.
                 unsafe {
                     if (*chunk).previous != previous
@@ -161,6 +183,9 @@ impl ChunkLists {
                     }
                     (previous, chunk) = (chunk, (*chunk).next);
                 }
+            }
+            if list == WHOLE && count != self.whole {
+                problem(list, NOTED_OTHERWISE);
             }
         }
     }
@@ -204,7 +229,7 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
     unsafe {
         let buddy = &(*chunk).buddy;
         if (*chunk).large {
-            LARGE_OBJECTS
+            if (*chunk).idle.pages == 0 { LARGE_OBJECTS } else { KEPT }
         } else if buddy.is_whole() && (*chunk).steps == 0 && !Chunk::terms(chunk).is_fixed {
             WHOLE
         } else {
@@ -235,7 +260,7 @@ mod tests {
             chunks.into_iter().for_each(|chunk| lists.insert(chunk));
             sound(&lists);
             assert_eq!(lists.iter(state.locked()).count(), 3);
-            assert_eq!((lists.whole(), lists.count_whole(5)), (whole, 1));
+            assert_eq!((lists.whole(), lists.count_whole()), (whole, 1));
             assert_eq!(lists.with_run(0), whole, "there is no run in the others");
 
             let half = (*whole).buddy.alloc(MAX_ORDER).unwrap();
@@ -251,9 +276,9 @@ mod tests {
             lists.update(whole);
             lists.update(full);
             sound(&lists);
-            assert_eq!((lists.whole(), lists.count_whole(5)), (full, 2));
+            assert_eq!((lists.whole(), lists.count_whole()), (full, 2));
             lists.remove(full);
-            assert_eq!((lists.whole(), lists.count_whole(5)), (whole, 1));
+            assert_eq!((lists.whole(), lists.count_whole()), (whole, 1));
             lists.remove(whole);
             lists.remove(large);
         }

@@ -192,7 +192,7 @@ impl Heap {
         // SAFETY: the chunk is on no list, and has room for this object.
         unsafe {
             state.adopt(chunk);
-            Chunk::open(chunk, page, geometry, owner, state.locked())
+            state.open(chunk, page, geometry, owner, false)
         }
     }
 

@@ -67,12 +67,13 @@ impl Home {
         false
     }
 
-    /// Gives back the memory behind pages, which stay the heap's.
+    /// Gives back the memory behind pages, which stay the heap's. Returns whether their next use finds
+    /// zeroes.
     ///
     /// # Safety
     /// They are pages of the heap that nobody uses.
     #[inline(always)]
-    pub(super) unsafe fn purge(self, start: *mut u8, bytes: usize) {
+    pub(super) unsafe fn purge(self, start: *mut u8, bytes: usize) -> bool {
         // SAFETY: the caller's promise.
         unsafe { os::purge(start, bytes) }
     }

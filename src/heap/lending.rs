@@ -10,7 +10,6 @@ use super::state::State;
 use crate::base::address::at;
 use crate::base::geometry::{CHUNK, HEADER_PAGES, PAGE};
 use crate::heap::buddy::STEP_PAGES;
-use crate::heap::decay::{excess, whole_chunks};
 
 /// Calls `each` with the chunks that there is room for in a range of memory, and how many bytes they
 /// have. What is before the first multiple of a chunk's size is of no use, as a chunk is found by its
@@ -47,11 +46,10 @@ impl State {
     /// Whether more is free than is kept.
     #[cold]
     fn is_over(&self) -> bool {
-        let in_use = self.mapped / PAGE - self.free_pages;
-        let keep = whole_chunks(in_use);
+        let limit = self.dirty_limit();
         self.decay.keeps_nothing()
-            || excess(self.dirty_pages, in_use) != 0
-            || self.chunks.count_whole(keep + 1) > keep
+            || limit.excess(self.dirty_pages) != 0
+            || self.chunks.count_whole() > limit.whole_chunks()
     }
 
     /// A chunk that is off its list, unless it is of memory that the program gave, which is seen to

@@ -159,19 +159,20 @@ impl Lent {
 
 impl Home {
     /// Gives back the memory behind pages, which stay the heap's. No lock is held, unless it is the
-    /// process's.
+    /// process's. Returns whether their next use finds zeroes.
     ///
     /// # Safety
     /// They are pages of the heap that nobody uses.
-    pub(super) unsafe fn purge(self, start: *mut u8, bytes: usize) {
+    pub(super) unsafe fn purge(self, start: *mut u8, bytes: usize) -> bool {
         // SAFETY: the caller's promise, and the program's.
         unsafe {
             match Lent::of(self).map(|lent| &lent.memory) {
                 None => os::purge(start, bytes),
                 Some(Memory { data, purge: Some(purge), .. }) => {
                     purge(*data, start.cast(), bytes);
+                    false
                 }
-                Some(_) => {}
+                Some(_) => false,
             }
         }
     }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `page_heap` | the heap itself, behind its lock: what pools call |
 //! | `state`, `parking`, `purge` | what the lock protects; what it does with kits; how memory goes to the system |
+//! | `large`, `peak` | large objects, and their chunks that are kept; how much of them was in use lately |
 //! | [`home`] | which heap something is of |
 //! | `lent`, `lending`, `owed`, `heaps` | heaps whose memory is the program's: regions, and what hooks give; what they do with their chunks; what is left to be done for them; what is done with them |
 //! | `locked` | the proof that the lock is held |
@@ -25,6 +26,7 @@ pub(crate) mod growth;
 mod heaps;
 pub(crate) mod home;
 mod kit;
+mod large;
 #[cfg(feature = "ext")]
 mod lending;
 #[cfg(feature = "ext")]
@@ -40,6 +42,7 @@ mod numbers;
 mod owed;
 mod page_heap;
 mod parking;
+mod peak;
 pub(crate) mod pools;
 mod purge;
 pub(crate) mod registry;

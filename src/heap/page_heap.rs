@@ -35,7 +35,7 @@ use super::slab::Slab;
 use super::state::{State, Unused};
 use super::surplus::Surplus;
 
-use crate::base::geometry::{Geometry, HEADER_PAGES, NAME_CLASS, PAGE, PAGES, class_of};
+use crate::base::geometry::{Geometry, NAME_CLASS, PAGE, PAGES, class_of};
 use crate::base::layout::{Field, layout};
 use crate::base::misuse::Misuse;
 use crate::hooks;
@@ -97,14 +97,21 @@ impl Heap {
     pub(super) fn lock(&self) -> HeapGuard<'_> {
         self.lock_mutex();
         writes(self.state.get());
-        HeapGuard(self, Home::PROCESS).begun()
+        HeapGuard(self, Home::PROCESS)
     }
 
     #[inline(never)]
     fn lock_mutex(&self) {
         // SAFETY: no thread locks the heap twice (asserted in debug builds).
         unsafe { self.mutex.lock() }
+        self.locked();
+    }
+
+    /// Notes that the lock was just taken.
+    fn locked(&self) {
         rank::heap_locked();
+        // SAFETY: the lock is held, and nobody has a reference to the state yet.
+        unsafe { (*self.state.get()).begin() }
     }
 
     /// # Safety
@@ -160,9 +167,9 @@ impl Heap {
         if !unsafe { self.mutex.try_lock() } {
             return None;
         }
-        rank::heap_locked();
+        self.locked();
         writes(self.state.get());
-        Some(HeapGuard(self, Home::PROCESS).begun())
+        Some(HeapGuard(self, Home::PROCESS))
     }
 
     /// Whether a thread, which may be this one, is just at it.
@@ -497,6 +504,7 @@ impl Heap {
         self.drop_spare(state, &mut unused);
         state.drop_spare_magazines(&mut unused);
         state.release_whole(0, &mut unused);
+        state.give_up_kept(&mut unused);
         drop(guard);
         unused.release();
     }
@@ -613,7 +621,7 @@ impl Heap {
             state.owed.lack.chunk = true;
             // What a hook has comes when nothing is locked.
             let may_have_more = lent.memory.reserve.is_some() && !state.starved;
-            return if may_have_more { None } else { Heap::scrape(state) };
+            return if may_have_more { None } else { self.scrape(state) };
         }
         if let Some(step) = state.begin_step() {
             drop(state);
@@ -621,7 +629,7 @@ impl Heap {
             state = self.lock();
             // SAFETY: it was begun above.
             unsafe { state.end_step(step, committed) }
-            return if committed.is_some() { Some(state) } else { Heap::scrape(state) };
+            return if committed.is_some() { Some(state) } else { self.scrape(state) };
         }
         let ([mut end, least], huge_pages) = (state.first_steps(), state.mapped >= SMALL_HEAP);
         drop(state);
@@ -631,7 +639,7 @@ impl Heap {
             chunk = Chunk::reserve(end, huge_pages);
         }
         if chunk.is_null() {
-            return Heap::scrape(self.lock());
+            return self.scrape(self.lock());
         }
         state = self.lock();
         // SAFETY: the chunk is new and whole, and on no list.
@@ -649,34 +657,22 @@ impl Heap {
         Some(state)
     }
 
-    /// When there is no memory to be had: frees what is kept although it is empty. None if there is
-    /// nothing.
+    /// When there is no memory to be had: frees what is kept although it is empty, and has the system
+    /// take back what is kept for large objects, for which the lock is dropped and taken again. None
+    /// if there is nothing.
     #[cold]
-    fn scrape(mut state: HeapGuard<'_>) -> Option<HeapGuard<'_>> {
+    fn scrape<'a>(&'a self, mut state: HeapGuard<'a>) -> Option<HeapGuard<'a>> {
         let mut unused = Unused::NONE;
         state.starved = true;
         let freed = state.drop_spare_magazines(&mut unused);
-        // They were no large objects, so that no chunk is to be released.
+        state.give_up_kept(&mut unused);
+        if unused.has_chunks() {
+            let home = state.home();
+            drop(state);
+            unused.release();
+            return Some(self.lock().of(home));
+        }
         freed.then_some(state)
-    }
-
-    fn make_large(&self, _home: Home, owner: usize, geometry: &Geometry) -> *mut Slab {
-        #[cfg(feature = "ext")]
-        if !_home.is_process() {
-            return self.make_large_in(_home, owner, geometry);
-        }
-        let huge_pages = self.with_state(|state| state.mapped >= SMALL_HEAP);
-        let page = if cfg!(feature = "ext") { geometry.large_page() } else { HEADER_PAGES };
-        let chunk = Chunk::reserve_large(page, geometry.stride as usize, huge_pages);
-        if chunk.is_null() {
-            return ptr::null_mut();
-        }
-        let mut state = self.lock();
-        // SAFETY: the chunk is new and was reserved for this object.
-        unsafe {
-            state.adopt(chunk);
-            Chunk::open(chunk, page, geometry, owner, state.locked())
-        }
     }
 }
 
@@ -684,12 +680,6 @@ impl Heap {
 pub(super) struct HeapGuard<'a>(&'a Heap, Home);
 
 impl HeapGuard<'_> {
-    /// Notes that the lock was just taken.
-    fn begun(mut self) -> Self {
-        self.begin();
-        self
-    }
-
     /// Looks at this heap from now on.
     pub(super) fn of(mut self, home: Home) -> Self {
         self.1 = home;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Giving memory back to the system: chunks that are wholly free are released, dirty runs purged.
+//! Giving memory back to the system: chunks that are wholly free are released, dirty runs purged, and
+//! likewise what is kept for large objects ([`super::large`]).
 //!
 //! Runs to be purged are taken out, as if they were in use, and put back as clean. The system is
 //! called without the lock.
@@ -13,10 +14,10 @@ use core::ptr;
 
 use super::page_heap::{Heap, HeapGuard};
 use super::state::{State, Unused};
-use crate::base::geometry::{PAGE, PAGE_SHIFT};
+use crate::base::geometry::{LARGE, PAGE, PAGE_SHIFT};
 use crate::heap::buddy::{Purge, Run};
 use crate::heap::chunk::Chunk;
-use crate::heap::decay::{ALL, SLICE_CALLS, excess, slice_pages, whole_chunks};
+use crate::heap::decay::{ALL, SLICE_CALLS, slice_pages};
 use crate::sys::os;
 use crate::sys::probe;
 use crate::sys::sync::atomic::Ordering::Relaxed;
@@ -56,7 +57,8 @@ impl Slice {
         self.purges[self.count] = (chunk, purge);
         self.count += 1;
         self.calls += 1;
-        self.room -= purge.pages;
+        // One of the system's pages may be more than there was room for.
+        self.room = self.room.saturating_sub(purge.pages);
     }
 
     fn purges(&self) -> &[(*mut Chunk, Purge)] {
@@ -75,6 +77,13 @@ struct Demand {
     whole: usize,
     /// ... and if nothing is.
     most_whole: usize,
+}
+
+impl Demand {
+    /// Whether nothing is to be given back, if so many chunks are wholly free.
+    fn is_met(&self, whole: usize) -> bool {
+        self.until.is_none() && self.excess == 0 && whole <= self.most_whole
+    }
 }
 
 impl Heap {
@@ -110,15 +119,15 @@ impl Heap {
         unused: &mut Unused,
     ) -> HeapGuard<'a> {
         let all = brought == ALL || state.decay.keeps_nothing();
-        let due = state.decay.is_due(now);
+        let (due, seconds) = (state.decay.is_due(now), state.decay.seconds());
+        state.peak.look(now, seconds);
         let until = if due { state.decay.until(now) } else { None };
         if let Some(until) = until {
             state.unpark_until(until, now, unused);
         }
         let more = loop {
-            let in_use = state.mapped / PAGE - state.free_pages;
-            let most_whole = whole_chunks(in_use);
-            let excess = excess(state.dirty_pages, in_use);
+            let limit = state.dirty_limit();
+            let (most_whole, excess) = (limit.whole_chunks(), limit.excess(state.dirty_pages));
             let demand = Demand { until, excess, whole: 1, most_whole };
             if !state.chunks.whole().is_null() {
                 // There is room for new ones.
@@ -152,23 +161,33 @@ impl Heap {
         pages: usize,
         unused: &mut Unused,
     ) -> (HeapGuard<'a>, bool) {
+        if demand.is_met(state.chunks.count_whole()) {
+            return (state, false);
+        }
         let mut slice = Slice::of(pages);
         state.collect(demand, &mut slice, unused);
         if slice.count != 0 {
-            let home = state.home();
+            // Bit `n` is set if what is purged by the nth one reads as zeroes.
+            let (home, mut zeroes) = (state.home(), 0u32);
             drop(state);
-            for &(chunk, purge) in slice.purges() {
+            for (index, &(chunk, purge)) in slice.purges().iter().enumerate() {
                 // SAFETY: the run is taken out, so that nobody uses it.
-                unsafe {
+                let zeroed = unsafe {
                     let start = chunk.cast::<u8>().add(purge.from * PAGE);
                     probe::run_purge(start.addr(), purge.pages * PAGE);
-                    home.purge(start, purge.pages * PAGE);
-                }
+                    home.purge(start, purge.pages * PAGE)
+                };
+                zeroes |= u32::from(zeroed) << index;
             }
             state = self.lock().of(home);
-            for &(chunk, purge) in slice.purges() {
+            for (index, &(chunk, purge)) in slice.purges().iter().enumerate() {
                 // SAFETY: the chunk has had a run taken out, so that it was not released.
                 unsafe {
+                    (*chunk).has_stale |= zeroes & (1 << index) == 0;
+                    if purge.run.order == LARGE {
+                        state.end_purge(chunk, unused);
+                        continue;
+                    }
                     (*chunk).purging -= 1 << purge.run.order;
                     state.change(chunk, |buddy| buddy.put_back(purge));
                     if (*chunk).buddy.dirty_pages() == 0 {
@@ -214,20 +233,28 @@ impl Heap {
         }
     }
 
-    /// Sets for how many seconds free memory is kept for reuse, and returns what it was.
+    /// Sets for how many seconds free memory is kept for reuse, and returns what it was. If it is 0,
+    /// what is free goes at once.
     pub(crate) fn set_decay(&self, seconds: u32) -> u32 {
         self.last_tick.store(0, Relaxed);
         let mut state = self.lock();
         #[cfg(feature = "ext")]
         super::lent::set_decay(seconds, state.locked());
-        state.decay.set_seconds(seconds)
+        let before = state.decay.set_seconds(seconds);
+        if state.decay.keeps_nothing() {
+            self.decay(state, os::coarse_seconds(), ALL, Unused::NONE);
+        } else {
+            drop(state);
+        }
+        self.settle();
+        before
     }
 }
 
 impl State {
     /// Releases wholly free chunks but for `keep`.
     pub(super) fn release_whole(&mut self, keep: usize, unused: &mut Unused) {
-        while self.chunks.count_whole(keep + 1) > keep {
+        while self.chunks.count_whole() > keep {
             // SAFETY: the chunk is on that list, and nothing of it is handed out.
             unsafe { self.release(self.chunks.whole(), unused) }
         }
@@ -252,13 +279,13 @@ impl State {
     /// It is on a list.
     unsafe fn is_spare(&self, chunk: *mut Chunk, keep: usize) -> bool {
         // SAFETY: the caller's promise.
-        unsafe { self.chunks.is_whole(chunk) && self.chunks.count_whole(keep + 1) > keep }
+        unsafe { self.chunks.is_whole(chunk) && self.chunks.count_whole() > keep }
     }
 
     /// Finds what is to be given back: chunks and runs, until the slice is full.
     fn collect(&mut self, demand: &Demand, slice: &mut Slice, unused: &mut Unused) {
         let mut excess = demand.excess;
-        while self.chunks.count_whole(demand.most_whole + 1) > demand.most_whole {
+        while self.chunks.count_whole() > demand.most_whole {
             // SAFETY: the chunk is on that list, and nothing of it is handed out.
             if !unsafe { self.collect_chunk(self.chunks.whole(), &mut excess, slice, unused) } {
                 break;
@@ -267,6 +294,12 @@ impl State {
         if excess == 0 && demand.until.is_none() {
             return;
         }
+        // What is kept for large objects makes room for others if there is more of it than large
+        // objects had in use lately; else the others do, and it comes last.
+        let over = self.kept_dirty.saturating_sub(self.peak.may_lie_free()).min(excess);
+        let mut left = over;
+        self.collect_kept(demand.until, &mut left, slice);
+        excess -= over - left;
         for mut chunk in self.chunks.emptiest_first() {
             while !chunk.is_null() && !slice.is_full() {
                 // SAFETY: chunks on the lists exist. The next one is noted before this one moves to
@@ -282,6 +315,32 @@ impl State {
                     }
                     chunk = next;
                 }
+            }
+        }
+        if excess != 0 {
+            self.collect_kept(demand.until, &mut excess, slice);
+        }
+    }
+
+    /// The same of what is kept for large objects, those first that were freed first: takes out what
+    /// fits into the slice. A chunk leaves once all of it is purged.
+    #[cold]
+    #[inline(never)]
+    fn collect_kept(&mut self, until: Option<u32>, excess: &mut usize, slice: &mut Slice) {
+        let mut chunk = self.chunks.oldest_kept();
+        while !chunk.is_null() && !slice.is_full() {
+            // SAFETY: chunks on the lists exist.
+            unsafe {
+                let is_due = until.is_some_and(|until| (*chunk).idle.since <= until);
+                if *excess == 0 && !is_due {
+                    return;
+                }
+                if (*chunk).purging == 0 {
+                    let purge = self.begin_purge(chunk, slice.room);
+                    *excess = excess.saturating_sub(purge.pages);
+                    slice.add(chunk, purge);
+                }
+                chunk = (*chunk).previous;
             }
         }
     }

@@ -40,7 +40,8 @@ use crate::base::address;
 use crate::base::alignment::Alignment;
 use crate::base::config::HARDENED;
 use crate::base::geometry::{
-    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, PAGE, divide, page_multiple, reciprocal,
+    CHUNK, Geometry, HEADER_PAGES, LARGE, MAX_OBJECTS, MOST_CACHED, PAGE, divide, page_multiple,
+    reciprocal,
 };
 use crate::base::layout::{Field, layout, numbers};
 use crate::base::misuse::Misuse;
@@ -143,6 +144,11 @@ impl Slab {
     /// Bytes from one object to the next.
     pub(crate) fn stride(&self) -> u32 {
         self.stride
+    }
+
+    /// Whether no child caches the objects.
+    pub(crate) fn is_uncached(&self) -> bool {
+        self.stride as usize > MOST_CACHED
     }
 
     /// log2 of the pages of the run, or [`crate::base::geometry::LARGE`].

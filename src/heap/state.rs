@@ -7,11 +7,13 @@
 
 use core::ptr;
 
+use super::home::Home;
 use super::kit::Parking;
 use super::locked::{HeapLocked, Protected};
 use super::numbers::HeapNumbers;
 #[cfg(feature = "ext")]
 use super::owed::Owed;
+use super::peak::Peak;
 use super::pools::Entry;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGES};
@@ -19,7 +21,7 @@ use crate::base::layout::{Field, layout};
 use crate::heap::buddy::{Buddy, Run, best_step, least_step};
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
-use crate::heap::decay::{Decay, STEPPED_HEAP};
+use crate::heap::decay::{Decay, Limit, STEPPED_HEAP};
 use crate::heap::growth;
 use crate::heap::slab::{Slab, SlabList};
 use crate::hooks;
@@ -37,6 +39,8 @@ pub(crate) struct State {
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
     pub(super) parking: Parking,
     pub(super) decay: Decay,
+    /// How much objects that no child caches had in use lately.
+    pub(super) peak: Peak,
     /// The chunk that is not wholly committed, or null: there is one at most.
     pub(super) growing: *mut Chunk,
     /// The order of the last run that was wanted and not there.
@@ -51,6 +55,8 @@ pub(crate) struct State {
     /// Free pages of all chunks, and how many of them are dirty.
     pub(super) free_pages: usize,
     pub(super) dirty_pages: usize,
+    /// How many of these are in chunks that are kept for large objects.
+    pub(super) kept_dirty: usize,
 }
 
 /// For a walker outside of the process.
@@ -80,6 +86,7 @@ impl State {
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
         parking: Parking::EMPTY,
         decay: Decay::DEFAULT,
+        peak: Peak::NONE,
         growing: ptr::null_mut(),
         wanted: 0,
         starved: false,
@@ -88,6 +95,7 @@ impl State {
         owed: Owed::NOTHING,
         free_pages: 0,
         dirty_pages: 0,
+        kept_dirty: 0,
     };
 
     /// Makes a slab of a run of the first chunk that has one.
@@ -101,11 +109,32 @@ impl State {
         unsafe {
             let dirty = self.dirty_pages;
             let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
+            let dirty = dirty - self.dirty_pages;
             if !Chunk::terms(chunk).is_resident {
-                growth::note((1 << geometry.order) - (dirty - self.dirty_pages));
+                growth::note((1 << geometry.order) - dirty);
             }
-            Some(Chunk::open(chunk, page, geometry, owner, self.locked()))
+            let is_fresh = dirty == 0 && Home::of(chunk).is_process() && !(*chunk).has_stale;
+            Some(self.open(chunk, page, geometry, owner, is_fresh))
         }
+    }
+
+    /// Makes a slab, and counts it.
+    ///
+    /// # Safety
+    /// As for [`Chunk::open`]; the chunk is one of this heap's.
+    pub(super) unsafe fn open(
+        &mut self,
+        chunk: *mut Chunk,
+        page: usize,
+        geometry: &Geometry,
+        owner: usize,
+        is_fresh: bool,
+    ) -> *mut Slab {
+        if geometry.is_uncached() {
+            self.peak.add(geometry.slab_bytes() / PAGE);
+        }
+        // SAFETY: the caller's promise.
+        unsafe { Chunk::open(chunk, page, geometry, owner, is_fresh, self.locked()) }
     }
 
     /// # Safety
@@ -115,9 +144,13 @@ impl State {
         unsafe {
             let (chunk, page, order) =
                 (chunk_of(slab.cast()), (*slab).first_page(), (*slab).order());
+            if (*slab).is_uncached() {
+                self.peak.look(now, self.decay.seconds());
+                self.peak.remove((*slab).bytes() / PAGE);
+            }
             Chunk::close(slab, self.locked());
             if order == LARGE {
-                self.release(chunk, unused);
+                self.free_large(chunk, now, unused);
             } else if Chunk::terms(chunk).is_resident {
                 self.change(chunk, |buddy| buddy.free_clean(Run { page, order }));
             } else {
@@ -236,8 +269,12 @@ impl State {
                 self.growing = ptr::null_mut();
             }
             self.mapped -= (*chunk).bytes;
-            self.free_pages -= (*chunk).buddy.free_pages();
-            self.dirty_pages -= (*chunk).buddy.dirty_pages();
+            let (free, dirty) = Chunk::free_and_dirty(chunk);
+            self.free_pages -= free;
+            self.dirty_pages -= dirty;
+            if (*chunk).large {
+                self.kept_dirty -= dirty;
+            }
             if let Some(chunk) = self.not_lent(chunk) {
                 unused.add(chunk);
             }
@@ -311,6 +348,11 @@ impl State {
         let slab = self.magazines[class].first();
         // SAFETY: slabs of magazine blocks belong to the heap's lock.
         unsafe { (!slab.is_null() && (*slab).is_empty()).then_some(slab) }
+    }
+
+    /// How much may be dirty.
+    pub(super) fn dirty_limit(&self) -> Limit {
+        Limit::of(self.mapped / PAGE - self.free_pages, self.peak.may_lie_free())
     }
 
     /// Bytes that may have memory behind them.
@@ -400,6 +442,7 @@ impl State {
     }
 
     /// The slab behind another one, or the first one behind null; null behind the last one.
+    #[cfg_attr(feature = "ext", inline(never))]
     fn slab_behind(&self, mut slab: *mut Slab) -> *mut Slab {
         let mut chunk: *mut Chunk = chunk_of(slab.cast());
         loop {
@@ -422,12 +465,16 @@ impl State {
     /// hold there.
     pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
         let (mut mapped, mut free_pages, mut dirty_pages, mut growing) = (0, 0, 0, 0);
+        // Pages of large objects: kept and dirty, and in use.
+        let mut large = (0, 0);
         self.chunks.validate(problem);
         for chunk in self.chunks.iter(self.locked()) {
+            let (free, dirty) = chunk.free_and_dirty();
             mapped += chunk.bytes();
-            free_pages += chunk.buddy().free_pages();
-            dirty_pages += chunk.buddy().dirty_pages();
-            chunk.validate(problem);
+            free_pages += free;
+            dirty_pages += dirty;
+            large.0 += if chunk.is_large() { dirty } else { 0 };
+            large.1 += chunk.validate(problem);
             let in_steps = !chunk.is_large() && !chunk.is_fixed();
             let grows = in_steps && chunk.buddy().committed() != PAGES;
             growing += usize::from(grows);
@@ -435,7 +482,9 @@ impl State {
         if growing != usize::from(!self.growing.is_null()) {
             problem(self.growing.addr(), "a chunk is not wholly committed and not known to be");
         }
-        if (mapped, free_pages, dirty_pages) != (self.mapped, self.free_pages, self.dirty_pages) {
+        let counted = (self.mapped, self.free_pages, self.dirty_pages);
+        let counted_large = (self.kept_dirty, self.peak.in_use());
+        if (mapped, free_pages, dirty_pages) != counted || large != counted_large {
             problem(0, "the heap's pages are miscounted");
         }
     }
@@ -480,7 +529,7 @@ impl State {
         }
         for chunk in self.chunks.iter(self.locked()) {
             numbers.chunks += 1;
-            numbers.large += usize::from(chunk.is_large());
+            numbers.large += usize::from(chunk.is_large() && !chunk.is_idle());
             numbers.metadata += chunk.metadata_bytes();
             chunk.buddy().for_each_free_run(|order| numbers.free_runs[order as usize] += 1);
         }
@@ -522,6 +571,11 @@ pub(crate) struct Unused {
 
 impl Unused {
     pub(crate) const NONE: Unused = Unused { first: ptr::null_mut(), twice: (0, 0) };
+
+    /// Whether chunks are to be released.
+    pub(super) fn has_chunks(&self) -> bool {
+        !self.first.is_null()
+    }
 
     /// Notes a magazine block that is taken back twice.
     #[cold]

@@ -157,7 +157,7 @@ unsafe fn alloc_bulk_far(child: &mut ChildPool, places: Places<'_>) -> usize {
                 None => return 0,
             }
         }
-        let object = alloc_far(child, false).cast::<u8>();
+        let object = alloc_far(child, None).cast::<u8>();
         if object.is_null() {
             return 0;
         }
@@ -184,6 +184,7 @@ impl Visit<'_> {
                 break;
             }
             left[..more].reverse();
+            self.hand_out(&objects[taken..taken + more]);
             taken += more;
         }
         // Slabs fill the places from the end, before they are moved to where they belong.

@@ -261,7 +261,7 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
             child.cache.swap();
             child.cache.pop().cast()
         } else {
-            alloc_far(child, false)
+            alloc_far(child, None)
         }
     }
 }
@@ -275,21 +275,25 @@ pub(crate) unsafe extern "C" fn alloc_slow(child: &mut ChildPool) -> *mut c_void
 unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     // SAFETY: the caller's promise; an object has the parent's item_size bytes at least.
     unsafe {
-        let object = alloc_far(child, true);
-        if !object.is_null() {
+        let mut is_zero = false;
+        let object = alloc_far(child, Some(&mut is_zero));
+        if !object.is_null() && !is_zero {
             ptr::write_bytes(object.cast::<u8>(), 0, child.cache.item_size as usize);
         }
         object
     }
 }
 
+/// Who is told, if the object is to be zeroed, that it need not be.
+type Zeroes<'a> = Option<&'a mut bool>;
+
 /// Allocation that may take more than another magazine of the child's, for a caller that will zero
-/// the object or not.
+/// the object, unless it is told that it reads as zeroes, or not.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
 #[inline(never)]
-pub(super) unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+pub(super) unsafe fn alloc_far(child: &mut ChildPool, mut zeroes: Zeroes<'_>) -> *mut c_void {
     const FUNCTION: &str = "slab_alloc";
     // SAFETY: the caller's promise; the child's magazines are its own.
     unsafe {
@@ -299,8 +303,8 @@ pub(super) unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_vo
             return if drawn.is_null() { child.cache.pop().cast() } else { drawn.cast() };
         }
         let parent = child.live_parent();
-        if let Some(object) = hooks::instead_of_alloc(parent, child, zeroed) {
-            return if object.is_null() { alloc_again(child, zeroed) } else { object.cast() };
+        if let Some(object) = hooks::instead_of_alloc(parent, child, zeroes.is_some()) {
+            return if object.is_null() { alloc_again(child, zeroes) } else { object.cast() };
         }
         let Some(parent) = parent else {
             return ptr::null_mut();
@@ -311,7 +315,11 @@ pub(super) unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_vo
                 // It got them just now.
                 None
             } else if cache.is_none() && !visit.equip(cache) {
-                Some(visit.take_one())
+                let (object, is_zero) = visit.take_one();
+                if let Some(zeroes) = &mut zeroes {
+                    **zeroes = is_zero;
+                }
+                Some(object)
             } else {
                 if cache.is_empty() {
                     visit.reload(cache);
@@ -320,9 +328,9 @@ pub(super) unsafe fn alloc_far(child: &mut ChildPool, zeroed: bool) -> *mut c_vo
             }
         });
         let object = match object {
-            Some(Some(object)) if object.is_null() => return alloc_again(child, zeroed),
+            Some(Some(object)) if object.is_null() => return alloc_again(child, zeroes),
             Some(Some(object)) => object,
-            Some(None) => return alloc_far(child, zeroed),
+            Some(None) => return alloc_far(child, zeroes),
             None => return ptr::null_mut(),
         };
         if !child.cache.is_none() {
@@ -353,9 +361,9 @@ pub(super) unsafe fn has_more(child: &ChildPool) -> bool {
 /// As for [`ChildPool::alloc`].
 #[cold]
 #[inline(never)]
-unsafe fn alloc_again(child: &mut ChildPool, zeroed: bool) -> *mut c_void {
+unsafe fn alloc_again(child: &mut ChildPool, zeroes: Zeroes<'_>) -> *mut c_void {
     // SAFETY: the caller's promise.
-    unsafe { if has_more(child) { alloc_far(child, zeroed) } else { ptr::null_mut() } }
+    unsafe { if has_more(child) { alloc_far(child, zeroes) } else { ptr::null_mut() } }
 }
 
 /// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.

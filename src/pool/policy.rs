@@ -24,6 +24,8 @@
 //!
 //! The curves behind the constants are in `docs/constants.md`.
 
+#[cfg(not(loom))]
+use crate::base::geometry::MOST_CACHED;
 use crate::base::geometry::{Geometry, MAGAZINE_WORDS, PAGE, magazine_bytes, rounds};
 use crate::base::layout::{Field, numbers};
 
@@ -39,7 +41,7 @@ pub(crate) const NUMBERS: &[Field] = numbers!("policy": SIZES);
 /// its slab is made anew each time.
 const FIRST_CLASS: usize = 2;
 #[cfg(not(loom))]
-const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, 128 << 10];
+const FIRST_OBJECT: [usize; 7] = [256, 512, 1024, 2048, 4096, 8192, MOST_CACHED];
 /// For the model checker, which is to meet every state of a magazine in a few calls: three rounds,
 /// one, none.
 #[cfg(loom)]

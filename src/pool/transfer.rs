@@ -16,7 +16,7 @@ use super::policy;
 use super::visit::Visit;
 use crate::base::geometry::rounds;
 use crate::base::misuse::Misuse;
-use crate::heap::chunk::{MAGAZINES, owner_if_any, slab_of};
+use crate::heap::chunk::{Chunk, MAGAZINES, owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
 use crate::heap::slab::Slab;
 use crate::heap::{HEAP, Owner, owner};
@@ -90,11 +90,26 @@ impl Visit<'_> {
         })
     }
 
-    /// Takes one object, for a child without a magazine. Null if there is no memory.
-    pub(crate) fn take_one(&mut self) -> *mut u8 {
+    /// Takes one object, for a child without a magazine, and says whether it reads as zeroes for
+    /// certain. Null if there is no memory.
+    pub(crate) fn take_one(&mut self) -> (*mut u8, bool) {
         let mut object = [ptr::null_mut()];
-        self.take(&mut object);
-        object[0]
+        let taken = self.take(&mut object);
+        (object[0], self.hand_out(&object[..taken]))
+    }
+
+    /// Notes that objects which were taken are handed out, if no child caches such. Returns whether
+    /// the last of them reads as zeroes for certain.
+    #[cfg_attr(feature = "ext", inline(never))]
+    pub(super) fn hand_out(&mut self, objects: &[*mut u8]) -> bool {
+        let mut is_zero = false;
+        if self.body.geometry.is_uncached() {
+            for &object in objects {
+                // SAFETY: it lies in a slab of this pool's, which is locked.
+                is_zero = unsafe { Chunk::hand_out(object) };
+            }
+        }
+        is_zero
     }
 
     /// Puts objects back into the slab of the last one, from the end of `rounds`, and returns how

@@ -227,7 +227,7 @@ impl Finder<'_> {
         if page < numbers.header_pages as u64 {
             return What::Header;
         }
-        What::FreePage { dirty: !chunk.is_large && chunk.is_dirty(page as usize) }
+        What::FreePage { dirty: chunk.is_dirty(page, numbers.page) }
     }
 
     /// What an address is that is not in the library's memory.

@@ -139,7 +139,12 @@ pub struct Chunk {
 
 impl Chunk {
     /// Whether a free page may have memory behind it.
-    pub fn is_dirty(&self, page: usize) -> bool {
+    pub fn is_dirty(&self, page: u64, page_bytes: u64) -> bool {
+        if self.is_large {
+            // The last ones are.
+            return page.saturating_add(self.dirty_pages) >= self.bytes / page_bytes;
+        }
+        let page = page as usize;
         self.dirty.get(page / 8).is_some_and(|byte| byte & 1 << (page % 8) != 0)
     }
 }
@@ -420,8 +425,9 @@ impl<'a> Reader<'a> {
             is_large,
             is_process: view.get(shape.home) == 0,
             slabs: Vec::new(),
-            free_pages: buddy.get(shapes.buddy.free_pages),
-            dirty_pages: buddy.get(shapes.buddy.dirty_pages),
+            // A large object's chunk has no runs: it is in use, or kept as a whole.
+            free_pages: buddy.get(shapes.buddy.free_pages) + view.get(shape.idle_pages),
+            dirty_pages: buddy.get(shapes.buddy.dirty_pages) + view.get(shape.idle_dirty),
             metadata: (shape.slabs.offset + written * shapes.slab.bytes) as u64,
             free_runs: [0; 16],
             dirty: buddy.slice(shapes.buddy.dirty.offset, numbers.pages / 8).as_bytes().to_vec(),

@@ -404,12 +404,12 @@ fn heap_of(reader: &Reader<'_>, image: &Image) -> (HeapNumbers, bool) {
             }
         }
         heap.chunks += 1;
-        heap.large += u64::from(chunk.is_large);
+        heap.large += u64::from(chunk.is_large && !chunk.slabs.is_empty());
         heap.metadata += chunk.metadata;
         mapped += chunk.bytes;
+        free += chunk.free_pages;
+        dirty += chunk.dirty_pages;
         if !chunk.is_large {
-            free += chunk.free_pages;
-            dirty += chunk.dirty_pages;
             heap.free_runs.iter_mut().zip(chunk.free_runs).for_each(|(all, one)| *all += one);
         }
     }

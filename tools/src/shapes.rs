@@ -30,6 +30,8 @@ shapes! {
         large: "chunk.large",
         slots_written: "chunk.slots_written",
         reserved: "chunk.bytes",
+        idle_pages: "chunk.idle.pages",
+        idle_dirty: "chunk.idle.dirty",
         home: "chunk.home",
         slots_used: "chunk.slots_used",
         buddy: "chunk.buddy",

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use super::*;
 use crate::base::address::chunk_of;
-use crate::base::geometry::{CHUNK, MAGAZINE_WORDS, PAGE, PAGES, magazine_bytes};
+use crate::base::geometry::{
+    CHUNK, HEADER_PAGES, MAGAZINE_WORDS, MOST_CACHED, PAGE, PAGES, magazine_bytes,
+};
 use crate::heap::decay::{DECAY_SECONDS, SLICE_PAGES};
 
 const PARENT: usize = 0x1000;
@@ -100,8 +102,9 @@ fn free_memory_goes_back_once_the_decay_time_is_over() {
 #[test]
 fn what_is_above_the_limit_goes_back_at_once() {
     let heap = Heap::new();
-    let geometry = Geometry::new(CHUNK as u32 / 2, 1);
-    let slabs: Vec<_> = (0..20).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+    let geometry = Geometry::new(MOST_CACHED as u32, 1);
+    let count = 10 * CHUNK / MOST_CACHED;
+    let slabs: Vec<_> = (0..count).map(|_| heap.make_slab(PARENT, &geometry)).collect();
     for slab in slabs {
         heap.take_slab_back(slab);
         assert!(heap.dirty() <= (6 << 20) + 10 * CHUNK / 16);
@@ -137,7 +140,148 @@ fn purged_memory_is_zero_and_can_be_used_again() {
 }
 
 #[test]
-fn a_large_object_has_a_chunk_of_its_own_while_it_lives() {
+fn what_large_objects_had_in_use_lately_may_lie_free() {
+    for bytes in [CHUNK / 2, CHUNK] {
+        let heap = Heap::new();
+        let geometry = Geometry::new(bytes as u32, 1);
+        let make = || (0..20).map(|_| heap.make_slab(PARENT, &geometry)).collect::<Vec<_>>();
+        let places = |slabs: &[*mut Slab]| slabs.iter().copied().collect::<BTreeSet<_>>();
+        let first = make();
+        first.iter().for_each(|slab| heap.take_slab_back(*slab));
+        assert_eq!(heap.dirty(), 20 * bytes);
+        let again = make();
+        assert_eq!((heap.dirty(), places(&again)), (0, places(&first)), "all are found again");
+        again.iter().for_each(|slab| heap.take_slab_back(*slab));
+        validate(&heap);
+
+        // Two decay times later nothing was in use lately, and what is free is gone.
+        let end = os::coarse_seconds() + 2 * DECAY_SECONDS + 1;
+        for _ in 0..20 * bytes / (SLICE_PAGES * PAGE) + 20 {
+            let before = heap.dirty();
+            heap.tick(end);
+            assert!(before - heap.dirty() <= SLICE_PAGES * PAGE, "no call is held up");
+            validate(&heap);
+        }
+        assert_eq!(heap.dirty(), 0);
+        assert!(heap.chunks() <= 1, "and one that is wholly free");
+        heap.trim();
+        assert_eq!(heap.chunks(), 0);
+    }
+}
+
+#[test]
+fn what_is_kept_of_large_objects_makes_room_for_others() {
+    let heap = Heap::new();
+    let geometry = |chunks: usize| Geometry::new((chunks * CHUNK) as u32, 1);
+    let mut bytes = 0;
+    for chunks in 2..12 {
+        let slab = heap.make_slab(PARENT, &geometry(chunks));
+        bytes = bytes.max(chunks * CHUNK);
+        heap.take_slab_back(slab);
+        let limit = (6 << 20) + bytes;
+        assert!(
+            heap.dirty() <= limit,
+            "{chunks}: no more than was in use at a time, and a constant"
+        );
+        validate(&heap);
+    }
+    assert!(heap.dirty() >= bytes, "what was freed last is there");
+    heap.trim();
+}
+
+#[test]
+fn a_kept_chunk_that_is_being_purged_is_left_alone() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(2 * CHUNK as u32, 1);
+    let slab = heap.make_slab(PARENT, &geometry);
+    heap.take_slab_back(slab);
+    let chunk: *mut Chunk = chunk_of(slab.cast());
+    let mut state = heap.lock();
+    let mut unused = Unused::NONE;
+    // SAFETY: the chunk is on the list of kept ones.
+    unsafe {
+        let purge = state.begin_purge(chunk, 100);
+        assert_eq!((purge.from, purge.pages), (HEADER_PAGES, 100), "the first ones");
+        drop(state);
+        assert_eq!(heap.dirty(), 2 * CHUNK - 100 * PAGE);
+        validate(&heap);
+        let other = heap.make_slab(PARENT, &geometry);
+        assert_ne!(other, slab, "nobody gets it");
+        assert_eq!(heap.trim(), 0);
+        state = heap.lock();
+        state.give_up_kept(&mut unused);
+        assert!(!unused.has_chunks());
+        state.end_purge(chunk, &mut unused);
+        assert_eq!(state.begin_purge(chunk, 100).from, HEADER_PAGES + 100);
+        state.end_purge(chunk, &mut unused);
+        drop(state);
+        assert_eq!(heap.make_slab(PARENT, &geometry), slab);
+        validate(&heap);
+        for slab in [slab, other] {
+            heap.take_slab_back(slab);
+        }
+    }
+    heap.lock().give_up_kept(&mut unused);
+    assert!(unused.has_chunks());
+    assert_eq!((heap.dirty(), heap.chunks()), (0, 0));
+    validate(&heap);
+    unused.release();
+}
+
+#[test]
+fn objects_of_a_slab_are_fresh_until_they_are_handed_out() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(MOST_CACHED as u32 + 16, 16);
+    assert!(geometry.is_uncached() && geometry.capacity > 2 && !geometry.is_large());
+    let slab = heap.make_slab(PARENT, &geometry);
+    // SAFETY: the slab is the test's.
+    unsafe {
+        let at = |index: usize| (*slab).base().add(index * geometry.stride as usize);
+        assert!(Chunk::hand_out(at(0)) && !Chunk::hand_out(at(0)));
+        assert!(Chunk::hand_out(at(2)));
+        assert!(!Chunk::hand_out(at(1)), "what is not certain");
+        heap.take_slab_back(slab);
+        assert_eq!(heap.make_slab(PARENT, &geometry), slab);
+        assert!(!Chunk::hand_out(at(3)), "the run is dirty");
+        // Another slab keeps the chunk while the run is purged.
+        let used = heap.make_slab(PARENT, &Geometry::new(96, 64));
+        let zeroes = os::purge(at(0), PAGE);
+        heap.take_slab_back(slab);
+        heap.trim();
+        assert_eq!(heap.make_slab(PARENT, &geometry), slab);
+        assert_eq!(Chunk::hand_out(at(0)), zeroes, "it was purged");
+        heap.take_slab_back(slab);
+        heap.take_slab_back(used);
+    }
+    heap.trim();
+    for (is_new, is_fresh) in [(true, true), (false, false)] {
+        let slab = heap.make_slab(PARENT, &Geometry::new(2 * CHUNK as u32, 1));
+        // SAFETY: the slab is the test's.
+        assert_eq!(unsafe { Chunk::hand_out((*slab).base()) }, is_fresh, "new: {is_new}");
+        heap.take_slab_back(slab);
+    }
+    heap.trim();
+}
+
+#[test]
+fn a_purge_that_leaves_something_ends_that_objects_are_fresh() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(MOST_CACHED as u32 + 16, 16);
+    let slab = heap.make_slab(PARENT, &geometry);
+    // SAFETY: the slab is the test's.
+    unsafe {
+        (*chunk_of::<Chunk>(slab.cast())).has_stale = true;
+        let next = heap.make_slab(PARENT, &geometry);
+        assert!(Chunk::hand_out((*slab).base()), "it was made before");
+        assert!(!Chunk::hand_out((*next).base()));
+        heap.take_slab_back(slab);
+        heap.take_slab_back(next);
+    }
+    heap.trim();
+}
+
+#[test]
+fn a_large_object_has_a_chunk_of_its_own() {
     let heap = Heap::new();
     let geometry = Geometry::new(3 * CHUNK as u32, 1);
     assert!(geometry.is_large());
@@ -149,9 +293,28 @@ fn a_large_object_has_a_chunk_of_its_own_while_it_lives() {
         assert_eq!(owner_of(object), PARENT);
         assert_eq!((*slab).put(&[object]), (0, Ok(())));
     }
-    assert_eq!(heap.chunks(), 1);
+    assert_eq!((heap.chunks(), heap.numbers().large), (1, 1));
     heap.take_slab_back(slab);
+    assert_eq!((heap.chunks(), heap.numbers().large), (1, 0), "it is kept, and nobody's");
+    assert_eq!(heap.dirty(), 3 * CHUNK);
+    // SAFETY: it is kept.
+    unsafe { assert_eq!(owner_of(object), chunk::FREE) };
+    let smaller = heap.make_slab(PARENT, &Geometry::new(2 * CHUNK as u32, 1));
+    assert_eq!(heap.chunks(), 2, "by objects of the same size alone");
+    assert_eq!(heap.make_slab(PARENT, &geometry), slab);
+    heap.take_slab_back(smaller);
+    heap.take_slab_back(slab);
+    assert_eq!(heap.set_decay(0), DECAY_SECONDS);
+    heap.tick(os::coarse_seconds());
     assert_eq!(heap.chunks(), 0);
+    let slab = heap.make_slab(PARENT, &geometry);
+    heap.take_slab_back(slab);
+    assert_eq!(heap.chunks(), 0, "nothing is to be kept");
+}
+
+/// Finds nothing wrong.
+fn validate(heap: &Heap) {
+    heap.with_state(|state| state.validate(&mut |at, words| panic!("{at:#x}: {words}")));
 }
 
 /// The entry of a pool.

@@ -125,7 +125,7 @@ pub(crate) unsafe fn release(start: *mut u8, _bytes: usize) {
 pub(crate) fn release_refused() {}
 
 /// Takes the memory away from behind a range of address space, which stays reserved: its next use
-/// finds zeroes, or what was there.
+/// finds zeroes, or what was there. Returns whether it finds zeroes for certain.
 ///
 /// It stays committed, so that it can be used again without a call, and without a failure. What was
 /// reset is not written to the paging file; unlocking pages that are not locked fails, and takes
@@ -133,12 +133,13 @@ pub(crate) fn release_refused() {}
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe {
         VirtualAlloc(start.cast(), bytes, MEM_RESET, PAGE_READWRITE);
         VirtualUnlock(start.cast(), bytes);
     }
+    false
 }
 
 /// Huge pages are only given to who asks for them.

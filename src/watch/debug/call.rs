@@ -262,9 +262,9 @@ unsafe fn alloc(parent: &ParentPool, child: *mut ChildPool) -> *mut u8 {
             // Over before the visit is, and what it found is said.
             let _entry = entry;
             count(visit, child);
-            let mut slot = visit.take_one();
+            let (mut slot, _) = visit.take_one();
             if slot.is_null() && let_all_go(visit) {
-                slot = visit.take_one();
+                slot = visit.take_one().0;
             }
             if !slot.is_null() && parent.modes.get().has_any(BEYOND_THE_SLAB) {
                 let ledger = visit.body.kept;

@@ -16,11 +16,11 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 ///
 /// By a new mapping in the place of the old one. MADV_DONTNEED takes nothing away on this system,
 /// and what MADV_FREE_REUSABLE took has to be announced before it is used again, or it is
-/// miscounted.
+/// miscounted. Returns whether its next use finds zeroes.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the old mapping stays.
     unsafe {
@@ -31,8 +31,8 @@ pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
             libc::MAP_PRIVATE | libc::MAP_ANON | libc::MAP_FIXED,
             -1,
             0,
-        )
-    };
+        ) != libc::MAP_FAILED
+    }
 }
 
 /// Huge pages are only given to who asks for them.

@@ -13,16 +13,17 @@ pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_FAST;
 pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC;
 
 /// Lets the system take the memory away from behind a range of address space, which stays reserved:
-/// its next use finds zeroes, or what was there.
+/// its next use finds zeroes, or what was there. Returns whether it finds zeroes for certain.
 ///
 /// MADV_DONTNEED keeps the contents on these systems.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
-pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     let _errno = Errno::keep();
     // SAFETY: the caller's promise. If it fails, the memory just stays.
     unsafe { libc::madvise(start.cast(), bytes, libc::MADV_FREE) };
+    false
 }
 
 /// There is no such request: a huge page is made of pages that are in use.

@@ -11,15 +11,15 @@ pub(crate) use super::pthread_mutex::*;
 pub(crate) const COARSE_CLOCK: libc::clockid_t = libc::CLOCK_MONOTONIC_COARSE;
 
 /// Takes the memory away from behind a range of address space, which stays reserved: its next use
-/// finds zeroes.
+/// finds zeroes. Returns whether it does: what is locked just stays.
 ///
 /// # Safety
 /// `start` and `bytes` are whole pages of the system's in a reservation, and nobody uses them.
 #[inline(never)]
-pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) {
+pub(crate) unsafe fn purge(start: *mut u8, bytes: usize) -> bool {
     let _errno = Errno::keep();
-    // SAFETY: the caller's promise. If it fails, the memory just stays.
-    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) };
+    // SAFETY: the caller's promise.
+    unsafe { libc::madvise(start.cast(), bytes, libc::MADV_DONTNEED) == 0 }
 }
 
 /// Asks the system not to put huge pages behind a range of address space, where it knows such.
