@@ -267,7 +267,7 @@ static unsigned
 use(struct slab_heap *heap)
 {
    static const unsigned sizes[] = {piece / 4096, 5000, piece + 1000};
-   static const unsigned counts[] = {6000, 600, 2};
+   static const unsigned counts[] = {ITERATIONS(6000, 1500), ITERATIONS(600, 150), 2};
    struct live_objects live;
    unsigned nulls = 0, round, kind;
 

@@ -95,7 +95,7 @@ objects_are_aligned_as_was_asked_for(void **state)
 
          create(&parent, sizes[i], 16, alignment);
          stride = parent.element_size;
-         count = (unsigned)ITERATIONS(6 << 20, 1 << 20) / stride;
+         count = (unsigned)ITERATIONS(6 << 20, 1 << 18) / stride;
          use(&parent, sizes[i], alignment, count < 3 ? 3 : count > many ? (unsigned)many : count);
          slab_destroy_parent(&parent);
       }
@@ -385,13 +385,13 @@ in_a_mode_body(void *arg)
          struct slab_parent_pool parent;
 
          create(&parent, sizes[i], 16, alignment);
-         use(&parent, sizes[i], alignment, 40);
+         use(&parent, sizes[i], alignment, ITERATIONS(40, 10));
          slab_destroy_parent(&parent);
          /* Chosen later, which lays the pool out anew. */
          MUST(setenv("SLAB_DEBUG", "", 1) == 0);
          create(&parent, sizes[i], 16, alignment);
          MUST(slab_set_debug(&parent, (const char *)arg) == 0);
-         use(&parent, sizes[i], alignment, 20);
+         use(&parent, sizes[i], alignment, ITERATIONS(20, 5));
          slab_destroy_parent(&parent);
          MUST(setenv("SLAB_DEBUG", (const char *)arg, 1) == 0);
       }

@@ -489,7 +489,7 @@ use_it(void *data)
 
    THREADS_ARE_GONE();
    live_create(&live, most_live);
-   for (i = 0; i < 3000; i++)
+   for (i = 0; i < ITERATIONS(3000, 600); i++)
       add(&live, others->bench.pool, false);
    MUST(live_apart(&live) && live_intact(&live));
    drop_all(&live, others->bench.pool);
