@@ -158,7 +158,8 @@ be_refused(void)
    struct slab_parent_pool parent;
    struct slab_child_pool child;
 
-   slab_create_parent(&parent, large_size, 1);
+   /* Of other size than the one that the heap keeps. */
+   slab_create_parent(&parent, 2 * large_size, 1);
    slab_create_child(&child, &parent);
    atomic_store(&refuses_memory, true);
    MUST(!slab_alloc(&child));
