@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "child_process.h"
 
+#include "iterations.h"
 #include "must.h"
 
 #include <errno.h>
@@ -10,7 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-static const unsigned watchdog_seconds = 150;
+/* Of a child that hangs; ctest ends the program after 600. */
+static const unsigned watchdog_seconds = ITERATIONS(150, 550);
 
 /* cmocka's handlers would jump back into the test runner and run the other cases twice. */
 static void

@@ -508,7 +508,7 @@ a_fork_meets_nothing_that_is_locked(void **state)
    others.stop = false;
    for (i = 0; i < 3; i++)
       assert_int_equal(pthread_create(&ids[i], NULL, keep_busy, &others), 0);
-   for (i = 0; i < ITERATIONS(100, 10); i++) {
+   for (i = 0; i < ITERATIONS(100, 4); i++) {
       struct child_process process;
 
       assert_true(child_run(&process, use_it, &others));
@@ -552,7 +552,7 @@ a_fork_meets_a_pool_at_its_first_use(void **state)
    unsigned round;
 
    (void)state;
-   for (round = 0; round < ITERATIONS(200, 5); round++) {
+   for (round = 0; round < ITERATIONS(200, 3); round++) {
       struct child_process process;
       struct first_use use;
       pthread_t ids[2];
