@@ -31,7 +31,7 @@ pub(crate) const SMALL_HEAP: usize = 64 << 20;
 pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 
 /// What one call gives back to the system is a slice of it: so many calls of the system, each of
-/// about a microsecond, ...
+/// one to four microseconds where it was measured, ...
 pub(crate) const SLICE_CALLS: usize = 32;
 /// ... on so many pages, five of which take as long as a call, beside those that it brings itself.
 pub(crate) const SLICE_PAGES: usize = 64;

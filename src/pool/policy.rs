@@ -190,6 +190,23 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
+    /// Of a pool without a layout.
+    const LEARNED_NOTHING: Policy = Policy {
+        masks: [0; SIZES],
+        full_rounds: 0,
+        epoch: 0,
+        least: 0,
+        drained: 0,
+        regretted: 0,
+        reaping: 0,
+        most: [0; 2],
+        visits: [0; 2],
+        asleep: false,
+        used: false,
+        fall: 0,
+        shrank: 0,
+    };
+
     /// For a pool of such objects, whose children have magazines or not.
     pub(crate) fn new(geometry: &Geometry, cached: bool) -> Policy {
         let (mut masks, mut full_rounds) = ([0; SIZES], 0);
@@ -201,39 +218,13 @@ impl Policy {
             let least = FULL_LEAST * rounds(masks[0] as usize);
             full_rounds = (FULL_BYTES / stride).min(FULL_MOST).saturating_sub(least) as u32;
         }
-        Policy {
-            masks,
-            full_rounds,
-            epoch: 0,
-            least: 0,
-            drained: 0,
-            regretted: 0,
-            reaping: 0,
-            most: [0; 2],
-            visits: [0; 2],
-            asleep: false,
-            used: false,
-            fall: 0,
-            shrank: 0,
-        }
+        Policy { masks, full_rounds, ..Policy::LEARNED_NOTHING }
     }
 
     /// The same for another pool of such objects, of which nothing was learned.
     pub(crate) fn of_a_new_pool(&self) -> Policy {
-        Policy {
-            epoch: 0,
-            least: 0,
-            drained: 0,
-            regretted: 0,
-            reaping: 0,
-            most: [0; 2],
-            visits: [0; 2],
-            asleep: false,
-            used: false,
-            fall: 0,
-            shrank: 0,
-            ..*self
-        }
+        let Policy { masks, full_rounds, .. } = *self;
+        Policy { masks, full_rounds, ..Policy::LEARNED_NOTHING }
     }
 
     /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.
