@@ -297,6 +297,8 @@ trimming_destroys_nothing_of_large_objects(void **state)
    assert_int_equal(object[0], 1);
    assert_int_equal(object[(9u << 20) - 1], 2);
    slab_free_st(&pool, object);
+   assert_int_equal(heap_stats().large, 1);
+   assert_true(slab_trim_parent(&pool.parent) >= 9u << 20);
    assert_int_equal(heap_stats().large, 0);
    slab_destroy(&pool);
 }

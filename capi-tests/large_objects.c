@@ -15,6 +15,9 @@
 
 enum { batch = 32, kib = 1024, mib = kib * kib };
 
+/* What a call gives back of what lies there. */
+enum { slice = 64 * 4096 };
+
 /* Several of a slab; alone in a run of a chunk; in chunks of their own. */
 static const unsigned sizes[] = {140000, 500000, 1100000, 3000000, 20000000};
 enum { number_of_sizes = sizeof(sizes) / sizeof(sizes[0]) };
@@ -29,6 +32,18 @@ heap_stats(void)
    stats.struct_size = sizeof(stats);
    slab_get_heap_stats(&stats);
    return stats;
+}
+
+/* Of the empty slab that a pool keeps for itself. */
+static size_t
+spare_bytes(struct slab_mempool *pool)
+{
+   struct slab_parent_stats stats;
+
+   stats.struct_size = sizeof(stats);
+   slab_get_parent_stats(&pool->parent, &stats);
+   assert_true(stats.slabs_empty <= 1);
+   return stats.slabs_empty * stats.slab_bytes;
 }
 
 /* One byte of each page is written, as programs would all of them. */
@@ -103,7 +118,8 @@ what_is_freed_is_found_again(void **state)
          if (sizes[size] > mib)
             assert_int_equal(heap_stats().large, batch);
          free_all(&pool, batch);
-         assert_int_equal(heap_stats().large, 0);
+         assert_int_equal(heap_stats().large, sizes[size] > mib);
+         assert_true(spare_bytes(&pool) >= sizes[size]);
          assert_int_equal(slab_validate(&pool.parent), 0);
       }
       assert_int_equal(calls_of_the_system(), 0);
@@ -124,11 +140,15 @@ what_is_kept_is_nobodys(void **state)
    assert_int_not_equal(object, 0);
    assert_int_equal(slab_is_object(&pool.parent, (void *)object), 1);
    slab_free_st(&pool, (void *)object);
-   assert_true(heap_stats().dirty >= 3000000);
+   /* It lies in a slab of the pool's, */
+   assert_true(spare_bytes(&pool) >= 3000000);
    assert_int_equal(slab_is_object(&pool.parent, (void *)object), 0);
    assert_int_equal(slab_object_size((void *)object), 0);
-   assert_int_equal(heap_stats().object_slabs, 0);
    slab_destroy(&pool);
+   /* and that in the heap. */
+   assert_true(heap_stats().dirty >= 3000000);
+   assert_int_equal(slab_object_size((void *)object), 0);
+   assert_int_equal(heap_stats().object_slabs, 0);
    trim_all();
 }
 
@@ -147,16 +167,20 @@ it_goes_in_time_and_no_call_waits_for_all_of_it(void **state)
       slab_create(&other, 140000, 4);
       allocate_all(&pool, batch);
       free_all(&pool, batch);
-      assert_true(heap_stats().dirty >= bytes);
-      os_pass_time(9);
+      assert_true(heap_stats().dirty + spare_bytes(&pool) >= bytes);
+      /* Some more pass by themselves. */
+      os_pass_time(6);
       slab_free_st(&other, slab_alloc_st(&other));
-      assert_true(heap_stats().dirty >= bytes);
-      os_pass_time(2);
-      for (call = 0; call < 1 + (int)(bytes / mib) && heap_stats().dirty > mib; call++) {
+      assert_true(heap_stats().dirty + spare_bytes(&other) >= bytes);
+      /* The slab of the pool that was not used is the heap's now, and has all of the decay time there. */
+      assert_int_equal(spare_bytes(&pool), 0);
+      os_pass_time(5);
+      slab_free_st(&other, slab_alloc_st(&other));
+      os_pass_time(9);
+      for (call = 0; call < 2 + (int)(bytes / slice) && heap_stats().dirty > mib; call++) {
          os_count_from_here();
          slab_free_st(&other, slab_alloc_st(&other));
-         /* A slice for what lay there, and some for the slab that the call itself brings. */
-         assert_true(calls_of_the_system() <= 6 * 32);
+         assert_true(calls_of_the_system() <= 32);
       }
       assert_true(heap_stats().dirty <= mib);
       slab_destroy(&pool);
@@ -182,7 +206,7 @@ trimming_and_a_decay_time_of_zero_take_all_of_it(void **state)
       before = heap_stats().mapped;
       allocate_all(&pool, batch);
       free_all(&pool, batch);
-      assert_true(heap_stats().dirty >= (size_t)batch * sizes[size]);
+      assert_true(heap_stats().dirty + spare_bytes(&pool) >= (size_t)batch * sizes[size]);
       assert_true(slab_trim_heap() >= (size_t)batch * sizes[size]);
       assert_int_equal(heap_stats().dirty, 0);
       assert_int_equal(heap_stats().mapped, before);
@@ -193,6 +217,16 @@ trimming_and_a_decay_time_of_zero_take_all_of_it(void **state)
       assert_int_equal(heap_stats().dirty, 0);
       memmove(objects, objects + batch / 2, batch / 2 * sizeof(objects[0]));
       free_all(&pool, batch / 2);
+      assert_int_equal(heap_stats().dirty, 0);
+      assert_int_equal(heap_stats().large, 0);
+      assert_int_equal(spare_bytes(&pool), 0);
+      assert_int_equal(slab_set_decay(10), 0);
+
+      /* Nor does a pool keep what it has when the time is set. */
+      slab_free_st(&pool, slab_alloc_st(&pool));
+      assert_true(spare_bytes(&pool) >= sizes[size]);
+      assert_int_equal(slab_set_decay(0), 10);
+      assert_int_equal(spare_bytes(&pool), 0);
       assert_int_equal(heap_stats().dirty, 0);
       assert_int_equal(heap_stats().large, 0);
       assert_int_equal(slab_set_decay(10), 0);
@@ -222,6 +256,40 @@ objects_of_many_sizes_do_not_pile_up(void **state)
       assert_true(heap_stats().mapped <= 2 * (size_t)size + 16 * mib);
       slab_destroy(&pool);
    }
+   trim_all();
+}
+
+/* The empty slabs of all pools have 32 MiB at most, and those of pools that are not used go in a second or two. */
+static void
+slabs_of_many_pools_do_not_pile_up(void **state)
+{
+   enum { pools = 40, size = 3000000 };
+   static struct slab_mempool all[pools];
+   size_t spare = 0;
+   int i;
+
+   (void)state;
+   os_pass_time(30);
+   for (i = 0; i < pools; i++) {
+      slab_create(&all[i], size, 1);
+      slab_free_st(&all[i], slab_alloc_st(&all[i]));
+   }
+   for (i = 0; i < pools; i++)
+      spare += spare_bytes(&all[i]);
+   assert_true(spare >= 9 * size && spare <= 32u * mib);
+   assert_true(heap_stats().dirty <= 8u * mib + size);
+   /* One that was not granted a slab has one once others gave theirs. */
+   assert_int_equal(spare_bytes(&all[pools - 1]), 0);
+   for (i = 0; i < 3 * pools; i++) {
+      if (i % pools == 0)
+         os_pass_time(1);
+      slab_free_st(&all[pools - 1], slab_alloc_st(&all[pools - 1]));
+   }
+   assert_true(spare_bytes(&all[pools - 1]) >= size);
+   for (i = 0; i < pools - 1; i++)
+      assert_int_equal(spare_bytes(&all[i]), 0);
+   for (i = 0; i < pools; i++)
+      slab_destroy(&all[i]);
    trim_all();
 }
 
@@ -410,6 +478,7 @@ main(void)
       cmocka_unit_test(it_goes_in_time_and_no_call_waits_for_all_of_it),
       cmocka_unit_test(trimming_and_a_decay_time_of_zero_take_all_of_it),
       cmocka_unit_test(objects_of_many_sizes_do_not_pile_up),
+      cmocka_unit_test(slabs_of_many_pools_do_not_pile_up),
       cmocka_unit_test(it_is_given_up_when_there_is_no_memory),
       cmocka_unit_test(used_again_it_is_clear_all_the_same),
       cmocka_unit_test(what_could_not_be_purged_is_zeroed),

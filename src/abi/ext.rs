@@ -242,7 +242,11 @@ pub extern "C" fn slab_trim_heap() -> usize {
 /// Threading: any thread, at any time.
 #[unsafe(no_mangle)]
 pub extern "C" fn slab_set_decay(seconds: c_uint) -> c_uint {
-    HEAP.set_decay(seconds)
+    let before = HEAP.set_decay(seconds);
+    if seconds == 0 {
+        sleepers::drop_spares();
+    }
+    before
 }
 
 /// Gives a parent pool a name, for statistics and reports. It is copied; what is beyond 100 bytes

@@ -19,6 +19,7 @@ fn reset() {
     // SAFETY: no thread of an execution runs.
     unsafe { HEAP.state.get().write(State::EMPTY) }
     HEAP.last_tick.store(0, Relaxed);
+    HEAP.keeps_nothing.store(false, Relaxed);
     HEAP.pools.reset();
     HEAP.spare.store(ptr::null_mut(), Relaxed);
     registry::model::reset();
@@ -30,6 +31,7 @@ pub(crate) fn begin() {
     model::begin();
     // The first use of what has no lock before it.
     HEAP.last_tick.load(Relaxed);
+    HEAP.keeps_nothing();
     HEAP.pools.has_none_at(ANY_POOL);
     HEAP.spare.load(Relaxed);
     registry::model::begin();

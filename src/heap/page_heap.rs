@@ -41,7 +41,7 @@ use crate::base::misuse::Misuse;
 use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::across_fork::ForkMutex;
-use crate::sys::sync::atomic::{AtomicPtr, AtomicU32, Ordering, Ordering::Relaxed};
+use crate::sys::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, Ordering::Relaxed};
 use crate::sys::sync::{Lock, rank, writes};
 
 /// The heap of this copy of the library.
@@ -58,6 +58,8 @@ pub(crate) struct Heap {
     pub(super) state: UnsafeCell<State>,
     /// The second in which it was last looked for what is due.
     pub(super) last_tick: AtomicU32,
+    /// Whether the decay time is 0, for who has another lock.
+    pub(super) keeps_nothing: AtomicBool,
     pub(super) pools: Pools,
     /// An entry that is no pool's, or null.
     pub(super) spare: AtomicPtr<Entry>,
@@ -78,6 +80,7 @@ impl Heap {
             mutex: ForkMutex::unlocked(),
             state: UnsafeCell::new(State::EMPTY),
             last_tick: AtomicU32::new(0),
+            keeps_nothing: AtomicBool::new(false),
             pools: Pools::none(),
             spare: AtomicPtr::new(ptr::null_mut()),
         }
@@ -85,9 +88,10 @@ impl Heap {
 
     /// The words that are not under the lock: address and bytes of each row of them.
     #[cfg(feature = "debug")]
-    pub(crate) fn atomics(&self) -> [(usize, usize); 4] {
+    pub(crate) fn atomics(&self) -> [(usize, usize); 5] {
         [
             ((&raw const self.last_tick).addr(), size_of::<AtomicU32>()),
+            ((&raw const self.keeps_nothing).addr(), size_of::<AtomicBool>()),
             self.mutex.atomics(),
             ((&raw const self.pools).addr(), size_of::<Pools>()),
             ((&raw const self.spare).addr(), size_of::<AtomicPtr<Entry>>()),

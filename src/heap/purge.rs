@@ -233,6 +233,11 @@ impl Heap {
         }
     }
 
+    /// Whether what is free is to go at once.
+    pub(crate) fn keeps_nothing(&self) -> bool {
+        self.keeps_nothing.load(Relaxed)
+    }
+
     /// Sets for how many seconds free memory is kept for reuse, and returns what it was. If it is 0,
     /// what is free goes at once.
     pub(crate) fn set_decay(&self, seconds: u32) -> u32 {
@@ -241,7 +246,10 @@ impl Heap {
         #[cfg(feature = "ext")]
         super::lent::set_decay(seconds, state.locked());
         let before = state.decay.set_seconds(seconds);
-        if state.decay.keeps_nothing() {
+        let keeps_nothing = state.decay.keeps_nothing();
+        // Relaxed: who frees meanwhile may come before this.
+        self.keeps_nothing.store(keeps_nothing, Relaxed);
+        if keeps_nothing {
             self.decay(state, os::coarse_seconds(), ALL, Unused::NONE);
         } else {
             drop(state);

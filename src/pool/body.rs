@@ -21,7 +21,8 @@
 //!
 //! **When `holders` falls to 0 the pool keeps nothing** but its body: the depot is drained and empty
 //! slabs go to the heap. What is left are slabs with objects that callers have. (The heap may keep a
-//! magazine and a slab for its next child: [`crate::heap::Kit`].)
+//! magazine and a slab for its next child: [`crate::heap::Kit`]. A pool whose objects no child caches
+//! has no holders, and keeps one empty slab while it is used: [`super::budget::Grant`].)
 
 use core::cell::UnsafeCell;
 

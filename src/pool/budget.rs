@@ -8,6 +8,9 @@
 //! A pool notes what its depot holds when that has changed by a *step*, or is nothing any more, so
 //! that visits rarely write what other threads read. A step is a part of what was noted, so that
 //! hundreds of small depots count for what they are.
+//!
+//! Of objects that no child caches there is nothing in depots. What pools of such may keep together as
+//! their spare slabs is another constant, of which each is granted its slab's size.
 
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -16,6 +19,8 @@ use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 const BEYOND_BYTES: usize = 4 << 20;
 #[cfg(loom)]
 const BEYOND_BYTES: usize = 0;
+/// The spare slabs of all pools of uncached objects may have so many bytes.
+const SPARE_BYTES: usize = 32 << 20;
 /// By what part what a pool noted may be wrong, ...
 const STEP_SHARE: usize = 4;
 /// ... and by how many bytes in any case.
@@ -23,6 +28,7 @@ const LEAST_STEP: usize = 4 << 10;
 
 // Relaxed: any recent value will do.
 static NOTED: AtomicUsize = AtomicUsize::new(0);
+static GRANTED: AtomicUsize = AtomicUsize::new(0);
 
 /// What a pool has noted of its depot. Belongs to the pool's lock.
 #[derive(Clone, Copy)]
@@ -57,16 +63,47 @@ pub(super) fn is_noted() -> bool {
     NOTED.load(Relaxed) != 0
 }
 
-/// Where the word is: address and bytes.
+/// What a pool of uncached objects is granted, in bytes, so that it may keep an empty slab of so many. It
+/// stays granted while the slab is in use, so that who frees and allocates in turns writes nothing
+/// that other threads read. Belongs to the pool's lock.
+pub(crate) struct Grant(usize);
+
+impl Grant {
+    pub(super) const NOTHING: Grant = Grant(0);
+
+    /// Asks for a grant of so many bytes, unless there is one: a pool's slabs are all of one size.
+    /// Returns whether there is one.
+    pub(super) fn ask(&mut self, bytes: usize) -> bool {
+        if self.0 == 0 && bytes <= SPARE_BYTES {
+            if GRANTED.fetch_add(bytes, Relaxed) <= SPARE_BYTES - bytes {
+                self.0 = bytes;
+            } else {
+                GRANTED.fetch_add(bytes.wrapping_neg(), Relaxed);
+            }
+        }
+        self.0 != 0
+    }
+
+    /// Gives it back.
+    pub(super) fn give_back(&mut self) {
+        if self.0 != 0 {
+            GRANTED.fetch_add(self.0.wrapping_neg(), Relaxed);
+            self.0 = 0;
+        }
+    }
+}
+
+/// Where the words are: address and bytes.
 #[cfg(feature = "debug")]
-pub(crate) fn atomics() -> (usize, usize) {
-    ((&raw const NOTED).addr(), size_of::<AtomicUsize>())
+pub(crate) fn atomics() -> [(usize, usize); 2] {
+    [&raw const NOTED, &raw const GRANTED].map(|word| (word.addr(), size_of::<AtomicUsize>()))
 }
 
 /// The beginning of an execution of the model checker.
 #[cfg(loom)]
 pub(crate) fn begin() {
     NOTED.store(0, Relaxed);
+    GRANTED.store(0, Relaxed);
 }
 
 #[cfg(test)]
@@ -89,5 +126,24 @@ mod tests {
         assert_eq!(noted.0, much - step);
         noted.note(0);
         assert_eq!(noted.0, 0);
+    }
+
+    #[test]
+    fn what_is_granted_is_bounded_and_comes_back() {
+        const THIRD: usize = SPARE_BYTES / 3;
+        let mut grants = [const { Grant::NOTHING }; 4];
+        // Other tests' pools may have some.
+        let mut huge = Grant::NOTHING;
+        assert!(!huge.ask(SPARE_BYTES + 1) && !huge.ask(usize::MAX));
+        let granted = grants.each_mut().map(|grant| grant.ask(THIRD));
+        assert!(!granted[3], "there were three of a third at most");
+        let Some(first) = granted.iter().position(|&granted| granted) else {
+            panic!("nothing is granted")
+        };
+        assert!(grants[first].ask(THIRD), "it has it still");
+        grants[first].give_back();
+        grants[first].give_back();
+        assert!(grants[3].ask(THIRD));
+        grants.iter_mut().for_each(Grant::give_back);
     }
 }

@@ -18,7 +18,7 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::cache::Cache;
-use super::child::{ChildPool, alloc_far, free_slow, has_more, owner_on_free};
+use super::child::{ChildPool, alloc_far, finds_more, free_slow, has_more, owner_on_free};
 use super::depot::List;
 use super::policy;
 use super::visit::Visit;
@@ -53,7 +53,7 @@ impl ChildPool {
             let taken = unsafe { alloc_bulk_far(child, left) };
             left = &mut left[taken..];
             // SAFETY: the caller's promise.
-            if left.is_empty() || taken == 0 && !unsafe { has_more(child) } {
+            if left.is_empty() || taken == 0 && !unsafe { finds_more(child) } {
                 return wanted - left.len();
             }
         }

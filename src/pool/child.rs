@@ -16,6 +16,8 @@ use core::ptr;
 
 use super::cache::Cache;
 use super::parent::ParentPool;
+#[cfg(feature = "ext")]
+use super::sleepers;
 use crate::base::config::HARDENED;
 use crate::base::layout::{Field, layout};
 use crate::base::misuse::Misuse;
@@ -348,14 +350,34 @@ pub(super) unsafe fn alloc_far(child: &mut ChildPool, mut zeroes: Zeroes<'_>) ->
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
+#[cfg(feature = "ext")]
 #[cold]
-#[cfg_attr(feature = "ext", inline(never))]
+#[inline(never)]
 pub(super) unsafe fn has_more(child: &ChildPool) -> bool {
     // SAFETY: the caller's promise.
     unsafe { child.live_parent() }.is_some_and(|parent| parent.home().more())
 }
 
-/// Allocation after there was no memory: if the heap has more now, it begins again.
+/// The same, or whether other pools of the process's heap gave what they keep.
+///
+/// # Safety
+/// As for [`ChildPool::alloc`].
+#[cfg(feature = "ext")]
+#[cold]
+#[inline(never)]
+pub(super) unsafe fn finds_more(child: &ChildPool) -> bool {
+    // SAFETY: the caller's promise.
+    let home = unsafe { child.live_parent() }.map(ParentPool::home);
+    home.is_some_and(|home| home.more() || home.is_process() && sleepers::give_all())
+}
+
+/// The build without `ext` does without.
+#[cfg(not(feature = "ext"))]
+unsafe fn finds_more(_child: &ChildPool) -> bool {
+    false
+}
+
+/// Allocation after there was no memory: if there is some now, it begins again.
 ///
 /// # Safety
 /// As for [`ChildPool::alloc`].
@@ -363,7 +385,7 @@ pub(super) unsafe fn has_more(child: &ChildPool) -> bool {
 #[inline(never)]
 unsafe fn alloc_again(child: &mut ChildPool, zeroes: Zeroes<'_>) -> *mut c_void {
     // SAFETY: the caller's promise.
-    unsafe { if has_more(child) { alloc_far(child, zeroes) } else { ptr::null_mut() } }
+    unsafe { if finds_more(child) { alloc_far(child, zeroes) } else { ptr::null_mut() } }
 }
 
 /// Freeing when the loaded magazine is full, or there is none, or the object is not of this parent.

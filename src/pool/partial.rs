@@ -15,6 +15,7 @@
 
 use core::ptr;
 
+use super::budget::Grant;
 #[cfg(feature = "ext")]
 use super::policy;
 #[cfg(feature = "ext")]
@@ -33,6 +34,8 @@ const LISTS: usize = QUARTERS + 1 + cfg!(feature = "ext") as usize;
 pub(crate) struct Slabs {
     pub(super) partial: [SlabList; LISTS],
     pub(super) spare: *mut Slab,
+    /// What the spare one may be of, if no child caches the objects.
+    pub(super) grant: Grant,
     pub(super) slabs: u32,
     /// How many children have magazines, and so rounds of these slabs.
     pub(super) holders: u32,
@@ -45,6 +48,7 @@ impl Slabs {
     pub(crate) const EMPTY: Slabs = Slabs {
         partial: [SlabList::EMPTY; LISTS],
         spare: ptr::null_mut(),
+        grant: Grant::NOTHING,
         slabs: 0,
         holders: 0,
         out: 0,
@@ -200,7 +204,9 @@ impl Slabs {
     }
 
     /// Gives the spare slab up.
+    #[inline(never)]
     pub(crate) fn drop_spare(&mut self, surplus: &mut Surplus) {
+        self.grant.give_back();
         let spare = core::mem::replace(&mut self.spare, ptr::null_mut());
         if !spare.is_null() {
             self.slabs -= 1;

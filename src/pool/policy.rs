@@ -10,6 +10,7 @@
 //! | how much lies in the depot, and when some of it is drained | depot, body | `FULL_*`, `EXCESS_SHARE` |
 //! | what is reaped, as it went unused | body | an epoch is a second |
 //! | what the last child leaves in the heap | exchange | `KIT_MAX_ORDER` |
+//! | whether an empty slab is kept | transfer, partial | `SPARE_BYTES` of [`super::budget`] |
 //! | whether a slab is made for rounds that nobody asked for yet | body | `PAGE` |
 //! | which slabs are to run empty when objects can be moved | partial | `SPARSE_SHARE` |
 //!
@@ -366,6 +367,7 @@ impl Policy {
     /// If an epoch, a second, is over: decides how many of so many rounds in full magazines are to
     /// be reaped. That is half of those that went unused; and for each further epoch, in which
     /// nobody came, half of what there is. Returns whether it is over.
+    #[inline(never)]
     pub(crate) fn end_epoch(&mut self, now: u32, full: usize) -> bool {
         let epochs = now.wrapping_sub(self.epoch);
         if epochs == 0 {
@@ -513,10 +515,10 @@ pub(crate) fn is_sparse(used: u16, capacity: u16) -> bool {
     used as usize * SPARSE_SHARE <= capacity as usize
 }
 
-/// Whether a pool with so many holders keeps one empty slab. (A slab of a large object is as large
-/// as that; without modes no pool of such has holders.)
-pub(crate) fn keeps_spare(holders: u32, geometry: &Geometry) -> bool {
-    holders != 0 && !geometry.is_large()
+/// Whether a pool with so many holders keeps one empty slab. One whose objects no child caches has no
+/// holders, unless it has modes, and its slab is as large as they are: it may be `granted` it.
+pub(crate) fn keeps_spare(holders: u32, geometry: &Geometry, granted: bool) -> bool {
+    if holders == 0 { granted } else { !geometry.is_large() }
 }
 
 #[cfg(test)]
@@ -556,6 +558,18 @@ mod tests {
     fn a_pool_that_is_not_cached_has_no_magazines() {
         assert_eq!(Policy::new(&Geometry::new(96, 64), false).masks(), [0; SIZES]);
         assert_eq!(policy(200_000, 1).masks(), [0; SIZES], "too large");
+    }
+
+    #[test]
+    fn a_pool_keeps_an_empty_slab_while_a_child_may_want_it_or_if_it_is_granted() {
+        let keeps = |item_size, holders, granted| {
+            keeps_spare(holders, &Geometry::new(item_size, 1), granted)
+        };
+        assert!(keeps(96, 1, false) && !keeps(96, 0, false));
+        assert!(keeps(200_000, 1, false), "it has modes");
+        assert!(keeps(200_000, 0, true) && !keeps(200_000, 0, false));
+        assert!(keeps(5 << 20, 0, true) && !keeps(5 << 20, 0, false));
+        assert!(!keeps(5 << 20, 1, false), "it has modes");
     }
 
     #[test]

@@ -252,12 +252,45 @@ fn let_go(places: &mut Places) -> Result<Unused, IsLocked> {
 }
 
 /// Gives the heap what all pools keep in their depots, but for pools that others visit just now.
+#[cfg(feature = "ext")]
 pub(crate) fn drain_all() {
-    let mut place = 0;
+    visit_all(true, &mut |visit| visit.drain_depot());
+}
+
+/// The same of their spare slabs alone.
+#[cfg(feature = "ext")]
+pub(crate) fn drop_spares() {
+    visit_all(true, &mut |visit| visit.body.slabs.drop_spare(&mut visit.surplus));
+}
+
+/// When the system has no memory: the same as [`drain_all`], unless another thread goes round. Returns
+/// whether there was anything.
+#[cfg(feature = "ext")]
+pub(super) fn give_all() -> bool {
+    visit_all(false, &mut |visit| visit.drain_depot())
+}
+
+/// Calls `work` with a visit to each pool, but for those that others visit just now. If another thread
+/// goes round, waits for it or does nothing. Returns whether there was anything for the heap.
+#[cfg(feature = "ext")]
+#[cold]
+#[inline(never)]
+fn visit_all(waits: bool, work: &mut dyn FnMut(&mut Visit<'_>)) -> bool {
+    let (mut place, mut any) = (0, false);
     loop {
-        let visited =
-            kept_out(|places| visit_from(places, place, &mut |visit| visit.drain_depot()));
-        let Some(visited) = visited else { return };
+        // SAFETY: the places are reached through this lock only; who waits holds no lock.
+        let places = unsafe {
+            if waits {
+                Some(Locked::lock(&ROUND.mutex, ROUND.places.get()))
+            } else {
+                Locked::try_lock(&ROUND.mutex, ROUND.places.get())
+            }
+        };
+        let Some(visited) = places.and_then(|mut places| visit_from(&mut places, place, work))
+        else {
+            return any;
+        };
+        any |= !visited.surplus.is_empty();
         place = visited.next;
         if visited.in_vain {
             HEAP.wait();

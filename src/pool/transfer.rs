@@ -139,8 +139,9 @@ impl Visit<'_> {
     /// The last one lies in a slab of this parent's.
     #[inline]
     pub(crate) unsafe fn put_own(&mut self, rounds: &[*mut u8]) -> (usize, Result<(), Misuse>) {
+        let granted = self.body.geometry.is_uncached() && self.put_uncached();
         let body = &mut **self.body;
-        let keep_spare = policy::keeps_spare(body.slabs.holders, &body.geometry);
+        let keep_spare = policy::keeps_spare(body.slabs.holders, &body.geometry, granted);
         // SAFETY: the caller's promise.
         let put = unsafe {
             let slab = slab_of(rounds[rounds.len() - 1]);
@@ -150,6 +151,17 @@ impl Visit<'_> {
             (left, Ok(())) => (left, Ok(())),
             (left, misuse) => (left - 1, misuse),
         }
+    }
+
+    /// Before objects are put back that no child caches: such pools come to no exchange, but are awake,
+    /// and go round as others do. Returns whether an empty slab of this one is granted.
+    #[inline(never)]
+    fn put_uncached(&mut self) -> bool {
+        let (now, home) = (self.surplus.now(), self.home());
+        let body = &mut **self.body;
+        body.policy.end_epoch(now, 0);
+        let may_be = home.is_process() && body.modes.is_empty() && !HEAP.keeps_nothing();
+        may_be && body.slabs.grant.ask(body.geometry.slab_bytes())
     }
 
     /// Puts all rounds of a magazine back into their slabs.

@@ -246,3 +246,71 @@ fn a_pool_that_sleeps_is_reaped_while_it_is_created_anew() {
         awake.end();
     });
 }
+
+/// A pool of large objects that keeps a slab, as one was freed, and a child of it.
+fn keeps_a_large_one() -> (Pool, Child) {
+    let pool = Pool::made(LARGE, 1);
+    let mut child = pool.child();
+    let object = child.alloc();
+    child.free(object);
+    assert!(!pool.keeps_nothing());
+    (pool, child)
+}
+
+#[test]
+fn what_a_pool_of_large_objects_keeps_goes_unless_it_is_used() {
+    check(ALL, || {
+        let (pool, mut child) = keeps_a_large_one();
+        let awake = Pool::made(ONE_ROUND, 1);
+        let mut others = awake.child();
+        for second in 1..=4 {
+            set_seconds(START + second);
+            if second <= 2 {
+                let object = child.alloc();
+                child.free(object);
+            }
+            let taken = [others.alloc(), others.alloc(), others.alloc()];
+            taken.into_iter().for_each(|object| others.free(object));
+            assert!(second > 2 || !pool.keeps_nothing());
+        }
+        assert!(pool.keeps_nothing());
+        child.destroy();
+        others.destroy();
+        pool.end();
+        awake.end();
+    });
+}
+
+#[test]
+fn pools_of_large_objects_go_round() {
+    check(ALL, || {
+        let (pool, child) = keeps_a_large_one();
+        let (awake, mut others) = keeps_a_large_one();
+        set_seconds(START + 2);
+        let object = others.alloc();
+        others.free(object);
+        assert!(pool.keeps_nothing() && !awake.keeps_nothing());
+        child.destroy();
+        others.destroy();
+        pool.end();
+        awake.end();
+    });
+}
+
+#[test]
+fn a_pool_of_large_objects_is_reaped_while_it_awakes() {
+    check(Some(3), || {
+        let (pool, mut child) = keeps_a_large_one();
+        let awake = Pool::made(ONE_ROUND, 1);
+        let reaper = awake.child();
+        set_seconds(START + 2);
+        let other = beside(move || go_round(reaper));
+        let object = child.alloc();
+        child.free(object);
+        other.join().unwrap();
+        pool.validate();
+        child.destroy();
+        pool.end();
+        awake.end();
+    });
+}

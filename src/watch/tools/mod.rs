@@ -85,7 +85,8 @@ pub(crate) fn look() {
         HEAP.atomics()
             .into_iter()
             .chain(sleepers::atomics())
-            .chain([budget::atomics(), growth::atomics()])
+            .chain(budget::atomics())
+            .chain([growth::atomics()])
             .chain(groups::atomics())
             .chain(words)
             .for_each(&mut atomic);
