@@ -47,6 +47,7 @@ use crate::heap::locked::HeapLocked;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
 use crate::hooks;
+use crate::sys::expect::expect;
 use crate::sys::os;
 use crate::sys::probe;
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -191,6 +192,30 @@ pub(crate) unsafe fn slab_of(object: *mut u8) -> *mut Slab {
         reads(slot);
         let slot = *slot as usize;
         (&raw mut (*chunk).slabs).cast::<Slab>().add(slot)
+    }
+}
+
+/// Has what [`owner_if_any`] and [`slab_of`] will read for an address fetched, which may be any.
+#[inline(always)]
+pub(crate) fn expect_owner(address: *mut u8) {
+    let (chunk, page) = (chunk_of::<Chunk>(address), page_of(address));
+    expect(chunk.wrapping_byte_add(offset_of!(Chunk, owners) + page * size_of::<AtomicUsize>()));
+    expect(chunk.wrapping_byte_add(offset_of!(Chunk, slots) + page * size_of::<u16>()));
+}
+
+/// Has the descriptor of the slab fetched that an address lies in, if that is this owner's.
+///
+/// # Safety
+/// As for [`owner_if_any`], for any address.
+#[inline(always)]
+pub(crate) unsafe fn expect_slab(address: *mut u8, owner: usize) {
+    // SAFETY: the caller's promise; a page with an owner's address has a slab.
+    unsafe {
+        if owner_if_any(address) == owner {
+            let slab = slab_of(address);
+            expect(slab);
+            expect(slab.wrapping_byte_add(size_of::<Slab>() - 1));
+        }
     }
 }
 

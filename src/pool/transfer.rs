@@ -16,12 +16,18 @@ use super::policy;
 use super::visit::Visit;
 use crate::base::geometry::rounds;
 use crate::base::misuse::Misuse;
-use crate::heap::chunk::{Chunk, MAGAZINES, owner_if_any, slab_of};
+use crate::heap::chunk::{Chunk, MAGAZINES, expect_owner, expect_slab, owner_if_any, slab_of};
 use crate::heap::magazine::Magazine;
 use crate::heap::slab::Slab;
 use crate::heap::{HEAP, Owner, owner};
 use crate::hooks;
 use crate::sys::probe;
+
+/// Rounds of a magazine lie scattered if no more of them than these are in one slab.
+const FEW: usize = 2;
+/// How many rounds before one is put back its slab is asked for, and twice as many before it the words
+/// that lead there.
+const AHEAD: usize = 8;
 
 impl Visit<'_> {
     /// Bytes from one object to the next.
@@ -171,7 +177,32 @@ impl Visit<'_> {
     pub(super) unsafe fn drain(&mut self, magazine: &mut Magazine, mask: usize) {
         probe::magazine_drain(self.owner(), magazine.rounds(mask));
         // SAFETY: the caller's promise.
-        unsafe { magazine.drain(mask, |rounds| self.put(rounds)) }
+        unsafe {
+            magazine.drain(mask, |rounds| {
+                let left = self.put(rounds);
+                if rounds.len() - left <= FEW {
+                    self.expect_next(&rounds[..left]);
+                }
+                left
+            })
+        }
+    }
+
+    /// Of rounds that are put back from the last one on, and lie scattered, has what is needed for one
+    /// fetched that is not far.
+    ///
+    /// # Safety
+    /// They are rounds of this parent's.
+    #[inline(always)]
+    unsafe fn expect_next(&self, rounds: &[*mut u8]) {
+        let before = |count| rounds.len().checked_sub(count).map(|index| rounds[index]);
+        if let Some(round) = before(2 * AHEAD) {
+            expect_owner(round);
+        }
+        if let Some(round) = before(AHEAD) {
+            // SAFETY: the caller's promise.
+            unsafe { expect_slab(round, self.owner()) }
+        }
     }
 
     /// Drains `most` full magazines, or as many as the depot has above its limit.

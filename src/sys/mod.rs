@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The doors to the system and to locks, and to what belongs to a processor.
 
+pub(crate) mod expect;
 pub(crate) mod os;
 #[cfg(not(loom))]
 pub(crate) mod per_processor;
