@@ -74,12 +74,8 @@ impl Grant {
     /// Asks for a grant of so many bytes, unless there is one: a pool's slabs are all of one size.
     /// Returns whether there is one.
     pub(super) fn ask(&mut self, bytes: usize) -> bool {
-        if self.0 == 0 && bytes <= SPARE_BYTES {
-            if GRANTED.fetch_add(bytes, Relaxed) <= SPARE_BYTES - bytes {
-                self.0 = bytes;
-            } else {
-                GRANTED.fetch_add(bytes.wrapping_neg(), Relaxed);
-            }
+        if self.0 == 0 && grant(&GRANTED, bytes) {
+            self.0 = bytes;
         }
         self.0 != 0
     }
@@ -91,6 +87,16 @@ impl Grant {
             self.0 = 0;
         }
     }
+}
+
+/// Adds so many bytes to those that are granted, if there are not too many then. Returns whether it did.
+fn grant(granted: &AtomicUsize, bytes: usize) -> bool {
+    let Some(most) = SPARE_BYTES.checked_sub(bytes) else { return false };
+    let fits = granted.fetch_add(bytes, Relaxed) <= most;
+    if !fits {
+        granted.fetch_add(bytes.wrapping_neg(), Relaxed);
+    }
+    fits
 }
 
 /// Where the words are: address and bytes.
@@ -129,21 +135,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_granted_is_bounded_and_comes_back() {
+    fn what_is_granted_is_bounded() {
         const THIRD: usize = SPARE_BYTES / 3;
-        let mut grants = [const { Grant::NOTHING }; 4];
-        // Other tests' pools may have some.
-        let mut huge = Grant::NOTHING;
-        assert!(!huge.ask(SPARE_BYTES + 1) && !huge.ask(usize::MAX));
-        let granted = grants.each_mut().map(|grant| grant.ask(THIRD));
-        assert!(!granted[3], "there were three of a third at most");
-        let Some(first) = granted.iter().position(|&granted| granted) else {
-            panic!("nothing is granted")
-        };
-        assert!(grants[first].ask(THIRD), "it has it still");
-        grants[first].give_back();
-        grants[first].give_back();
-        assert!(grants[3].ask(THIRD));
-        grants.iter_mut().for_each(Grant::give_back);
+        let granted = AtomicUsize::new(0);
+        assert!(!grant(&granted, SPARE_BYTES + 1) && !grant(&granted, usize::MAX));
+        assert!((0..3).all(|_| grant(&granted, THIRD)));
+        assert!(!grant(&granted, THIRD) && !grant(&granted, SPARE_BYTES));
+        assert_eq!(granted.load(Relaxed), 3 * THIRD);
+        assert!(grant(&granted, SPARE_BYTES - 3 * THIRD) && !grant(&granted, 1));
     }
 }
