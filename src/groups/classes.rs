@@ -112,9 +112,9 @@ mod tests {
             }
         }
         assert_eq!(of(u32::MAX as usize), Some(CLASSES - 1));
+        // On 32-bit machines the last class has room for whatever can be asked for.
         #[cfg(target_pointer_width = "64")]
-        assert_eq!(of(1 << 32), None);
-        assert_eq!(of(usize::MAX), None);
+        assert_eq!((of(1 << 32), of(usize::MAX)), (None, None));
     }
 
     #[test]
