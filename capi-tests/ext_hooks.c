@@ -20,7 +20,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { slots = 24 };
+enum { slots = (96 << 20) / piece };
 
 /* What a call of reserve does. */
 enum lie { honest, fails, misaligned, overlapping };
@@ -196,7 +196,8 @@ create_in(struct slab_parent_pool *parent, struct slab_heap *heap, unsigned item
 static void
 objects_lie_in_the_file_and_what_is_free_goes_back(void **state)
 {
-   enum { size = piece / 1000, many = 5000 };
+   /* Several times what may lie free, which is so many bytes on machines of either width. */
+   enum { size = piece / 1000, many = (20 << 20) / size };
    struct file_memory memory;
    struct slab_memory hooks;
    struct slab_heap *heap;
