@@ -18,7 +18,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { item_size = 96, large = 1000, num_items = 64, many = 3000 };
+enum { item_size = 96, num_items = 64, many = 3000 };
+/* A chunk has room for about as many of them on machines of either width. */
+enum { large = sizeof(void *) == 8 ? 1000 : 250 };
 
 static void *objects[many];
 

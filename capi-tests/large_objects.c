@@ -18,8 +18,8 @@ enum { batch = 32, kib = 1024, mib = kib * kib };
 /* What a call gives back of what lies there. */
 enum { slice = 64 * 4096 };
 
-/* Several of a slab; alone in a run of a chunk; in chunks of their own. */
-static const unsigned sizes[] = {140000, 500000, 1100000, 3000000, 20000000};
+/* Several of a slab, which has 512 KiB at most on 32-bit machines; alone in a run of a chunk; in chunks of their own. */
+static const unsigned sizes[] = {sizeof(void *) == 8 ? 140000 : 170000, 500000, 1100000, 3000000, 20000000};
 enum { number_of_sizes = sizeof(sizes) / sizeof(sizes[0]) };
 
 static char *objects[batch];
