@@ -36,6 +36,10 @@ use crate::sys::sync::writes;
 /// Each costs a miss of the cache, as all headers lie alike.
 const LOOKS: usize = 64;
 
+/// Whether a header may end within a page of the system's, of which the largest usual ones have 64
+/// KiB: on 32-bit machines.
+const SHARES_PAGE: bool = HEADER_PAGES * PAGE < 64 << 10;
+
 impl Heap {
     /// Makes a slab of one large object. Null if there is no memory.
     #[inline(never)]
@@ -143,8 +147,9 @@ impl State {
         // SAFETY: the caller's promise.
         unsafe {
             let Idle { pages, dirty, since } = (*chunk).idle;
-            let left = dirty as usize;
             let step = os::page_size().max(PAGE) / PAGE - 1;
+            // What lies in a page of the system's together with the header goes when the chunk does.
+            let left = dirty as usize & if SHARES_PAGE { !step } else { !0 };
             let purged = ((most.min(left) + step) & !step).min(left);
             let from = (*chunk).bytes / PAGE - left;
             self.set_idle(chunk, Idle { pages, dirty: (left - purged) as u32, since });
