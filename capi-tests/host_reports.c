@@ -177,7 +177,12 @@ a_report_that_cannot_be_written_raises_no_signal(void **state)
    (void)state;
    run_in_all_modes(no_reader_body);
    run_in_all_modes(pending_body);
+#ifndef SLAB_TEST_EMULATED
+   /* An emulator that is ended by this signal, as the kernel raises it where it writes for its program. */
    run_in_all_modes(full_file_body);
+#else
+   (void)full_file_body;
+#endif
 }
 
 static int reader;
