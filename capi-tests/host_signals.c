@@ -16,12 +16,13 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef _SC_MINSIGSTKSZ
-#define _SC_MINSIGSTKSZ 249
+#ifndef AT_MINSIGSTKSZ
+#define AT_MINSIGSTKSZ 51
 #endif
 
 enum { size = 96 };
@@ -86,9 +87,9 @@ set_alternate_stack(size_t bytes)
 static size_t
 smallest_stack(void)
 {
-   long bytes = sysconf(_SC_MINSIGSTKSZ);
+   size_t bytes = getauxval(AT_MINSIGSTKSZ);
 
-   return bytes > MINSIGSTKSZ ? (size_t)bytes : (size_t)MINSIGSTKSZ;
+   return bytes > (size_t)MINSIGSTKSZ ? bytes : (size_t)MINSIGSTKSZ;
 }
 
 /* By its address: the dynamic linker takes more stack than there is to bind a function at its first call. */

@@ -1,14 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * With this, gcc's unwinder, which is compiled for glibc, links with musl: Rust's std names it for its backtraces. It
- * finds no frames, so that a Rust test that fails ends its program.
+ * With this, gcc's unwinder, which is compiled for glibc, links with musl and finds frames there: it asks glibc for the
+ * object that an address lies in, and for the table of its frames.
  */
-int _dl_find_object(void *address, void *result);
+#define _GNU_SOURCE
+#include <link.h>
+#include <stdint.h>
+
+/* As glibc 2.35 and later have it on x86-64. */
+struct found_object {
+   unsigned long long flags;
+   void *start, *end;
+   struct link_map *map;
+   void *frames;
+   unsigned long long reserved[7];
+};
+
+struct search {
+   uintptr_t address;
+   struct found_object *found;
+};
+
+int _dl_find_object(void *address, struct found_object *result);
+
+static int
+look(struct dl_phdr_info *object, size_t size, void *data)
+{
+   struct search *search = data;
+   const struct found_object none = {0};
+   uintptr_t start = UINTPTR_MAX, end = 0, frames = 0;
+   int i, inside = 0;
+
+   (void)size;
+   for (i = 0; i < object->dlpi_phnum; i++) {
+      const ElfW(Phdr) *part = &object->dlpi_phdr[i];
+      uintptr_t at = object->dlpi_addr + part->p_vaddr;
+
+      if (part->p_type == PT_GNU_EH_FRAME)
+         frames = at;
+      if (part->p_type != PT_LOAD)
+         continue;
+      start = at < start ? at : start;
+      end = at + part->p_memsz > end ? at + part->p_memsz : end;
+      inside |= search->address - at < part->p_memsz;
+   }
+   if (!inside || !frames)
+      return 0;
+   *search->found = none;
+   search->found->start = (void *)start;
+   search->found->end = (void *)end;
+   search->found->frames = (void *)frames;
+   return 1;
+}
 
 int
-_dl_find_object(void *address, void *result)
+_dl_find_object(void *address, struct found_object *result)
 {
-   (void)address;
-   (void)result;
-   return -1;
+   struct search search = {(uintptr_t)address, result};
+
+   return dl_iterate_phdr(look, &search) ? 0 : -1;
 }

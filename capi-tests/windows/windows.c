@@ -175,6 +175,7 @@ typedef void (*create_child_function)(struct slab_child_pool *, struct slab_pare
 typedef void *(*alloc_function)(struct slab_child_pool *);
 typedef void (*free_function)(struct slab_child_pool *, void *);
 typedef void (*destroy_child_function)(struct slab_child_pool *);
+typedef void (*destroy_parent_function)(struct slab_parent_pool *);
 
 static void (*function_of(HMODULE dll, const char *name))(void)
 {
@@ -205,6 +206,7 @@ unloading_the_dll_releases_free_memory(void **state)
    alloc_function alloc = (alloc_function)function_of(dll, "slab_alloc");
    free_function free_object = (free_function)function_of(dll, "slab_free");
    destroy_child_function destroy_child = (destroy_child_function)function_of(dll, "slab_destroy_child");
+   destroy_parent_function destroy_parent = (destroy_parent_function)function_of(dll, "slab_destroy_parent");
    struct slab_parent_pool parent;
    struct slab_child_pool child;
    void *object;
@@ -216,6 +218,8 @@ unloading_the_dll_releases_free_memory(void **state)
    assert_non_null(object);
    free_object(&child, object);
    destroy_child(&child);
+   /* What the pool is made of lies in the heap as well. */
+   destroy_parent(&parent);
    /* Kept for reuse. */
    assert_int_equal(state_of(object), MEM_COMMIT);
    assert_true(FreeLibrary(dll));
