@@ -5,8 +5,11 @@
 //! One test only: they count together, and it limits the address space of its process.
 #![cfg(target_os = "linux")]
 
+mod address_space;
+
 use core::mem::MaybeUninit;
 
+use address_space::allow;
 use mesa_slab::abi::ext::*;
 use mesa_slab::abi::slab::*;
 
@@ -55,18 +58,6 @@ impl Drop for Pool {
 
 fn spares(pools: &mut [Pool]) -> usize {
     pools.iter_mut().map(Pool::spare).sum()
-}
-
-/// How much address space the process may still map.
-fn allow(more: usize) {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split_whitespace().next().unwrap().parse().unwrap();
-    // SAFETY: a limit, and a number that the system has.
-    unsafe {
-        let bytes = pages * libc::sysconf(libc::_SC_PAGESIZE) as usize + more;
-        let limit = libc::rlimit { rlim_cur: bytes as _, rlim_max: libc::RLIM_INFINITY };
-        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &limit), 0);
-    }
 }
 
 #[test]

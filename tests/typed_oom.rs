@@ -3,19 +3,10 @@
 //! limits the address space of its process.
 #![cfg(target_os = "linux")]
 
-use mesa_slab::{OutOfMemory, Pool};
+mod address_space;
 
-/// How much address space the process may still map.
-fn allow(more: usize) {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
-    let pages: usize = statm.split_whitespace().next().unwrap().parse().unwrap();
-    // SAFETY: a limit, and a number that the system has.
-    unsafe {
-        let bytes = pages * libc::sysconf(libc::_SC_PAGESIZE) as usize + more;
-        let limit = libc::rlimit { rlim_cur: bytes as _, rlim_max: libc::RLIM_INFINITY };
-        assert_eq!(libc::setrlimit(libc::RLIMIT_AS, &limit), 0);
-    }
-}
+use address_space::allow;
+use mesa_slab::{OutOfMemory, Pool};
 
 #[test]
 fn values_come_back_and_pools_stay_usable() {
