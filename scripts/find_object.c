@@ -5,7 +5,14 @@
  */
 #define _GNU_SOURCE
 #include <link.h>
+#include <pthread.h>
 #include <stdint.h>
+
+/* The unwinder names these weakly, which takes nothing out of a static C library, and calls them all the same. */
+__attribute__((used)) static void (*const taken[])(void) = {
+   (void (*)(void))pthread_once,        (void (*)(void))pthread_mutex_lock,  (void (*)(void))pthread_mutex_unlock,
+   (void (*)(void))pthread_getspecific, (void (*)(void))pthread_setspecific, (void (*)(void))pthread_key_create,
+};
 
 /* As glibc 2.35 and later have it on x86-64. */
 struct found_object {
