@@ -209,7 +209,8 @@ struct slab_heap_stats {
     */
    size_t chunks;
    /**
-    * How many of them have one large object each. Those that are kept for the next one have none.
+    * How many of them are for one large object each, which its pool has or keeps the room of. Those
+    * that the heap keeps for the next one are not counted.
     */
    size_t large;
    /**

@@ -124,7 +124,8 @@ pub struct slab_heap_stats {
     pub mapped: usize,
     /// How many chunks, large objects' included.
     pub chunks: usize,
-    /// How many of them have one large object each. Those that are kept for the next one have none.
+    /// How many of them are for one large object each, which its pool has or keeps the room of. Those
+    /// that the heap keeps for the next one are not counted.
     pub large: usize,
     /// How many free runs of 2^n pages of 4 KiB.
     pub free_runs: [c_uint; 16],

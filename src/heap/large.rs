@@ -3,7 +3,7 @@
 //!
 //! | a chunk for a large object | `idle.pages` | on the list of | until |
 //! |---|---|---|---|
-//! | has one | 0 | large objects | it is freed |
+//! | has one, or its pool keeps the empty slab | 0 | large objects | the pool gives the slab back |
 //! | is kept | all behind the header | kept chunks | the next object of so many pages takes it (`take_kept`); or its memory is wanted, and it goes as it is (`give_up_kept`); or its time is up, or there is too much: then it is purged, a slice at a time (`begin_purge`) |
 //! | is being purged | the same, and `purging` is not 0 | kept chunks | the system has what the slice took; if no page is dirty then, the chunk goes (`end_purge`) |
 //!

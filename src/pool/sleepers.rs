@@ -12,6 +12,9 @@
 //! virtual memory, which finds what was used least lately). A pool that is filled and emptied
 //! alone does not grow, and so loses nothing.
 //!
+//! *When the system has no memory*, all pools give what they keep, before a request for an object fails
+//! (not in the build without `ext`).
+//!
 //! Pools are found in the heap's table, held there while they are looked at ([`crate::heap::pools`]),
 //! and their locks taken only where nobody has them: a pool that is in use does not sleep. One
 //! thread at a time goes round; the others do not wait for it. It is never inside while the process
@@ -278,18 +281,14 @@ pub(super) fn give_all() -> bool {
 fn visit_all(waits: bool, work: &mut dyn FnMut(&mut Visit<'_>)) -> bool {
     let (mut place, mut any) = (0, false);
     loop {
-        // SAFETY: the places are reached through this lock only; who waits holds no lock.
-        let places = unsafe {
-            if waits {
-                Some(Locked::lock(&ROUND.mutex, ROUND.places.get()))
-            } else {
-                Locked::try_lock(&ROUND.mutex, ROUND.places.get())
-            }
+        let visited = if waits {
+            kept_out(|places| visit_from(places, place, work))
+        } else {
+            // SAFETY: the places are reached through this lock only.
+            let places = unsafe { Locked::try_lock(&ROUND.mutex, ROUND.places.get()) };
+            places.and_then(|mut places| visit_from(&mut places, place, work))
         };
-        let Some(visited) = places.and_then(|mut places| visit_from(&mut places, place, work))
-        else {
-            return any;
-        };
+        let Some(visited) = visited else { return any };
         any |= !visited.surplus.is_empty();
         place = visited.next;
         if visited.in_vain {
