@@ -19,7 +19,10 @@ struct child_process {
    char said[8192]; /* what it wrote to stderr, ended by a 0; longer output is cut */
 };
 
-/* Runs body(arg) in a forked child, which ends with status 0 when body returns. */
+/*
+ * Runs body(arg) in a forked child, which ends with status 0 when body returns. Other threads may run meanwhile, but none
+ * that has ended may be left to be joined: ThreadSanitizer takes it for one that the child, which cannot join it, leaks.
+ */
 void child_start(struct child_process *child, void (*body)(void *arg), void *arg);
 
 /* Waits for it. Returns whether it ended with status 0; if not, repeats on stderr what it said. */

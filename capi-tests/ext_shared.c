@@ -524,7 +524,7 @@ a_fork_meets_nothing_that_is_locked(void **state)
 /* A pool that is used for the first time, in two threads, while a third one forks. */
 struct first_use {
    struct others others;
-   pthread_barrier_t start;
+   pthread_barrier_t start, forked;
    unsigned delay; /* in turns of a loop, other ones each time: the fork begins at any time */
 };
 
@@ -543,6 +543,7 @@ use_first(void *data)
       MUST(object);
       slab_shared_free(use->others.bench.pool, object);
    }
+   pthread_barrier_wait(&use->forked);
    return NULL;
 }
 
@@ -561,13 +562,17 @@ a_fork_meets_a_pool_at_its_first_use(void **state)
       bench_create(&use.others.bench);
       use.delay = round * 997 % 200 * 500;
       assert_int_equal(pthread_barrier_init(&use.start, NULL, 3), 0);
+      assert_int_equal(pthread_barrier_init(&use.forked, NULL, 3), 0);
       for (i = 0; i < 2; i++)
          assert_int_equal(pthread_create(&ids[i], NULL, use_first, &use), 0);
       pthread_barrier_wait(&use.start);
-      assert_true(child_run(&process, use_it, &use.others));
+      child_start(&process, use_it, &use.others);
+      pthread_barrier_wait(&use.forked);
       for (i = 0; i < 2; i++)
          pthread_join(ids[i], NULL);
+      assert_true(child_wait(&process));
       pthread_barrier_destroy(&use.start);
+      pthread_barrier_destroy(&use.forked);
       bench_destroy(&use.others.bench);
    }
 }
