@@ -156,7 +156,8 @@ struct BesideSleepers {
 
 impl BesideSleepers {
     fn new(allocator: &Allocator, pools: usize, count: usize) -> Self {
-        allocator.expect(pools * count.max(FRAME_BESIDE_SLEEPERS));
+        // Each of them, not all together: a pool that does not grow takes its memory at once.
+        allocator.expect(count.max(FRAME_BESIDE_SLEEPERS));
         let sizes = (0..pools as u32).map(|index| 64 + 16 * (index % 20));
         let pool = |item_size| {
             let mut pools = Pools::new(allocator, item_size, NUM_ITEMS, 1);
@@ -256,6 +257,8 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::ffi::c_uint;
+    use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
     fn every_call_is_in_the_histogram() {
@@ -272,6 +275,26 @@ mod tests {
         assert_eq!(calls(What::Children { frames: 3 }), [3 * 2 * (FRAME_OF_A_CHILD as u64 + 1)]);
         let asleep = What::BesideSleepers { pools: 3, objects: 100, frames: 3 };
         assert_eq!(calls(asleep), [3 * 2 * FRAME_BESIDE_SLEEPERS as u64]);
+    }
+
+    #[test]
+    fn a_pool_is_expected_to_hold_what_it_holds_itself() {
+        static EXPECTED: AtomicU32 = AtomicU32::new(0);
+        unsafe extern "C" fn expect(objects: c_uint) {
+            EXPECTED.store(objects, Ordering::Relaxed);
+        }
+        let malloc = Allocator { expect: Some(expect), ..crate::allocators::tests::malloc() };
+        let expected = |what| {
+            Case { names: Vec::new(), what }.measure(std::slice::from_ref(&malloc), &Ticks::new());
+            EXPECTED.load(Ordering::Relaxed) as usize
+        };
+        assert_eq!(expected(What::Life { count: 30 }), 30);
+        assert_eq!(expected(What::Churn { live: 20, steps: 10 }), 20);
+        assert_eq!(expected(What::Frames { burst: 10, frames: 1 }), FRAME);
+        assert_eq!(expected(What::Children { frames: 1 }), FRAME_OF_A_CHILD);
+        let asleep = |objects| What::BesideSleepers { pools: 3, objects, frames: 1 };
+        assert_eq!(expected(asleep(10)), FRAME_BESIDE_SLEEPERS);
+        assert_eq!(expected(asleep(2_000)), 2_000);
     }
 
     #[test]
