@@ -10,6 +10,7 @@
 //! | `memory/`, `latency/`, `instructions.rs` | what is held, how long single calls take, and what is executed, in processes of their own (`own_process.rs`) |
 //! | `queueing/` | what many threads would do, from how long they hold the lock |
 //! | `results.rs`, `ahead.rs` | what was found |
+//! | `written.rs` | how files are written |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
 //! | `curve.rs` | the same as a function of a constant, for `curves` |
 
@@ -35,6 +36,7 @@ mod statistics;
 mod table;
 mod trace;
 mod workloads;
+mod written;
 
 use allocators::{Allocator, Kind};
 use anyhow::{Context, Result, ensure};

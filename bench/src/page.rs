@@ -8,7 +8,8 @@ use crate::markdown::{MEMORY_FIGURES, digits};
 use crate::queueing;
 use crate::results::Results;
 use crate::workloads::Group;
-use anyhow::{Context, Result};
+use crate::written;
+use anyhow::Result;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use plotters::style::RGBColor;
 use std::path::Path;
@@ -401,9 +402,5 @@ pub fn write(results: &Results, path: &Path) -> Result<()> {
             }
         }
     };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::write(path, page.into_string())
-        .with_context(|| format!("cannot write {}", path.display()))
+    written::whole(path, |file| Ok(file.write_all(page.into_string().as_bytes())?))
 }

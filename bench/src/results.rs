@@ -2,6 +2,7 @@
 
 use crate::allocators::{Allocator, Kind};
 use crate::workloads::Group;
+use crate::written;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -199,11 +200,10 @@ impl Results {
     }
 
     pub fn write(&self, path: &Path) -> Result<()> {
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)?;
-        }
-        std::fs::write(path, serde_json::to_string_pretty(self)? + "\n")
-            .with_context(|| format!("cannot write {}", path.display()))
+        written::whole(path, |file| {
+            serde_json::to_writer_pretty(&mut *file, self)?;
+            Ok(writeln!(file)?)
+        })
     }
 
     pub fn read(path: &Path) -> Result<Self> {
