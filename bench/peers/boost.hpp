@@ -4,6 +4,7 @@
 
 #include <boost/pool/pool.hpp>
 #include <cstddef>
+#include <new>
 
 class Peer {
    boost::pool<> pool;
@@ -14,7 +15,9 @@ public:
    void *
    allocate()
    {
-      return pool.malloc();
+      if (void *object = pool.malloc())
+         return object;
+      throw std::bad_alloc();
    }
 
    void

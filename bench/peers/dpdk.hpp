@@ -8,13 +8,14 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdio>
-#include <cstdlib>
 #include <mutex>
 #include <sched.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
 #include <rte_mempool.h>
+
+#include "failure.hpp"
 
 extern "C" {
 
@@ -39,12 +40,17 @@ constexpr unsigned SPARE = 8 * CACHE;
 
 std::atomic<unsigned> expected{1024}, created{0};
 
+/* Pools and children are made by one thread at a time, which is the one that asks for the text. */
 void
-fail(const char *what)
+fail_with_errno(const char *what)
 {
-   std::fprintf(stderr, "rte_mempool: %s: %s\n", what, rte_strerror(rte_errno));
-   std::abort();
+   static char text[256];
+
+   std::snprintf(text, sizeof(text), "%s: %s", what, rte_strerror(rte_errno));
+   fail(text);
 }
+
+bool started = false;
 
 /* The memory, in MiB, is touched only where pools lie. EAL binds the calling thread to a core, which is undone. */
 void
@@ -59,8 +65,9 @@ start()
       cpu_set_t before;
 
       sched_getaffinity(0, sizeof(before), &before);
-      if (rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) < 0)
-         fail("EAL does not start");
+      started = rte_eal_init(sizeof(arguments) / sizeof(arguments[0]), arguments) >= 0;
+      if (!started)
+         fail_with_errno("EAL does not start");
       sched_setaffinity(0, sizeof(before), &before);
    });
 }
@@ -82,12 +89,16 @@ slab_create_parent(slab_parent_pool *parent, unsigned item_size, unsigned)
 {
    char name[RTE_MEMPOOL_NAMESIZE];
 
+   parent->pool = nullptr;
+   parent->item_size = item_size;
+   start();
+   if (!started)
+      return fail("EAL did not start");
    std::snprintf(name, sizeof(name), "p%u", created++);
    parent->pool = rte_mempool_create(name, expected + SPARE, item_size, 0, 0, nullptr, nullptr, nullptr, nullptr,
                                      SOCKET_ID_ANY, RTE_MEMPOOL_F_NO_IOVA_CONTIG);
    if (!parent->pool)
-      fail("a pool cannot be made");
-   parent->item_size = item_size;
+      fail_with_errno("a pool cannot be made");
 }
 
 SLAB_FUNCTION void
@@ -101,8 +112,9 @@ SLAB_FUNCTION void
 slab_create_child(slab_child_pool *child, slab_parent_pool *parent)
 {
    child->cache = rte_mempool_cache_create(CACHE, SOCKET_ID_ANY);
+   /* The functions below do without, but that is not what is measured. */
    if (!child->cache)
-      fail("a cache cannot be made");
+      fail_with_errno("a cache cannot be made");
    child->pool = parent->pool;
    child->parent = parent;
 }
@@ -122,7 +134,10 @@ slab_alloc(slab_child_pool *child)
 {
    void *object;
 
-   return rte_mempool_generic_get(child->pool, &object, 1, child->cache) == 0 ? object : nullptr;
+   if (rte_mempool_generic_get(child->pool, &object, 1, child->cache) == 0)
+      return object;
+   fail("a pool has no more objects");
+   return nullptr;
 }
 
 SLAB_FUNCTION void

@@ -2,10 +2,13 @@
 
 /*
  * The functions of slab.h over a class for one thread that has no children: a parent is a pool, and each child only says
- * which. The header that includes this defines `Peer` with a constructor of item size and number, `allocate` and `free`.
+ * which. The header that includes this defines `Peer` with a constructor of item size and number, `allocate` and `free`, of
+ * which the first two throw when there is no memory: nothing is thrown into what is not C++.
  */
 
 #include <new>
+
+#include "failure.hpp"
 
 extern "C" {
 
@@ -25,8 +28,13 @@ struct slab_child_pool {
 SLAB_FUNCTION void
 slab_create_parent(slab_parent_pool *parent, unsigned item_size, unsigned num_items)
 {
-   new (parent->pool) Peer(item_size, num_items);
-   parent->item_size = item_size;
+   parent->item_size = 0;
+   try {
+      new (parent->pool) Peer(item_size, num_items);
+      parent->item_size = item_size;
+   } catch (...) {
+      fail("a pool cannot be made");
+   }
 }
 
 SLAB_FUNCTION void
@@ -52,7 +60,12 @@ slab_destroy_child(slab_child_pool *)
 SLAB_FUNCTION void *
 slab_alloc(slab_child_pool *child)
 {
-   return child->pool->allocate();
+   try {
+      return child->pool->allocate();
+   } catch (...) {
+      fail("a pool has no more memory");
+      return nullptr;
+   }
 }
 
 /* Through a destroyed child as well, whose parent is still there. */

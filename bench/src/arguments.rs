@@ -5,6 +5,7 @@ use crate::latency;
 use crate::memory::{self, Case};
 use crate::own_process::OwnProcess;
 use crate::queueing;
+use crate::results::AFTER_FREEING;
 use crate::rounds::Effort;
 use crate::trace::{self, Trace};
 use crate::workloads::{self, Workload};
@@ -91,6 +92,8 @@ pub struct Arguments {
     /// What the program tells itself, run for one allocator
     #[command(flatten)]
     pub here: Here,
+    #[command(flatten)]
+    pub latency_part: latency::Part,
 }
 
 #[derive(clap::Args)]
@@ -105,7 +108,7 @@ pub struct Here {
     #[arg(long, hide = true)]
     pub visits_here: bool,
     #[arg(long, hide = true)]
-    pub latency_run: Option<usize>,
+    pub latency_here: bool,
 }
 
 impl Arguments {
@@ -130,7 +133,7 @@ impl Arguments {
 
     pub fn time_after_freeing(&self) -> Option<Duration> {
         let time = Duration::from_secs(if self.quick { 3 } else { 15 });
-        self.is_wanted("memory, after freeing").then_some(time)
+        self.is_wanted(AFTER_FREEING).then_some(time)
     }
 
     fn is_wanted(&self, name: &str) -> bool {

@@ -7,8 +7,8 @@
 //! them is in both.
 
 use crate::allocators::Allocator;
-use crate::own_process::OwnProcess;
-use crate::results::Instructions;
+use crate::own_process::{self, Outcome, OwnProcess};
+use crate::results::{INSTRUCTIONS, Instructions, Results};
 use crate::workloads::{Session, Workload};
 use anyhow::{Context, Result, ensure};
 use std::fs;
@@ -37,7 +37,14 @@ extern "C" fn bench_measured(session: &mut Box<dyn Session>, passes: u64) {
 }
 
 /// In the process of its own, below valgrind.
-pub fn count_here(workloads: &[Workload], allocator: &Allocator) {
+pub fn count_here(workloads: &[Workload], allocator: &Allocator) -> Result<()> {
+    own_process::say(|| {
+        run_all(workloads, allocator);
+        Ok(())
+    })
+}
+
+fn run_all(workloads: &[Workload], allocator: &Allocator) {
     for workload in workloads.iter().filter(|workload| workload.is_for(allocator)) {
         let mut session = workload.session(allocator);
         session.run(WARM_UP);
@@ -48,7 +55,11 @@ pub fn count_here(workloads: &[Workload], allocator: &Allocator) {
 }
 
 /// Instructions for each operation of the workloads that are for the allocator.
-fn count(workloads: &[&Workload], allocator: &Allocator, own: &OwnProcess) -> Result<Vec<f64>> {
+fn count(
+    workloads: &[&Workload],
+    allocator: &Allocator,
+    own: &OwnProcess,
+) -> Result<Outcome<Vec<f64>>> {
     let folder = tempfile::tempdir()?;
     let out = folder.path().join("counts");
     let valgrind: Vec<String> = [
@@ -62,8 +73,12 @@ fn count(workloads: &[&Workload], allocator: &Allocator, own: &OwnProcess) -> Re
     ]
     .map(String::from)
     .to_vec();
-    own.run(&[&allocator.name], &["--count-here"], Some(&valgrind))
+    let process = own
+        .start(&[&allocator.name], &["--count-here"], Some(&valgrind))
         .context("scripts/setup bench-instructions installs valgrind")?;
+    if let Err(how) = own.hear::<()>(process)? {
+        return Ok(Err(how));
+    }
 
     // The last file, of the end of the program, has no number.
     let totals = (1..=2 * workloads.len()).map(|number| total(&numbered(&out, number)));
@@ -74,7 +89,7 @@ fn count(workloads: &[&Workload], allocator: &Allocator, own: &OwnProcess) -> Re
         let operations = 2 * passes(workload) * workload.operations;
         (totals[1] - totals[0]) as f64 / operations as f64
     };
-    Ok(workloads.iter().zip(totals.chunks_exact(2)).map(of_operation).collect())
+    Ok(Ok(workloads.iter().zip(totals.chunks_exact(2)).map(of_operation).collect()))
 }
 
 fn numbered(out: &Path, number: usize) -> PathBuf {
@@ -95,9 +110,11 @@ pub fn measure(
     workloads: &[Workload],
     allocators: &[&Allocator],
     own: &OwnProcess,
+    results: &mut Results,
     progress: impl Fn(&Allocator),
-) -> Result<Vec<Instructions>> {
-    let mut results: Vec<_> = workloads
+) -> Result<()> {
+    results.failures.retain(|of| of.case != INSTRUCTIONS);
+    results.instructions = workloads
         .iter()
         .map(|workload| Instructions {
             workload: workload.name.clone(),
@@ -109,10 +126,13 @@ pub fn measure(
         progress(allocator);
         let own_workloads: Vec<_> = workloads.iter().filter(|of| of.is_for(allocator)).collect();
         let counts = count(&own_workloads, allocator, own)?;
-        for (workload, count) in own_workloads.iter().zip(counts) {
-            let result = results.iter_mut().find(|result| result.workload == workload.name);
-            result.expect("there is one of each").counts.push((allocator.name.clone(), count));
-        }
+        results.take(INSTRUCTIONS, &allocator.name, counts, |results, counts| {
+            for (workload, count) in own_workloads.iter().zip(counts) {
+                let mut all = results.instructions.iter_mut();
+                let result = all.find(|result| result.workload == workload.name);
+                result.expect("there is one of each").counts.push((allocator.name.clone(), count));
+            }
+        });
     }
-    Ok(results)
+    Ok(())
 }

@@ -9,8 +9,9 @@
 //! | `rounds.rs`, `clock.rs`, `statistics.rs` | how it is timed, and what becomes of the samples |
 //! | `memory/`, `latency/`, `instructions.rs` | what is held, how long single calls take, and what is executed, in processes of their own (`own_process.rs`) |
 //! | `queueing/` | what many threads would do, from how long they hold the lock |
+//! | `refusal.rs` | what an allocator cannot do |
+//! | `parts.rs`, `written.rs` | the parts of a run, and how what they find is written |
 //! | `results.rs`, `ahead.rs` | what was found |
-//! | `written.rs` | how files are written |
 //! | `table.rs`, `markdown.rs`, `page.rs`, `charts/` | the same on the terminal, and on a page with charts |
 //! | `curve.rs` | the same as a function of a constant, for `curves` |
 
@@ -28,8 +29,10 @@ mod markdown;
 mod memory;
 mod own_process;
 mod page;
+mod parts;
 mod pools;
 mod queueing;
+mod refusal;
 mod results;
 mod rounds;
 mod statistics;
@@ -39,11 +42,13 @@ mod workloads;
 mod written;
 
 use allocators::{Allocator, Kind};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use arguments::Arguments;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use results::Results;
+use parts::Part;
+use results::{AFTER_FREEING, Failure, INSTRUCTIONS, Results};
+use std::cell::Cell;
 use std::time::Duration;
 
 fn machine() -> String {
@@ -61,8 +66,12 @@ fn progress(steps: usize) -> Result<ProgressBar> {
     Ok(ProgressBar::new(steps as u64).with_style(style))
 }
 
-/// Times, scaling, latencies and memory.
-fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Result<Results> {
+/// Times, scaling, latencies and memory; and the names of the parts that failed.
+fn measure(
+    arguments: &Arguments,
+    machine: String,
+    allocators: &[Allocator],
+) -> Result<(Results, Vec<&'static str>)> {
     let (workloads, cases) = (arguments.workloads()?, arguments.cases()?);
     let (latency_cases, latency_runs) = (arguments.latency_cases(), arguments.latency_runs());
     let scaling = arguments.scaling();
@@ -75,49 +84,89 @@ fn measure(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> 
 
     let (effort, scaling_effort) = (arguments.effort(), arguments.scaling_effort());
     let baseline = &arguments.baseline;
-    let own = arguments.own_process();
-    let bar = progress(steps)?;
+    let own = &arguments.own_process();
+    let bar = &progress(steps)?;
+    // The one before is done then; the last one is with the bar.
+    let begun = Cell::new(0);
+    let step = |message: &str| {
+        bar.set_position(begun.replace(begun.get() + 1));
+        bar.set_message(message.to_owned());
+    };
 
-    let mut results = Results::new(machine, baseline, effort.rounds, allocators);
-    for workload in &workloads {
-        bar.set_message(workload.name.clone());
-        results.workloads.push(rounds::measure(workload, allocators, baseline, effort));
-        bar.inc(1);
+    let times = |results: &mut Results| {
+        for workload in &workloads {
+            step(&workload.name);
+            let failures = &mut results.failures;
+            let result = rounds::measure(workload, allocators, baseline, effort, failures);
+            results.workloads.push(result);
+        }
+        Ok(())
+    };
+    let growing: Vec<_> =
+        allocators.iter().filter(|of| of.limits.scaling.is_none()).cloned().collect();
+    let scales = |results: &mut Results| {
+        for (live, workload) in &scaling {
+            step(&workload.name);
+            let failures = &mut results.failures;
+            let result = rounds::measure(workload, &growing, baseline, scaling_effort, failures);
+            results.scaling.push((*live, result));
+        }
+        Ok(())
+    };
+    let latencies = |results: &mut Results| {
+        let begun = || step("latency");
+        latency::measure(&latency_cases, allocators, latency_runs, own, results, begun)
+    };
+    let sharing: Vec<_> = allocators.iter().filter(|of| queueing::is_for(of)).collect();
+    let visits = |results: &mut Results| {
+        bar.set_message("visits to the lock");
+        queueing::measure(&sharing, own, results)
+    };
+    let memories = |results: &mut Results| {
+        for case in &cases {
+            step(&case.name);
+            memory::measure(case, &holding, own, results)?;
+        }
+        let Some(time) = time_after_freeing else { return Ok(()) };
+        step(AFTER_FREEING);
+        memory::after_freeing(&holding, time, own, results)
+    };
+    let mut parts = Vec::new();
+    if !workloads.is_empty() {
+        parts.push(Part::new("times", times));
     }
-    let mut growing = allocators.to_vec();
-    growing.retain(|of| of.limits.scaling.is_none());
-    for (live, workload) in &scaling {
-        bar.set_message(workload.name.clone());
-        let result = rounds::measure(workload, &growing, baseline, scaling_effort);
-        results.scaling.push((*live, result));
-        bar.inc(1);
+    if !scaling.is_empty() {
+        parts.push(Part::new("scaling", scales));
     }
     if !latency_cases.is_empty() {
-        bar.set_message("latency");
-        let done = || bar.inc(1);
-        (results.latency_clock, results.latency) =
-            latency::measure(&latency_cases, allocators, latency_runs, &own, done)?;
+        parts.push(Part::new("latency", latencies));
     }
     if workloads.iter().any(queueing::is_of) {
-        bar.set_message("visits to the lock");
-        let sharing: Vec<_> = allocators.iter().filter(|of| queueing::is_for(of)).collect();
-        results.queues = queueing::measure(&sharing, &own)?;
+        parts.push(Part::new("visits to the lock", visits));
     }
-    for case in &cases {
-        bar.set_message(case.name.clone());
-        results.memory.extend(memory::measure(case, &holding, &own)?);
-        bar.inc(1);
+    if !cases.is_empty() || time_after_freeing.is_some() {
+        parts.push(Part::new("memory", memories));
     }
-    if let Some(time) = time_after_freeing {
-        bar.set_message("memory, after freeing");
-        results.after_freeing = memory::after_freeing(&holding, time, &own)?;
-    }
+
+    let mut results = Results::new(machine, baseline, effort.rounds, allocators);
+    let write = |results: &Results| write(arguments, results);
+    let say = |line: &str| bar.suspend(|| eprintln!("{line}"));
+    let failed = parts::run(parts, &mut results, write, say);
     bar.finish_and_clear();
-    Ok(results)
+    Ok((results, failed))
+}
+
+fn write(arguments: &Arguments, results: &Results) -> Result<()> {
+    results.write(&arguments.json)?;
+    page::write(results, &arguments.page)
 }
 
 /// The results that are there, with instructions.
-fn count(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Result<Results> {
+fn count(
+    arguments: &Arguments,
+    machine: String,
+    allocators: &[Allocator],
+) -> Result<(Results, Vec<&'static str>)> {
     let mut workloads = arguments.workloads()?;
     workloads.retain(instructions::is_for);
     ensure!(!workloads.is_empty(), "no workload of one thread has such a name");
@@ -129,18 +178,35 @@ fn count(arguments: &Arguments, machine: String, allocators: &[Allocator]) -> Re
     let bar = progress(allocators.len())?;
     bar.enable_steady_tick(Duration::from_secs(1));
     let own = arguments.own_process();
-    let instructions = instructions::measure(&workloads, &allocators, &own, |allocator| {
-        bar.inc(1);
-        bar.set_message(allocator.name.clone());
-    })?;
-    bar.finish_and_clear();
     let mut results = if arguments.json.exists() {
         Results::read(&arguments.json)?
     } else {
         Results::new(machine, &arguments.baseline, 0, &[])
     };
-    results.instructions = instructions;
-    Ok(results)
+    let count = |results: &mut Results| {
+        instructions::measure(&workloads, &allocators, &own, results, |allocator| {
+            bar.inc(1);
+            bar.set_message(allocator.name.clone());
+        })
+    };
+    let write = |results: &Results| write(arguments, results);
+    let say = |line: &str| bar.suspend(|| eprintln!("{line}"));
+    let parts = vec![Part::new(INSTRUCTIONS, count)];
+    let failed = parts::run(parts, &mut results, write, say);
+    bar.finish_and_clear();
+    Ok((results, failed))
+}
+
+/// That an allocator cannot do a case is a result, but for the libraries that the benchmark is about.
+fn all_was_done(results: &Results, failed: &[&str]) -> Result<()> {
+    ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    let is_ours = |of: &&Failure| {
+        matches!(results.kind(&of.allocator), Some(Kind::Null | Kind::Pools | Kind::Inlined))
+    };
+    if let Some(of) = results.failures.iter().find(is_ours) {
+        bail!("{} could not do everything: {}: {}", of.allocator, of.case, of.reason);
+    }
+    Ok(())
 }
 
 fn main() -> Result<()> {
@@ -163,7 +229,7 @@ fn main() -> Result<()> {
         cases.iter().for_each(|case| println!("{}", case.name));
         let latencies = arguments.latency_cases();
         latencies.iter().flat_map(|case| &case.names).for_each(|name| println!("{name}"));
-        println!("memory, after freeing");
+        println!("{AFTER_FREEING}");
         return Ok(());
     }
     if let Some(name) = &arguments.here.memory_case {
@@ -175,30 +241,27 @@ fn main() -> Result<()> {
         let time = Duration::from_secs_f64(seconds);
         return memory::after_freeing_here(&arguments.allocator()?, time, arguments.quick);
     }
-    if let Some(run) = arguments.here.latency_run {
+    if arguments.here.latency_here {
         let (cases, allocators) = (arguments.latency_cases(), arguments.named_allocators()?);
-        return latency::measure_here(&cases, allocators, run);
+        return latency::measure_here(&cases, allocators, &arguments.latency_part);
     }
     if arguments.here.count_here {
         let mut workloads = arguments.workloads()?;
         workloads.retain(instructions::is_for);
-        instructions::count_here(&workloads, &arguments.allocator()?);
-        return Ok(());
+        return instructions::count_here(&workloads, &arguments.allocator()?);
     }
 
     // Before anything is measured, so that a wrong path does not show at the end.
     let old = arguments.compare.as_deref().map(Results::read).transpose()?;
-    let results = if arguments.show {
-        Results::read(&arguments.json)?
+    let (results, failed) = if arguments.show {
+        let results = Results::read(&arguments.json)?;
+        page::write(&results, &arguments.page)?;
+        (results, Vec::new())
     } else if arguments.instructions {
         count(&arguments, machine, &arguments.allocators()?)?
     } else {
         measure(&arguments, machine, &arguments.allocators()?)?
     };
-    if !arguments.show {
-        results.write(&arguments.json)?;
-    }
-    page::write(&results, &arguments.page)?;
 
     if arguments.instructions {
         table::print_instructions(&results);
@@ -215,5 +278,5 @@ fn main() -> Result<()> {
         println!("\n{}", markdown::tables(&results));
     }
     println!("\n{}\n{}", arguments.json.display(), arguments.page.display());
-    Ok(())
+    if arguments.show { Ok(()) } else { all_was_done(&results, &failed) }
 }

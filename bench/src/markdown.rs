@@ -4,7 +4,7 @@ use crate::ahead;
 use crate::allocators::NULL;
 use crate::latency;
 use crate::queueing;
-use crate::results::{Memory, Results};
+use crate::results::{INSTRUCTIONS, LATENCY, MEMORY, Memory, NOT_DONE, QUEUES, Reasons, Results};
 use std::fmt::Write;
 
 fn row(out: &mut String, cells: impl IntoIterator<Item = String>) {
@@ -35,10 +35,11 @@ pub fn tables(results: &Results) -> String {
             row(&mut out, std::iter::once(queue.workload.clone()).chain(cells));
         }
     }
-    if !results.latency.is_empty() {
+    not_done(results, QUEUES, &mut out);
+    if !results.latency_cases().is_empty() {
         latencies(results, &mut out);
     }
-    if !results.memory.is_empty() {
+    if !results.memory_cases().is_empty() {
         memory(results, &mut out);
     }
     if !results.instructions.is_empty() {
@@ -66,9 +67,7 @@ fn times(results: &Results, out: &mut String) {
         let cells = [workload.name.clone(), time(NULL), time(&results.baseline)];
         row(out, cells.into_iter().chain(compared.iter().map(ratio)));
     }
-    for (name, reason, workloads) in results.left_out() {
-        let _ = writeln!(out, "\n{name} (n/a): {reason}. {}", workloads.join("; "));
-    }
+    reasons(&results.left_out(), out);
     let with_one: Vec<_> = results.workloads.iter().filter(|of| of.one_thread.is_some()).collect();
     if with_one.is_empty() {
         return;
@@ -83,6 +82,17 @@ fn times(results: &Results, out: &mut String) {
         };
         row(out, std::iter::once(workload.name.clone()).chain(all.iter().map(cell)));
     }
+}
+
+fn reasons(all: &Reasons, out: &mut String) {
+    for (name, reason, cases) in all {
+        let _ = writeln!(out, "\n{name} ({NOT_DONE}): {reason}. {}", cases.join("; "));
+    }
+}
+
+/// Below a table: why it says "n/a" of cases whose names begin so.
+fn not_done(results: &Results, beginning: &str, out: &mut String) {
+    reasons(&results.not_done(beginning), out);
 }
 
 const NULL_TITLE: &str = "harness, ns";
@@ -118,10 +128,11 @@ fn latencies(results: &Results, out: &mut String) {
     for case in results.latency_cases() {
         let _ = write!(out, "\n{}:\n\n", case.trim_start_matches("latency, "));
         head(out, "allocator", &latency::COLUMNS);
-        for of in results.latencies(case) {
-            row(out, std::iter::once(of.allocator.clone()).chain(latency::cells(of)));
+        for (name, cells) in latency::rows(results, case) {
+            row(out, std::iter::once(name).chain(cells));
         }
     }
+    not_done(results, LATENCY, out);
 }
 
 fn memory(results: &Results, out: &mut String) {
@@ -130,11 +141,11 @@ fn memory(results: &Results, out: &mut String) {
         let _ = write!(out, "\n{title}.\n\n");
         head(out, "case", &names);
         for case in results.memory_cases() {
-            let cells =
-                names.iter().map(|name| results.memory(case, name).map_or("-".into(), cell));
+            let cells = names.iter().map(|name| results.memory_cell(case, name, cell));
             row(out, std::iter::once(case.to_owned()).chain(cells));
         }
     }
+    not_done(results, MEMORY, out);
 }
 
 fn instructions(results: &Results, out: &mut String) {
@@ -142,7 +153,9 @@ fn instructions(results: &Results, out: &mut String) {
     out.push_str("\nInstructions for each operation, the harness's included.\n\n");
     head(out, "workload", &names);
     for of in &results.instructions {
-        let cells = names.iter().map(|name| of.of(name).map_or("-".into(), digits));
+        let missing = |name: &str| results.missing(INSTRUCTIONS, name);
+        let cells = names.iter().map(|name| of.of(name).map_or_else(|| missing(name), digits));
         row(out, std::iter::once(of.workload.clone()).chain(cells));
     }
+    not_done(results, INSTRUCTIONS, out);
 }

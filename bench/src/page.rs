@@ -6,7 +6,7 @@ use crate::charts::{self, Axis, LineChart, Series};
 use crate::latency;
 use crate::markdown::{MEMORY_FIGURES, digits};
 use crate::queueing;
-use crate::results::Results;
+use crate::results::{INSTRUCTIONS, LATENCY, MEMORY, NOT_DONE, QUEUES, Reasons, Results, SCALING};
 use crate::workloads::Group;
 use crate::written;
 use anyhow::Result;
@@ -129,6 +129,7 @@ fn scaling(results: &Results) -> Result<Markup> {
             p { "Of so many live objects, random ones are freed and allocated anew. The harness is included." }
             (legend(results, names.iter().map(|of| of.name.as_str())))
             (figure(svg))
+            (not_done(&results.not_done(SCALING)))
         }
     })
 }
@@ -167,11 +168,12 @@ fn latencies(results: &Results) -> Result<Markup> {
             }
             div.scroll { table {
                 thead { tr { th { "allocator" } @for column in latency::COLUMNS { th { (column) } } } }
-                @for of in rows {
-                    tr { td { (of.allocator) } @for cell in latency::cells(of) { td { (cell) } } }
+                @for (name, cells) in latency::rows(results, case) {
+                    tr { td { (name) } @for cell in cells { td { (cell) } } }
                 }
             } }
         }
+        (not_done(&results.not_done(LATENCY)))
     })
 }
 
@@ -240,14 +242,14 @@ fn replays(results: &Results) -> Result<Markup> {
 fn memory(results: &Results) -> Result<Markup> {
     let names = results.memory_allocators();
     Ok(html! {
-        @if !results.memory.is_empty() || !results.after_freeing.is_empty() {
+        @if !names.is_empty() || !results.after_freeing.is_empty() {
             h2 { "Memory" }
             p {
                 "Each figure is of a process of its own, which writes every object: its anonymous resident memory "
                 "(/proc/self/smaps_rollup), less what it had before the first call."
             }
         }
-        @if !results.memory.is_empty() {
+        @if !names.is_empty() {
             @for (title, cell) in MEMORY_FIGURES {
                 h3 { (title) }
                 div.scroll { table {
@@ -258,13 +260,14 @@ fn memory(results: &Results) -> Result<Markup> {
                             td { (case.trim_start_matches("memory, ")) }
                             td { (live.map_or(0, |of| of.live)) }
                             @for name in &names {
-                                td { (results.memory(case, name).map_or("-".into(), cell)) }
+                                td { (results.memory_cell(case, name, cell)) }
                             }
                         }
                     }
                 } }
             }
         }
+        (not_done(&results.not_done(MEMORY)))
         (after_freeing(results)?)
         (replays(results)?)
     })
@@ -293,20 +296,26 @@ fn times(results: &Results) -> Markup {
                                 }
                             } @else {
                                 @let reason = workload.left_out.iter().find(|(name, _)| *name == of.name);
-                                td title=[reason.map(|(_, reason)| reason)] { (if reason.is_some() { "n/a" } else { "-" }) }
+                                td title=[reason.map(|(_, reason)| reason)] { (workload.missing(&of.name)) }
                             }
                         }
                     }
                 }
             } }
-            @let left_out = results.left_out();
-            @if !left_out.is_empty() {
-                details {
-                    summary { "Why a workload is not for an allocator (n/a)" }
-                    ul {
-                        @for (name, reason, workloads) in left_out {
-                            li { b { (name) } ": " (reason) ". " (workloads.join("; ")) }
-                        }
+            (not_done(&results.left_out()))
+        }
+    }
+}
+
+/// Below a table.
+fn not_done(reasons: &Reasons) -> Markup {
+    html! {
+        @if !reasons.is_empty() {
+            details {
+                summary { "Why something is not for an allocator, or was not done by it (" (NOT_DONE) ")" }
+                ul {
+                    @for (name, reason, cases) in reasons {
+                        li { b { (name) } ": " (reason) ". " (cases.join("; ")) }
                     }
                 }
             }
@@ -354,6 +363,7 @@ fn queues(results: &Results) -> Markup {
                 }
             } }
         }
+        (not_done(&results.not_done(QUEUES)))
     }
 }
 
@@ -369,10 +379,13 @@ fn instructions(results: &Results) -> Markup {
                     tr {
                         td { (of.workload) }
                         td { (of.operation) }
-                        @for name in &names { td { (of.of(name).map_or("-".into(), digits)) } }
+                        @for name in &names {
+                            td { (of.of(name).map_or_else(|| results.missing(INSTRUCTIONS, name), digits)) }
+                        }
                     }
                 }
             } }
+            (not_done(&results.not_done(INSTRUCTIONS)))
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::allocators::Allocator;
 use crate::api::{Api, Child, Loops, Object, Parent};
+use crate::refusal::refuse;
 use std::ptr;
 
 /// Pools of one allocator, destroyed with their owner. Objects must have been freed by then.
@@ -96,6 +97,12 @@ impl Handle {
     }
 }
 
+fn refuse_if_failed(allocator: &Allocator) {
+    if let Some(why) = allocator.failed() {
+        refuse(why);
+    }
+}
+
 impl Pools {
     pub fn new(allocator: &Allocator, item_size: u32, num_items: u32, children: usize) -> Self {
         let Allocator { api, loops, .. } = *allocator;
@@ -107,10 +114,13 @@ impl Pools {
         };
         // SAFETY: the storage is large enough and stays where it is.
         unsafe { (api.create_parent)(&raw mut *pools.parent, item_size, num_items) };
+        // Children are of a pool that is there.
+        refuse_if_failed(allocator);
         for child in &mut pools.children {
             // SAFETY: likewise, and the parent was created above.
             unsafe { (api.create_child)(child, &raw mut *pools.parent) };
         }
+        refuse_if_failed(allocator);
         pools
     }
 

@@ -1,6 +1,7 @@
 //! What was measured, as it is written to JSON.
 
 use crate::allocators::{Allocator, Kind};
+use crate::own_process::Outcome;
 use crate::workloads::Group;
 use crate::written;
 use anyhow::{Context, Result};
@@ -30,7 +31,31 @@ pub struct Results {
     pub queues: Vec<Queue>,
     #[serde(default)]
     pub latency_clock: Option<LatencyClock>,
+    /// What allocators were to do and could not.
+    #[serde(default)]
+    pub failures: Vec<Failure>,
 }
+
+/// An allocator that has not done a case, which shows in tables as "n/a".
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Failure {
+    /// As in what else is said of the case, or one of the names below.
+    pub case: String,
+    pub allocator: String,
+    pub reason: String,
+}
+
+/// Cases of which there is one alone.
+pub const AFTER_FREEING: &str = "memory, after freeing";
+pub const QUEUES: &str = "many cores, on paper";
+pub const INSTRUCTIONS: &str = "instructions";
+/// What the names of other cases begin with.
+pub const LATENCY: &str = "latency, ";
+pub const MEMORY: &str = "memory, ";
+pub const SCALING: &str = "scaling";
+
+/// In the cells of tables.
+pub const NOT_DONE: &str = "n/a";
 
 /// An allocator, in the order in which they are shown.
 #[derive(Serialize, Deserialize)]
@@ -162,6 +187,20 @@ fn distinct<'a>(names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     list
 }
 
+/// Name, reason, and what it is the reason of.
+pub type Reasons<'a> = Vec<(&'a str, &'a str, Vec<&'a str>)>;
+
+fn by_reason<'a>(all: impl Iterator<Item = (&'a String, &'a String, &'a String)>) -> Reasons<'a> {
+    let mut list: Reasons = Vec::new();
+    for (name, reason, what) in all {
+        match list.iter_mut().find(|(known, why, _)| known == name && why == reason) {
+            Some((_, _, whats)) => whats.push(what),
+            None => list.push((name, reason, vec![what])),
+        }
+    }
+    list
+}
+
 impl Instructions {
     pub fn of(&self, allocator: &str) -> Option<f64> {
         self.counts.iter().find(|(name, _)| name == allocator).map(|(_, count)| *count)
@@ -196,6 +235,25 @@ impl Results {
             latency: Vec::new(),
             queues: Vec::new(),
             latency_clock: None,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Adds what was measured of an allocator, or why there is nothing.
+    pub fn take<T>(
+        &mut self,
+        case: &str,
+        allocator: &str,
+        outcome: Outcome<T>,
+        add: impl FnOnce(&mut Self, T),
+    ) {
+        match outcome {
+            Ok(measured) => add(self, measured),
+            Err(reason) => self.failures.push(Failure {
+                case: case.into(),
+                allocator: allocator.into(),
+                reason,
+            }),
         }
     }
 
@@ -227,19 +285,43 @@ impl Results {
 
     /// The cases, and the allocators, of which there are figures of memory.
     pub fn memory_cases(&self) -> Vec<&str> {
-        distinct(self.memory.iter().map(|of| of.case.as_str()))
+        let measured = self.memory.iter().map(|of| of.case.as_str());
+        distinct(measured.chain(self.failed_cases().map(|of| of.case.as_str())))
     }
 
     pub fn memory_allocators(&self) -> Vec<&str> {
-        distinct(self.memory.iter().map(|of| of.allocator.as_str()))
+        let measured = self.memory.iter().map(|of| of.allocator.as_str());
+        distinct(measured.chain(self.failed_cases().map(|of| of.allocator.as_str())))
+    }
+
+    /// Those of memory that are rows of its tables.
+    fn failed_cases(&self) -> impl Iterator<Item = &Failure> {
+        self.failures_of(MEMORY).filter(|of| of.case != AFTER_FREEING)
+    }
+
+    /// By the beginning of the case's name.
+    pub fn failures_of<'a>(&'a self, beginning: &'a str) -> impl Iterator<Item = &'a Failure> {
+        self.failures.iter().filter(move |of| of.case.starts_with(beginning))
+    }
+
+    /// What a table has in place of a figure that is not there.
+    pub fn missing(&self, case: &str, allocator: &str) -> String {
+        let failed = self.failures.iter().any(|of| of.case == case && of.allocator == allocator);
+        if failed { NOT_DONE.into() } else { "-".into() }
     }
 
     pub fn memory(&self, case: &str, allocator: &str) -> Option<&Memory> {
         self.memory.iter().find(|of| of.case == case && of.allocator == allocator)
     }
 
+    /// What a table has of a case and an allocator.
+    pub fn memory_cell(&self, case: &str, name: &str, cell: fn(&Memory) -> String) -> String {
+        self.memory(case, name).map_or_else(|| self.missing(case, name), cell)
+    }
+
     pub fn latency_cases(&self) -> Vec<&str> {
-        distinct(self.latency.iter().map(|of| of.case.as_str()))
+        let measured = self.latency.iter().map(|of| of.case.as_str());
+        distinct(measured.chain(self.failures_of(LATENCY).map(|of| of.case.as_str())))
     }
 
     pub fn latencies(&self, case: &str) -> Vec<&Latency> {
@@ -248,22 +330,21 @@ impl Results {
 
     /// The allocators whose instructions were counted.
     pub fn counted(&self) -> Vec<&str> {
-        distinct(self.instructions.iter().flat_map(|of| &of.counts).map(|(name, _)| name.as_str()))
+        let counts = self.instructions.iter().flat_map(|of| &of.counts);
+        let counted = counts.map(|(name, _)| name.as_str());
+        distinct(counted.chain(self.failures_of(INSTRUCTIONS).map(|of| of.allocator.as_str())))
     }
 
     /// Why workloads are not for allocators: name, reason, and the workloads.
-    pub fn left_out(&self) -> Vec<(&str, &str, Vec<&str>)> {
-        let mut list: Vec<(&str, &str, Vec<&str>)> = Vec::new();
-        for workload in &self.workloads {
-            for (name, reason) in &workload.left_out {
-                let known = list.iter_mut().find(|(known, why, _)| known == name && why == reason);
-                match known {
-                    Some((_, _, workloads)) => workloads.push(&workload.name),
-                    None => list.push((name, reason, vec![&workload.name])),
-                }
-            }
-        }
-        list
+    pub fn left_out(&self) -> Reasons<'_> {
+        by_reason(self.workloads.iter().flat_map(|workload| {
+            workload.left_out.iter().map(|(name, reason)| (name, reason, &workload.name))
+        }))
+    }
+
+    /// The same of cases that allocators could not do, by the beginning of the cases' names.
+    pub fn not_done<'a>(&'a self, beginning: &'a str) -> Reasons<'a> {
+        by_reason(self.failures_of(beginning).map(|of| (&of.allocator, &of.reason, &of.case)))
     }
 
     /// How much more two threads do than one, by the medians.
@@ -276,14 +357,64 @@ impl Results {
 impl WorkloadResult {
     /// The ratio in a cell of a table; "n/a" for an allocator that the workload is not for.
     pub fn ratio_text(&self, allocator: &str) -> String {
-        if self.left_out.iter().any(|(name, _)| name == allocator) {
-            return "n/a".into();
-        }
         let ratio = self.of(allocator).and_then(|of| of.ratio);
-        ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
+        ratio.map_or(self.missing(allocator), |ratio| format!("{ratio:.2}"))
+    }
+
+    /// What a table has in place of a figure that is not there.
+    pub fn missing(&self, allocator: &str) -> String {
+        let left_out = self.left_out.iter().any(|(name, _)| name == allocator);
+        if left_out { NOT_DONE.into() } else { "-".into() }
     }
 
     pub fn of(&self, allocator: &str) -> Option<&Measurement> {
         self.allocators.iter().find(|measurement| measurement.allocator == allocator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::allocators::CLASSIC;
+
+    fn memory(case: &str, allocator: &str) -> Outcome<Memory> {
+        let (case, allocator, samples) = (case.into(), allocator.into(), Vec::new());
+        let (live, live_bytes, resident, peak, held, left) = (10, 960, 1_000, 2_000, 300, 40);
+        Ok(Memory { case, allocator, live, live_bytes, resident, peak, held, left, samples })
+    }
+
+    #[test]
+    fn what_was_not_done_is_told_from_what_was_not_measured() {
+        let mut results = Results::new("test".into(), CLASSIC, 1, &[]);
+        let add = |results: &mut Results, of| results.memory.push(of);
+        let ended = || Err("its process has ended".to_owned());
+        results.take("memory, 96 B", "malloc", memory("memory, 96 B", "malloc"), add);
+        results.take("memory, 96 B", "peer", ended(), add);
+        results.take("memory, churn", "peer", ended(), add);
+        results.take(AFTER_FREEING, "peer", ended(), add);
+
+        // A row and a column each, though nothing else is there of them; but for what is no row.
+        assert_eq!(results.memory_cases(), ["memory, 96 B", "memory, churn"]);
+        assert_eq!(results.memory_allocators(), ["malloc", "peer"]);
+        let cell = |case, name| results.memory_cell(case, name, |of| of.held.to_string());
+        assert_eq!(cell("memory, 96 B", "malloc"), "300");
+        assert_eq!(cell("memory, 96 B", "peer"), "n/a");
+        assert_eq!(cell("memory, churn", "malloc"), "-");
+        let cases = vec!["memory, 96 B", "memory, churn", AFTER_FREEING];
+        assert_eq!(results.not_done(MEMORY), [("peer", "its process has ended", cases)]);
+    }
+
+    #[test]
+    fn failures_are_read_as_they_were_written_and_old_results_have_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("results.json");
+        let mut results = Results::new("test".into(), CLASSIC, 1, &[]);
+        results.take::<()>("memory, churn", "peer", Err("no memory".into()), |_, ()| ());
+        results.write(&path).unwrap();
+        assert_eq!(Results::read(&path).unwrap().failures, results.failures);
+
+        let mut json = serde_json::to_value(&results).unwrap();
+        json.as_object_mut().unwrap().remove("failures");
+        assert!(serde_json::from_value::<Results>(json).unwrap().failures.is_empty());
     }
 }

@@ -4,7 +4,9 @@ use crate::ahead;
 use crate::latency;
 use crate::markdown::MEMORY_FIGURES;
 use crate::queueing;
-use crate::results::{Measurement, Results};
+use crate::results::{
+    INSTRUCTIONS, LATENCY, MEMORY, Measurement, NOT_DONE, QUEUES, Results, SCALING, WorkloadResult,
+};
 use comfy_table::{CellAlignment, Table, presets};
 use std::path::Path;
 
@@ -27,8 +29,16 @@ fn ratio(of: Option<&Measurement>) -> String {
     ratio.map_or("-".into(), |ratio| format!("{ratio:.2}"))
 }
 
-fn nanoseconds(of: Option<&Measurement>) -> String {
-    of.map_or("-".into(), |of| format!("{:.2} ± {:.0} %", of.nanoseconds, of.spread * 100.0))
+fn nanoseconds(workload: &WorkloadResult, name: &str) -> String {
+    let text = |of: &Measurement| format!("{:.2} ± {:.0} %", of.nanoseconds, of.spread * 100.0);
+    workload.of(name).map_or(workload.missing(name), text)
+}
+
+/// Below a table: why it says "n/a" of cases whose names begin so.
+fn print_not_done(results: &Results, beginning: &str) {
+    for (name, reason, cases) in results.not_done(beginning) {
+        println!("{NOT_DONE}: {name}: {reason} ({})", cases.join("; "));
+    }
 }
 
 /// All that was measured, but for instructions.
@@ -53,7 +63,7 @@ fn print_times(results: &Results) {
     let mut times = table(header(&["workload", "operation"], names()));
     for workload in &results.workloads {
         let head = [workload.name.clone(), workload.operation.clone()];
-        times.add_row(head.into_iter().chain(names().map(|name| nanoseconds(workload.of(name)))));
+        times.add_row(head.into_iter().chain(names().map(|name| nanoseconds(workload, name))));
     }
     println!("{times}\n");
 
@@ -81,13 +91,15 @@ fn print_scaling(results: &Results) {
     let names = || results.allocators.iter().map(|of| of.name.as_str());
     let mut scaling = table(header(&["live objects"], names()));
     for (live, workload) in &results.scaling {
-        let cells = names().map(|name| nanoseconds(workload.of(name)));
+        let cells = names().map(|name| nanoseconds(workload, name));
         scaling.add_row(std::iter::once(live.to_string()).chain(cells));
     }
     println!("{scaling}");
+    print_not_done(results, SCALING);
 }
 
 fn print_queues(results: &Results) {
+    print_not_done(results, QUEUES);
     if results.queues.is_empty() {
         return;
     }
@@ -106,24 +118,25 @@ fn print_latency(results: &Results) {
     for case in results.latency_cases() {
         let columns = latency::COLUMNS.iter().copied();
         let mut rows = table(header(&["allocator"], columns));
-        for of in results.latencies(case) {
-            rows.add_row(std::iter::once(of.allocator.clone()).chain(latency::cells(of)));
+        for (name, cells) in latency::rows(results, case) {
+            rows.add_row(std::iter::once(name).chain(cells));
         }
         println!("\n{case}\n{rows}");
     }
+    print_not_done(results, LATENCY);
 }
 
 fn print_memory(results: &Results) {
     let names = results.memory_allocators();
-    for (title, cell) in MEMORY_FIGURES.iter().filter(|_| !results.memory.is_empty()) {
+    for (title, cell) in MEMORY_FIGURES.iter().filter(|_| !names.is_empty()) {
         let mut rows = table(header(&["case"], names.iter().copied()));
         for case in results.memory_cases() {
-            let cells =
-                names.iter().map(|name| results.memory(case, name).map_or("-".into(), cell));
+            let cells = names.iter().map(|name| results.memory_cell(case, name, *cell));
             rows.add_row(std::iter::once(case.to_owned()).chain(cells));
         }
         println!("\n{title}\n{rows}");
     }
+    print_not_done(results, MEMORY);
 }
 
 pub fn print_instructions(results: &Results) {
@@ -131,10 +144,14 @@ pub fn print_instructions(results: &Results) {
     let names = results.counted();
     let mut rows = table(header(&["workload", "operation"], names.iter().copied()));
     for of in &results.instructions {
-        let cells = names.iter().map(|name| of.of(name).map_or("-".into(), |n| format!("{n:.2}")));
+        let missing = |name: &str| results.missing(INSTRUCTIONS, name);
+        let cells = names
+            .iter()
+            .map(|name| of.of(name).map_or_else(|| missing(name), |count| format!("{count:.2}")));
         rows.add_row([of.workload.clone(), of.operation.clone()].into_iter().chain(cells));
     }
     println!("{rows}");
+    print_not_done(results, INSTRUCTIONS);
 }
 
 fn print_bounds(results: &Results) {

@@ -7,9 +7,10 @@ mod shared;
 mod tcmalloc;
 
 use crate::api::{Api, CALLING_LOOPS, Groups, Loops};
+use crate::refusal;
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
-use std::ffi::c_uint;
+use std::ffi::{CStr, c_char, c_uint};
 use std::path::{Path, PathBuf};
 
 /// The allocator that measures the harness: its time is subtracted from everybody's.
@@ -71,12 +72,22 @@ pub struct Allocator {
     pub groups: Option<Groups>,
     /// Of one whose pools do not grow: is told how many objects those will hold that are made next.
     pub expect: Option<unsafe extern "C" fn(c_uint)>,
+    /// Of one that says what it could not do: the first of it since the last call, or null.
+    pub failure: Option<unsafe extern "C" fn() -> *const c_char>,
 }
 
 impl Allocator {
     fn called(name: impl Into<String>, kind: Kind, api: Api) -> Self {
-        let (limits, expect, groups) = (Limits::NONE, None, None);
-        Self { name: name.into(), kind, api, loops: &CALLING_LOOPS, limits, groups, expect }
+        Self {
+            name: name.into(),
+            kind,
+            api,
+            loops: &CALLING_LOOPS,
+            limits: Limits::NONE,
+            groups: None,
+            expect: None,
+            failure: None,
+        }
     }
 
     fn with_groups(self, groups: Groups) -> Self {
@@ -89,6 +100,23 @@ impl Allocator {
             // SAFETY: it is a number.
             unsafe { expect(objects as c_uint) }
         }
+    }
+
+    /// What it could not do since the last call. The functions of `slab.h` do not say that they have
+    /// failed; this is asked outside of what is timed.
+    pub fn failed(&self) -> Option<String> {
+        let failure = self.failure?;
+        // SAFETY: it takes nothing.
+        let text = unsafe { failure() };
+        // SAFETY: if it is there, it is a string of C, which stays until the allocator is called.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into())
+    }
+
+    /// What comes out of using it, or why it cannot do that.
+    pub fn attempt<R>(&self, run: impl FnOnce() -> R) -> std::result::Result<R, String> {
+        let result = refusal::attempt(run);
+        // What it says itself is the cause of what was met.
+        self.failed().map_or(result, Err)
     }
 }
 

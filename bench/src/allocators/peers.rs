@@ -4,7 +4,7 @@
 use super::shared;
 use super::{Allocator, Kind, Limits};
 use anyhow::{Context, Result};
-use std::ffi::c_uint;
+use std::ffi::{c_char, c_uint};
 use std::path::Path;
 
 const NO_CHILDREN: &str = "it has no children";
@@ -33,6 +33,10 @@ pub fn all() -> Result<Vec<Allocator>> {
         // SAFETY: the only symbol of that name is that of peers/dpdk.hpp, which has this type.
         let expect =
             unsafe { shared::open(path)?.get::<unsafe extern "C" fn(c_uint)>(b"bench_expect\0") };
+        // SAFETY: likewise, of peers/failure.hpp.
+        let failure = unsafe {
+            shared::open(path)?.get::<unsafe extern "C" fn() -> *const c_char>(b"bench_failure\0")
+        };
         Ok(Allocator {
             name: name.into(),
             kind: Kind::Peer,
@@ -41,6 +45,7 @@ pub fn all() -> Result<Vec<Allocator>> {
             limits,
             groups: None,
             expect: expect.ok().map(|expect| *expect),
+            failure: failure.ok().map(|failure| *failure),
         })
     })
     .into_iter()

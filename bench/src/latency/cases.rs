@@ -4,7 +4,9 @@ use super::recorder::Recorder;
 use super::ticks::Ticks;
 use crate::allocators::Allocator;
 use crate::api::{Child, Object};
+use crate::own_process::Outcome;
 use crate::pools::{Handle, Objects, Pools};
+use crate::refusal::{NO_MEMORY, refuse};
 use crate::workloads::{ITEM_SIZE, NUM_ITEMS};
 use rand::rngs::SmallRng;
 use rand::{Rng, SeedableRng};
@@ -69,6 +71,9 @@ pub fn all(quick: bool) -> Vec<Case> {
 
 /// The first word of each is written, as its user would.
 fn write(object: Object) {
+    if object.is_null() {
+        refuse(NO_MEMORY);
+    }
     // SAFETY: it has at least so many bytes. The null allocator gives the same memory each time,
     // which is a pool's.
     unsafe { object.cast::<usize>().write(1) };
@@ -106,6 +111,7 @@ fn churn<'a>(
     let mut pools = Pools::new(allocator, ITEM_SIZE, NUM_ITEMS, 1);
     let child = pools.child(0);
     child.alloc_all(&mut objects.0);
+    objects.0.iter().for_each(|&object| write(object));
     for _ in 0..steps {
         let object = &mut objects.0[random.random_range(0..live)];
         // Where the list is not in the cache is not the call's affair.
@@ -197,26 +203,30 @@ impl Frame for OwnChild {
     }
 }
 
-/// Each allocator has its turn in each frame, beginning with another one each time.
+/// Each allocator has its turn in each frame, beginning with another one each time. One that fails
+/// has no more turns.
 fn paced<'a>(
     allocators: &[Allocator],
     frames: usize,
     ticks: &'a Ticks,
     new: impl Fn(&Allocator) -> Box<dyn Frame>,
-) -> Vec<Vec<Recorder<'a>>> {
-    let mut sessions: Vec<_> =
-        allocators.iter().map(|of| (new(of), Recorder::new(ticks))).collect();
+) -> Vec<Outcome<Vec<Recorder<'a>>>> {
+    let session = |of: &Allocator| of.attempt(|| (new(of), Recorder::new(ticks)));
+    let mut sessions: Vec<_> = allocators.iter().map(session).collect();
     let mut next = Instant::now();
     for frame in 0..frames {
         let count = sessions.len();
         for turn in 0..count {
-            let (session, recorder) = &mut sessions[(frame + turn) % count];
-            session.frame(recorder);
+            let index = (frame + turn) % count;
+            let Ok((session, recorder)) = &mut sessions[index] else { continue };
+            if let Err(why) = allocators[index].attempt(|| session.frame(recorder)) {
+                sessions[index] = Err(why);
+            }
         }
         next += Duration::from_secs(1) / FRAMES_A_SECOND;
         thread::sleep(next.saturating_duration_since(Instant::now()));
     }
-    sessions.into_iter().map(|(_, recorder)| vec![recorder]).collect()
+    sessions.into_iter().map(|session| session.map(|(_, recorder)| vec![recorder])).collect()
 }
 
 impl Case {
@@ -225,17 +235,23 @@ impl Case {
         !(matches!(self.what, What::Children { .. }) && allocator.limits.children.is_some())
     }
 
+    /// That of its first name.
+    pub fn key(&self) -> &str {
+        &self.names[0]
+    }
+
     /// By allocator and name.
     pub fn measure<'a>(
         &self,
         allocators: &[Allocator],
         ticks: &'a Ticks,
-    ) -> Vec<Vec<Recorder<'a>>> {
+    ) -> Vec<Outcome<Vec<Recorder<'a>>>> {
+        let each = |measure: &dyn Fn(&Allocator) -> Vec<Recorder<'a>>| {
+            allocators.iter().map(|of| of.attempt(|| measure(of))).collect()
+        };
         match self.what {
-            What::Life { count } => allocators.iter().map(|of| life(of, count, ticks)).collect(),
-            What::Churn { live, steps } => {
-                allocators.iter().map(|of| churn(of, live, steps, ticks)).collect()
-            }
+            What::Life { count } => each(&|of| life(of, count, ticks)),
+            What::Churn { live, steps } => each(&|of| churn(of, live, steps, ticks)),
             What::Frames { burst, frames } => {
                 paced(allocators, frames, ticks, |of| Box::new(AfterBurst::new(of, burst)))
             }
@@ -257,7 +273,7 @@ impl Case {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::ffi::c_uint;
+    use std::ffi::{c_char, c_uint};
     use std::sync::atomic::{AtomicU32, Ordering};
 
     #[test]
@@ -267,7 +283,8 @@ mod tests {
         let calls = |what| {
             let case = Case { names: Vec::new(), what };
             let measured = case.measure(&malloc, &ticks);
-            measured[0].iter().map(Recorder::calls).collect::<Vec<_>>()
+            let recorders = measured[0].as_ref().unwrap();
+            recorders.iter().map(Recorder::calls).collect::<Vec<_>>()
         };
         assert_eq!(calls(What::Life { count: 500 }), [500, 500, 2]);
         assert_eq!(calls(What::Churn { live: 50, steps: 300 }), [600]);
@@ -298,6 +315,47 @@ mod tests {
     }
 
     #[test]
+    fn an_allocator_without_memory_leaves_the_others_their_turns() {
+        unsafe extern "C" fn none(_: *mut Child) -> Object {
+            std::ptr::null_mut()
+        }
+        let malloc = crate::allocators::tests::malloc();
+        let mut empty = malloc.clone();
+        empty.api.alloc = none;
+        let ticks = Ticks::new();
+        for what in [
+            What::Life { count: 10 },
+            What::Churn { live: 10, steps: 10 },
+            What::Frames { burst: 10, frames: 2 },
+            What::Children { frames: 2 },
+            What::BesideSleepers { pools: 2, objects: 10, frames: 2 },
+        ] {
+            let case = Case { names: Vec::new(), what };
+            let measured = case.measure(&[empty.clone(), malloc.clone()], &ticks);
+            assert_eq!(measured[0].as_ref().err().map(String::as_str), Some(NO_MEMORY));
+            assert!(measured[1].as_ref().is_ok_and(|recorders| recorders[0].calls() > 0));
+        }
+    }
+
+    #[test]
+    fn what_an_allocator_says_itself_is_the_reason() {
+        static ASKED: AtomicU32 = AtomicU32::new(0);
+        unsafe extern "C" fn failure() -> *const c_char {
+            let first = ASKED.fetch_add(1, Ordering::Relaxed) == 0;
+            if first { c"a pool cannot be made".as_ptr() } else { std::ptr::null() }
+        }
+        let malloc = Allocator { failure: Some(failure), ..crate::allocators::tests::malloc() };
+        let ticks = Ticks::new();
+        let measured = || {
+            let case = Case { names: Vec::new(), what: What::Churn { live: 10, steps: 10 } };
+            case.measure(std::slice::from_ref(&malloc), &ticks).remove(0).map(|_| ())
+        };
+        assert_eq!(measured(), Err("a pool cannot be made".into()));
+        // Once only: it can do what comes after.
+        assert_eq!(measured(), Ok(()));
+    }
+
+    #[test]
     fn each_name_has_what_is_measured_for_it() {
         let ticks = Ticks::new();
         for case in all(true) {
@@ -312,7 +370,7 @@ mod tests {
             };
             let small = Case { names: case.names, what: small };
             let measured = small.measure(&[crate::allocators::tests::malloc()], &ticks);
-            assert_eq!(measured[0].len(), small.names.len());
+            assert_eq!(measured[0].as_ref().unwrap().len(), small.names.len());
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::allocators::Allocator;
 use crate::api::{Child, Object};
 use crate::groups::Sizes;
 use crate::pools::{Handle, Objects, Pools};
+use crate::refusal::{NO_MEMORY, refuse};
 use crate::results::{Memory, Timeline};
 use crate::trace::{Call, TraceFile};
 use crate::workloads::replay::Stage as Driver;
@@ -197,7 +198,9 @@ fn churn_of_sizes(allocator: &Allocator, count: usize) -> (Stage, Figures) {
     let child = sizes.child(0);
     let written = |bytes: u32| {
         let object = child.alloc(bytes);
-        assert!(!object.is_null(), "out of memory");
+        if object.is_null() {
+            refuse(NO_MEMORY);
+        }
         // SAFETY: it is an object of so many bytes, and nobody else's.
         unsafe { object.cast::<u8>().write_bytes(0x5a, bytes as usize) };
         object

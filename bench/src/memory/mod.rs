@@ -7,8 +7,8 @@ mod several_pools;
 mod stage;
 
 use crate::allocators::{Allocator, Kind, STATIC};
-use crate::own_process::OwnProcess;
-use crate::results::{Memory, Timeline};
+use crate::own_process::{self, OwnProcess};
+use crate::results::{AFTER_FREEING, Results};
 use crate::trace::TraceFile;
 use anyhow::{Context, Result};
 use std::time::Duration;
@@ -28,29 +28,37 @@ pub fn is_for(allocator: &Allocator) -> bool {
 
 /// In the process of its own: measures, and prints what came out.
 pub fn measure_here(case: &Case, allocator: &Allocator) -> Result<()> {
-    println!("{}", serde_json::to_string(&case.measure(allocator)?)?);
-    Ok(())
+    own_process::say(|| case.measure(allocator))
 }
 
 /// One allocator after the other, or all at the same time where there is nearly nothing to do.
-pub fn measure(case: &Case, allocators: &[&Allocator], own: &OwnProcess) -> Result<Vec<Memory>> {
+pub fn measure(
+    case: &Case,
+    allocators: &[&Allocator],
+    own: &OwnProcess,
+    results: &mut Results,
+) -> Result<()> {
     let start = |of: &&Allocator| own.start(&[&of.name], &["--memory-case", &case.name], None);
-    let finish = |process| {
-        let output = own.finish(process)?;
-        serde_json::from_str(&output).with_context(|| format!("{} printed {output}", case.name))
+    let mut finish = |(of, process): (&&Allocator, _)| {
+        let heard = own.hear(process).with_context(|| of_whom(&case.name, of))?;
+        results.take(&case.name, &of.name, heard, |results, of| results.memory.push(of));
+        Ok(())
     };
     if case.is_idle() {
         let started = allocators.iter().map(start).collect::<Result<Vec<_>>>()?;
-        return started.into_iter().map(finish).collect();
+        return allocators.iter().zip(started).try_for_each(finish);
     }
-    allocators.iter().map(|of| finish(start(of)?)).collect()
+    allocators.iter().try_for_each(|of| finish((of, start(of)?)))
+}
+
+fn of_whom(case: &str, allocator: &Allocator) -> String {
+    format!("{case}, {}", allocator.name)
 }
 
 /// A million objects, all freed; then a few hundred calls now and then, and what is still held.
 pub fn after_freeing_here(allocator: &Allocator, time: Duration, quick: bool) -> Result<()> {
     let objects = if quick { 100_000 } else { 1_000_000 };
-    println!("{}", serde_json::to_string(&cases::after_freeing(allocator, objects, time))?);
-    Ok(())
+    own_process::say(|| Ok(cases::after_freeing(allocator, objects, time)))
 }
 
 /// All allocators at the same time, as there is nearly nothing to do.
@@ -58,11 +66,16 @@ pub fn after_freeing(
     allocators: &[&Allocator],
     time: Duration,
     own: &OwnProcess,
-) -> Result<Vec<Timeline>> {
+    results: &mut Results,
+) -> Result<()> {
     let seconds = time.as_secs_f64().to_string();
     let started: Vec<_> = allocators
         .iter()
         .map(|of| own.start(&[&of.name], &["--after-freeing", &seconds], None))
         .collect::<Result<_>>()?;
-    started.into_iter().map(|process| Ok(serde_json::from_str(&own.finish(process)?)?)).collect()
+    for (of, process) in allocators.iter().zip(started) {
+        let heard = own.hear(process).with_context(|| of_whom(AFTER_FREEING, of))?;
+        results.take(AFTER_FREEING, &of.name, heard, |results, of| results.after_freeing.push(of));
+    }
+    Ok(())
 }

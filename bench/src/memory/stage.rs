@@ -3,6 +3,7 @@
 use super::resident::anonymous;
 use crate::api::Object;
 use crate::pools::{Handle, Objects};
+use crate::refusal::{NO_MEMORY, refuse};
 use crate::results::Memory;
 
 /// What is resident beyond what was there when it was made.
@@ -75,7 +76,9 @@ pub fn list(count: usize) -> Objects {
 pub fn alloc_written(child: Handle, objects: &mut [Object], item_size: u32) {
     child.alloc_all(objects);
     for &object in objects.iter() {
-        assert!(!object.is_null(), "out of memory");
+        if object.is_null() {
+            refuse(NO_MEMORY);
+        }
         // SAFETY: it is an object of so many bytes, and nobody else's.
         unsafe { object.cast::<u8>().write_bytes(0x5a, item_size as usize) };
     }

@@ -9,8 +9,8 @@ mod model;
 mod visits;
 
 use crate::allocators::{Allocator, CLASSIC, Kind, STATIC};
-use crate::own_process::OwnProcess;
-use crate::results::{Queue, Results};
+use crate::own_process::{self, OwnProcess};
+use crate::results::{QUEUES, Queue, Results};
 use crate::workloads::Workload;
 use anyhow::{Context, Result};
 use model::Times;
@@ -75,26 +75,26 @@ fn queue(workload: &Workload, base: &Workload, allocator: &Allocator, timed: &Al
 
 /// In the process of its own, which is confined to one core.
 pub fn measure_here(workloads: &[Workload], allocator: &Allocator) -> Result<()> {
+    own_process::say(|| Ok(queues(workloads, allocator)))
+}
+
+fn queues(workloads: &[Workload], allocator: &Allocator) -> Vec<Queue> {
     let timed =
         Allocator { api: visits::timed_table(allocator.api), ..Allocator::clone(allocator) };
     let base = |of: &Workload| workloads.iter().find(|other| other.name == base_name(of));
     let several = workloads.iter().filter(|of| is_of(of) && of.operation != "object written");
-    let queues: Vec<_> = several
+    several
         .map(|workload| queue(workload, base(workload).unwrap_or(workload), allocator, &timed))
-        .collect();
-    println!("{}", serde_json::to_string(&queues)?);
-    Ok(())
+        .collect()
 }
 
-pub fn measure(allocators: &[&Allocator], own: &OwnProcess) -> Result<Vec<Queue>> {
-    let mut list = Vec::new();
+pub fn measure(allocators: &[&Allocator], own: &OwnProcess, results: &mut Results) -> Result<()> {
     for of in allocators {
-        let output = own.run(&[&of.name], &["--visits-here"], None)?;
-        let queues: Vec<Queue> = serde_json::from_str(&output)
-            .with_context(|| format!("the visits of {} printed {output}", of.name))?;
-        list.extend(queues);
+        let heard = own.hear::<Vec<Queue>>(own.start(&[&of.name], &["--visits-here"], None)?);
+        let heard = heard.with_context(|| format!("the visits of {}", of.name))?;
+        results.take(QUEUES, &of.name, heard, |results, queues| results.queues.extend(queues));
     }
-    Ok(list)
+    Ok(())
 }
 
 pub const COLUMNS: [&str; 13] = [

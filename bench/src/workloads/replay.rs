@@ -4,6 +4,7 @@ use super::crew::{Crew, Gate, wait_until};
 use super::{Pass, Session, Workload};
 use crate::allocators::Allocator;
 use crate::api::{Api, Child, Mempool, Object, Parent};
+use crate::refusal::{NO_MEMORY, refuse};
 use crate::trace::schedule::{Step, schedule};
 use crate::trace::{Call, Trace};
 use std::cell::UnsafeCell;
@@ -96,6 +97,9 @@ impl Stage {
             // SAFETY: the caller's.
             unsafe {
                 let object = *self.objects[object].get();
+                if object.is_null() {
+                    refuse(NO_MEMORY);
+                }
                 object.cast::<u8>().write_bytes(0x5a, item_size as usize);
             }
         }
