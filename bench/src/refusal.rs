@@ -19,6 +19,16 @@ pub fn refuse(why: impl Into<String>) -> ! {
 ///
 /// What an allocator has left half done is dropped, or not used again.
 pub fn attempt<R>(run: impl FnOnce() -> R) -> Result<R, String> {
+    let (mut run, mut result) = (Some(run), None);
+    caught(&mut || result = run.take().map(|run| run()))?;
+    Ok(result.expect("it has run, as nothing was caught"))
+}
+
+/// A function of its own, so that where it is caught is not compiled into loops whose calls are timed.
+/// Where rustc 1.95 does that, the landing of the frames' loop reads what was thrown from a register
+/// that has something else.
+#[inline(never)]
+fn caught(run: &mut dyn FnMut()) -> Result<(), String> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|what| match what.downcast::<Refusal>() {
         Ok(refusal) => refusal.0,
         Err(panic) => panic::resume_unwind(panic),
