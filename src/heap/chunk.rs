@@ -19,14 +19,15 @@
 //! |---|---|---|
 //! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
-//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `purging`, `steps`, `idle`, `has_stale`, `buddy` | heap's lock | the same |
+//! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `absent`, `purging`, `steps`, `idle`, `has_stale`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large`, `home`, `terms` | before the chunk is shared | by all |
 //! | `slabs`, `fresh` | the lock of each slab's owner | the same |
 //!
 //! So there is never a reference to a whole chunk, only to its parts.
 //!
 //! The header is written sparsely: a descriptor is used only if all lower ones are taken, so that
-//! the header takes up memory in proportion to what the chunk holds.
+//! the header takes up memory in proportion to what the chunk holds; and what of it has none in use
+//! any more is given back ([`super::descriptors`]).
 //!
 //! **Fresh objects.** Of a slab of objects that no child caches it is noted from which object on none
 //! was handed out since the system gave the pages, or purged them: these read as zeroes, and nobody
@@ -43,6 +44,8 @@ use crate::base::geometry::{
 };
 use crate::base::layout::{Field, layout, numbers};
 use crate::heap::buddy::Buddy;
+#[cfg(feature = "ext")]
+use crate::heap::descriptors::{Descriptors, Pages, pages};
 use crate::heap::locked::HeapLocked;
 use crate::heap::registry;
 use crate::heap::slab::Slab;
@@ -72,6 +75,11 @@ const SPARSE: usize = 4 * PAGE;
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;
 
+/// Where they lie.
+#[cfg(feature = "ext")]
+const DESCRIPTORS: Descriptors =
+    Descriptors { offset: offset_of!(Chunk, slabs), bytes: size_of::<Slab>() };
+
 /// In place of the first object that is fresh: there is none.
 const NONE_FRESH: u8 = u8::MAX;
 const _: () = assert!((PAGE << MAX_ORDER) / MOST_CACHED < NONE_FRESH as usize);
@@ -97,6 +105,9 @@ pub(crate) struct Chunk {
     slots_written: u16,
     /// Bytes of the reservation.
     pub(crate) bytes: usize,
+    /// Which pages of the header have no memory, though descriptors lie on them that were in use.
+    #[cfg(feature = "ext")]
+    absent: Pages,
     /// What of it is free, if it was reserved for a large object.
     pub(super) idle: Idle,
     /// Whether pages that count as clean may not read as zeroes.
@@ -143,7 +154,7 @@ pub(super) struct Terms {
 #[cfg(feature = "ext")]
 pub(crate) const LAYOUT: &[Field] = layout!(
     "chunk", Chunk: owners, slots, next, list, large, purging, slots_written, bytes, idle.pages,
-    idle.dirty, home, slots_used, buddy, slabs
+    idle.dirty, absent, home, slots_used, buddy, slabs
 );
 /// The same; nobody reads it in a build without it.
 #[cfg(not(feature = "ext"))]
@@ -372,6 +383,10 @@ impl Chunk {
             let slot = word * 64 + slots[word].trailing_ones() as usize;
             slots[word] |= 1 << (slot % 64);
             (*chunk).slots_written = (*chunk).slots_written.max(slot as u16 + 1);
+            #[cfg(feature = "ext")]
+            {
+                (*chunk).absent &= !DESCRIPTORS.pages_of(slot);
+            }
 
             let slab = (&raw mut (*chunk).slabs).cast::<Slab>().add(slot);
             Slab::init(slab, page, geometry);
@@ -428,6 +443,37 @@ impl Chunk {
             let slot = Chunk::slot_of(chunk, slab);
             (&mut (*chunk).slots_used)[slot / 64] &= !(1 << (slot % 64));
         }
+    }
+
+    /// Gives back pages of the header with descriptors on them of which none is in use, in so many calls
+    /// of the system at most. Returns how many it took. The lock is held meanwhile, as nobody may use a
+    /// descriptor of those, and so are few calls.
+    ///
+    /// # Safety
+    /// The chunk exists, and its memory is the system's.
+    #[cfg(feature = "ext")]
+    pub(super) unsafe fn give_back_descriptors(
+        chunk: *mut Chunk,
+        most: usize,
+        _lock: HeapLocked<'_>,
+    ) -> usize {
+        let step = os::page_size().max(PAGE) / PAGE;
+        let (mut calls, mut from) = (0, 0);
+        // SAFETY: the caller's promise. On the pages are descriptors that are not in use.
+        unsafe {
+            let written = (*chunk).slots_written as usize;
+            while calls < most {
+                let (used, absent) = (&(*chunk).slots_used, (*chunk).absent);
+                let Some(idle) = DESCRIPTORS.idle(used, written, absent, step, from) else { break };
+                from = idle.end;
+                let start = chunk.cast::<u8>().add(idle.start * PAGE);
+                writes(chunk);
+                os::purge(start, idle.len() * PAGE);
+                (*chunk).absent |= pages(idle);
+                calls += 1;
+            }
+        }
+        calls
     }
 
     /// Changes the owner word of the pages of a slab.
@@ -594,11 +640,15 @@ impl<'a> Listed<'a> {
         unsafe { &(*self.chunk).buddy }
     }
 
-    /// Bytes of the header that have been written, in whole pages.
+    /// Bytes of the header that have memory, in whole pages.
     pub(crate) fn metadata_bytes(self) -> usize {
         // SAFETY: the chunk is there.
-        let slots = unsafe { (*self.chunk).slots_written } as usize;
-        (offset_of!(Chunk, slabs) + slots * size_of::<Slab>()).next_multiple_of(PAGE)
+        let written = unsafe { (*self.chunk).slots_written } as usize;
+        let end = (offset_of!(Chunk, slabs) + written * size_of::<Slab>()).div_ceil(PAGE);
+        #[cfg(feature = "ext")]
+        // SAFETY: the same.
+        let end = end - unsafe { (*self.chunk).absent & pages(0..end) }.count_ones() as usize;
+        end * PAGE
     }
 
     /// Checks the metadata, and calls `problem` with an address and what does not hold there: each

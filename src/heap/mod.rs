@@ -10,6 +10,7 @@
 //! | `lent`, `lending`, `owed`, `heaps` | heaps whose memory is the program's: regions, and what hooks give; what they do with their chunks; what is left to be done for them; what is done with them |
 //! | `locked` | the proof that the lock is held |
 //! | [`chunk_lists`], [`decay`] | chunks by what they have free; when it goes to the system |
+//! | `descriptors` | which pages of a chunk's header nobody needs |
 //! | [`chunk`], [`registry`] | from an address to its owner and its slab; whether it is in a chunk at all |
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | `kit`, [`surplus`] | what a pool leaves for its next child; what it gives back |
@@ -21,6 +22,8 @@ pub(crate) mod buddy;
 pub(crate) mod chunk;
 pub(crate) mod chunk_lists;
 pub(crate) mod decay;
+#[cfg(feature = "ext")]
+mod descriptors;
 pub(crate) mod growth;
 #[cfg(feature = "ext")]
 mod heaps;

@@ -3,7 +3,7 @@
 //! likewise what is kept for large objects ([`super::large`]).
 //!
 //! Runs to be purged are taken out, as if they were in use, and put back as clean. The system is
-//! called without the lock.
+//! called without the lock, but for what descriptors of slabs took up ([`super::descriptors`]).
 //!
 //! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages,
 //! and as many more as the call itself has brought, so that no more is kept than may be. A chunk that
@@ -12,8 +12,12 @@
 
 use core::ptr;
 
+#[cfg(feature = "ext")]
+use super::Home;
 use super::page_heap::{Heap, HeapGuard};
 use super::state::{State, Unused};
+#[cfg(feature = "ext")]
+use crate::base::geometry::PAGES;
 use crate::base::geometry::{LARGE, PAGE, PAGE_SHIFT};
 use crate::heap::buddy::{Purge, Run};
 use crate::heap::chunk::Chunk;
@@ -394,11 +398,35 @@ impl State {
             let room = slice.room;
             // SAFETY: the caller's promise.
             let purge = unsafe { self.change(chunk, |buddy| buddy.take_dirty(until, least, room)) };
-            let Some(purge) = purge else { return };
+            let Some(purge) = purge else {
+                #[cfg(feature = "ext")]
+                // SAFETY: the caller's promise.
+                unsafe {
+                    self.collect_descriptors(chunk, slice);
+                }
+                return;
+            };
             // SAFETY: the caller's promise.
             unsafe { (*chunk).purging += 1 << purge.run.order };
             *excess = excess.saturating_sub(purge.pages);
             slice.add(chunk, purge);
+        }
+    }
+
+    /// Gives back what descriptors of slabs of a chunk took up, if half of it is free, and none of that
+    /// is dirty: else it is in use, and may need them again.
+    ///
+    /// # Safety
+    /// The chunk is on a list.
+    #[cfg(feature = "ext")]
+    unsafe fn collect_descriptors(&mut self, chunk: *mut Chunk, slice: &mut Slice) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let (free, dirty) = Chunk::free_and_dirty(chunk);
+            if dirty == 0 && free >= PAGES / 2 && Home::of(chunk).is_process() {
+                let most = SLICE_CALLS - slice.calls;
+                slice.calls += Chunk::give_back_descriptors(chunk, most, self.locked());
+            }
         }
     }
 }

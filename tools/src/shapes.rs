@@ -32,6 +32,7 @@ shapes! {
         reserved: "chunk.bytes",
         idle_pages: "chunk.idle.pages",
         idle_dirty: "chunk.idle.dirty",
+        absent: "chunk.absent",
         home: "chunk.home",
         slots_used: "chunk.slots_used",
         buddy: "chunk.buddy",

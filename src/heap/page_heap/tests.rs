@@ -140,6 +140,37 @@ fn purged_memory_is_zero_and_can_be_used_again() {
 }
 
 #[test]
+#[cfg(feature = "ext")]
+fn what_descriptors_took_up_goes_back_with_what_they_described() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(PAGE as u32, 1);
+    let metadata = || heap.numbers().metadata;
+    let make = |count: usize| -> Vec<_> {
+        (0..count).map(|_| heap.make_slab(PARENT, &geometry)).collect()
+    };
+    let mut slabs = make(PAGES_OF_ONE_CHUNK);
+    let full = metadata();
+    // Those that stay have descriptors on two pages of many.
+    let kept = [slabs.remove(PAGES / 2), slabs.remove(10)];
+    slabs.iter().for_each(|slab| heap.take_slab_back(*slab));
+    assert_eq!(metadata(), full);
+    heap.trim();
+    let left = metadata();
+    assert!(left < full - full / 2, "{left} of {full}");
+    validate(&heap);
+    heap.trim();
+    assert_eq!(metadata(), left);
+
+    // They are used again, each as it is needed.
+    let slabs = make(PAGES_OF_ONE_CHUNK - kept.len());
+    assert_eq!((metadata(), heap.chunks()), (full, 1));
+    validate(&heap);
+    slabs.iter().chain(&kept).for_each(|slab| heap.take_slab_back(*slab));
+    heap.trim();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
 fn what_large_objects_had_in_use_lately_may_lie_free() {
     for bytes in [CHUNK / 2, CHUNK] {
         let heap = Heap::new();
