@@ -32,9 +32,13 @@ pub(crate) const STEPPED_HEAP: usize = 4 * CHUNK;
 
 /// What one call gives back to the system is a slice of it: so many calls of the system, each of
 /// one to four microseconds where it was measured, ...
-pub(crate) const SLICE_CALLS: usize = 32;
+pub(crate) const SLICE_CALLS: usize = 16;
 /// ... on so many pages, five of which take as long as a call, beside those that it brings itself.
 pub(crate) const SLICE_PAGES: usize = 64;
+
+/// A call after which its pool has nothing counts as if it brought so many times as much: it takes long in
+/// any case, and there may be none after it.
+pub(crate) const LAST_SHARE: usize = 8;
 
 /// In place of what a call brings: all is to be given back, in as many slices as it takes.
 pub(crate) const ALL: usize = usize::MAX;

@@ -22,7 +22,7 @@ use core::ptr;
 use super::chunk::{
     self, Chunk, GUARDED, LIMBO, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of,
 };
-use super::decay::{ALL, SMALL_HEAP};
+use super::decay::{ALL, LAST_SHARE, SMALL_HEAP};
 use super::home::Home;
 use super::kit::Kit;
 #[cfg(feature = "ext")]
@@ -263,6 +263,8 @@ impl Heap {
         let free = state.free_pages;
         state.absorb(surplus, now, &mut unused);
         let brought = state.free_pages.saturating_sub(free);
+        // There may be no further call for what is left over.
+        let brought = if surplus.is_last() { LAST_SHARE.saturating_mul(brought) } else { brought };
         self.decay(state, now, brought, unused);
     }
 

@@ -7,8 +7,9 @@
 //!
 //! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages,
 //! and as many more as the call itself has brought, so that no more is kept than may be. A chunk that
-//! has more goes once it is purged. What is left over is the next call's. Trims, and calls that
-//! destroy a pool, do all of it, slice by slice.
+//! has more goes once it is purged. What is left over is the next call's. A call after which its pool
+//! has nothing does several times as much as others, and trims, and calls that destroy a pool with
+//! something in it, do all, slice by slice.
 
 use core::ptr;
 

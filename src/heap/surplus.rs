@@ -25,6 +25,8 @@ pub(crate) struct Surplus {
     kit: Kit,
     /// The time in seconds of the coarse clock, if it was read on the way.
     now: Option<u32>,
+    /// Whether it is all that the pool had, as its last child goes.
+    is_last: bool,
 }
 
 impl Surplus {
@@ -35,11 +37,22 @@ impl Surplus {
         block_bytes: 0,
         kit: Kit::NONE,
         now: None,
+        is_last: false,
     };
 
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
         self.slabs.is_null() && self.blocks.count() == 0 && self.kit.is_none()
+    }
+
+    /// Notes that it is all that the pool has.
+    pub(crate) fn set_last(&mut self) {
+        self.is_last = true;
+    }
+
+    /// Whether it is all that the pool had.
+    pub(crate) fn is_last(&self) -> bool {
+        self.is_last
     }
 
     /// The time, from the clock once at most.

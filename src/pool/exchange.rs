@@ -136,6 +136,7 @@ impl Visit<'_> {
         if self.body.slabs.holders == 0 {
             self.leave_kit();
             self.drain_depot();
+            self.surplus.set_last();
         } else {
             self.drain_excess(policy::DRAINED_AS_A_CHILD_GOES);
         }

@@ -132,7 +132,7 @@ pub(crate) const DRAINED_AT_AN_EXCHANGE: usize = 1;
 /// goes round over pools that sleep, and how many of these it looks at. A magazine of 511 rounds
 /// takes some 4 us.
 #[cfg(not(loom))]
-pub(crate) const MAGAZINES_AT_A_LOOK: usize = 8;
+pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
 #[cfg(loom)]
 pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
 pub(crate) const POOLS_AT_A_LOOK: usize = if cfg!(loom) { 2 } else { 16 };

@@ -96,13 +96,13 @@ pub(super) fn look(now: u32) {
 #[cold]
 #[inline(never)]
 fn answer() {
-    let (grown, mut left) = (grown(), ROUNDS_AT_A_LOOK);
+    let grown = grown();
     let mut owed = grown.wrapping_sub(ROUND.answered.load(Relaxed));
     if !budget::is_noted() {
         owed = 0;
     }
     for _ in 0..POOLS_AT_A_LOOK {
-        if left == 0 || owed == 0 {
+        if owed == 0 {
             break;
         }
         // SAFETY: the places are reached through this lock only.
@@ -113,14 +113,13 @@ fn answer() {
         let (mut drained, mut stride) = (0, 0);
         let hand = places.hand;
         let visited = visit_from(&mut places, hand, &mut |visit| {
-            (drained, stride) = (visit.give_way(left), visit.stride());
+            (drained, stride) = (visit.give_way(ROUNDS_AT_A_LOOK), visit.stride());
         });
-        left = left.saturating_sub(drained);
         owed = owed.saturating_sub(drained * stride / PAGE);
         places.fruitless = drained == 0 && places.fruitless;
         // Behind the last pool is the first one. If none of them had anything, there is nothing.
         places.hand = match &visited {
-            Some(visited) if left != 0 => visited.next,
+            Some(visited) if drained < ROUNDS_AT_A_LOOK => visited.next,
             Some(_) => places.hand,
             None => {
                 if mem::replace(&mut places.fruitless, true) {
@@ -133,6 +132,9 @@ fn answer() {
         if let Some(visited) = visited {
             visited.end();
         }
+        if drained != 0 {
+            break;
+        }
     }
     ROUND.answered.store(grown.wrapping_sub(owed), Relaxed);
 }
@@ -140,17 +142,16 @@ fn answer() {
 #[cold]
 #[inline(never)]
 fn go_on(now: u32) {
-    let mut left = MAGAZINES_AT_A_LOOK;
     for _ in 0..POOLS_AT_A_LOOK {
         // SAFETY: the places are reached through this lock only.
         let Some(mut places) = (unsafe { Locked::try_lock(&ROUND.mutex, ROUND.places.get()) })
         else {
             return;
         };
-        let mut is_over = true;
+        let (mut is_over, mut drained) = (true, 0);
         let round = places.round;
         let visited = visit_from(&mut places, round, &mut |visit| {
-            left -= visit.reap_asleep(now, left);
+            drained = visit.reap_asleep(now, MAGAZINES_AT_A_LOOK);
             is_over = !visit.is_reaping();
         });
         let Some(visited) = visited else {
@@ -163,7 +164,8 @@ fn go_on(now: u32) {
         }
         drop(places);
         visited.end();
-        if left == 0 {
+        // What comes back may be a slice of what goes to the system, which is enough for a call.
+        if drained != 0 {
             return;
         }
     }

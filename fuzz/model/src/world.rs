@@ -48,7 +48,7 @@ const MOST_BYTES: usize = 24 << 20;
 const LARGE: u32 = 100_000;
 /// So many of them come and go in each second in which other pools sleep.
 const CALLS_A_SECOND: usize = 32;
-/// So many seconds later all of them keep nothing, whatever they had: eight magazines go with a call.
+/// So many seconds later all of them keep nothing, whatever they had: two magazines go with a call.
 const MOST_SECONDS: usize = 200;
 /// Bytes that the heap may keep then, for the pool that was awake.
 const KEPT_AWAKE: usize = 4 << 20;
