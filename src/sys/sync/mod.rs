@@ -92,9 +92,10 @@ mod raw {
 }
 
 /// How many times a thread looks whether a mutex has become free before it sleeps, and how many
-/// pauses of the processor's it makes between. Who has the mutex needs it for a fraction of a
-/// microsecond; to put a thread to sleep and to wake it takes several.
-const LOOKS: u32 = 20;
+/// pauses of the processor's it makes between: five microseconds where a pause takes 40 cycles. Who
+/// has the mutex needs it for a fraction of a microsecond, or for several where a magazine is drained;
+/// to put a thread to sleep and to wake it takes more, and it may be woken on the core of who woke it.
+const LOOKS: u32 = 100;
 const PAUSES: u32 = 4;
 
 /// The platform's mutex.
@@ -205,7 +206,7 @@ impl Mutex {
     }
 }
 
-/// Counts a look, and pauses before the next one: the first time for about a microsecond, and from
+/// Counts a look, and pauses before the next one: the first time for a few microseconds, and from
 /// then on for a millisecond.
 #[cfg(unix)]
 #[cold]
