@@ -232,10 +232,18 @@ fn uninitialised(start: *mut u8, bytes: usize) {
     }
 }
 
-/// The library wrote a struct of the program's.
-#[inline(never)]
+/// The library wrote a struct of the program's. Children come and go with each submit.
+#[inline(always)]
 pub(crate) fn initialised(start: *const u8, bytes: usize) {
-    if let (true, Some(unpoison)) = (has(MSAN), weak().msan_unpoison) {
+    if has(MSAN) {
+        say_initialised(start, bytes);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn say_initialised(start: *const u8, bytes: usize) {
+    if let Some(unpoison) = weak().msan_unpoison {
         // SAFETY: as above.
         unsafe { unpoison(start.cast(), bytes) }
     }
