@@ -250,6 +250,41 @@ create_gets_no_memory(void **state)
    run(create_without_use_body);
 }
 
+/* Freed in an order in which pages come back one by one, faster than calls give them to the system. */
+static void
+destroyed_pools_leave_nothing_over_body(void *arg)
+{
+   enum { pools_count = 8, of_each = count / pools_count };
+   static void *objects[pools_count][of_each];
+   struct slab_mempool pools[pools_count];
+   unsigned random = 1;
+   int i, j, left;
+
+   (void)arg;
+   for (i = 0; i < pools_count; i++) {
+      slab_create(&pools[i], 400 + 200 * (unsigned)i, 64);
+      fill(&pools[i].child, objects[i], of_each);
+   }
+   for (left = of_each; left > 0; left--) {
+      random = random * 1664525 + 1013904223;
+      j = (int)(random >> 8) % left;
+      for (i = 0; i < pools_count; i++) {
+         slab_free(&pools[i].child, objects[i][j]);
+         objects[i][j] = objects[i][left - 1];
+      }
+   }
+   for (i = 0; i < pools_count; i++)
+      slab_destroy(&pools[i]);
+   MUST(os_bytes_held() <= most_kept);
+}
+
+static void
+destroyed_pools_leave_nothing_over(void **state)
+{
+   (void)state;
+   run(destroyed_pools_leave_nothing_over_body);
+}
+
 int
 main(void)
 {
@@ -261,6 +296,7 @@ main(void)
       cmocka_unit_test(live_child_gives_memory_back_too),
       cmocka_unit_test(large_objects_give_their_memory_back),
       cmocka_unit_test(pools_that_come_and_go_do_not_pile_up),
+      cmocka_unit_test(destroyed_pools_leave_nothing_over),
       cmocka_unit_test(create_gets_no_memory),
    };
 

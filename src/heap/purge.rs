@@ -8,8 +8,8 @@
 //! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages,
 //! and as many more as the call itself has brought, so that no more is kept than may be. A chunk that
 //! has more goes once it is purged. What is left over is the next call's. A call after which its pool
-//! has nothing does several times as much as others, and trims, and calls that destroy a pool with
-//! something in it, do all, slice by slice.
+//! has nothing does several times as much as others, and trims, and calls that destroy a pool, do all,
+//! slice by slice.
 
 use core::ptr;
 
@@ -99,6 +99,23 @@ impl Heap {
             self.last_tick.store(now, Relaxed);
             self.decay(self.lock(), now, 0, Unused::NONE);
         }
+    }
+
+    /// If slices have left something over, gives all of it back, as a pool ends.
+    #[inline(always)]
+    pub(super) fn finish(&self) {
+        // Relaxed: it only decides whether to look closer.
+        if self.last_tick.load(Relaxed) == 0 {
+            self.finish_now();
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn finish_now(&self) {
+        let now = os::coarse_seconds();
+        self.last_tick.store(now, Relaxed);
+        self.decay(self.lock(), now, ALL, Unused::NONE);
     }
 
     /// Gives back to the system what is due, and what is above the limit: a slice of it, if the call

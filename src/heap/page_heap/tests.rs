@@ -171,6 +171,26 @@ fn what_descriptors_took_up_goes_back_with_what_they_described() {
 }
 
 #[test]
+fn what_slices_left_over_goes_as_a_pool_ends() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let slabs: Vec<_> = (0..8 * PAGES).map(|_| heap.make_slab(PARENT, &page)).collect();
+    let mut surplus = Surplus::EMPTY;
+    for slab in slabs.iter().step_by(2) {
+        // SAFETY: the slab is the test's, and empty.
+        unsafe { surplus.add_slab(*slab) };
+    }
+    let most = (6 << 20) + slabs.len() * PAGE / 16;
+    heap.take_back(&mut surplus);
+    assert!(heap.dirty() > most, "no call is held up");
+    heap.finish();
+    assert!(heap.dirty() <= most);
+    slabs.iter().skip(1).step_by(2).for_each(|slab| heap.take_slab_back(*slab));
+    heap.trim();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
 fn what_large_objects_had_in_use_lately_may_lie_free() {
     for bytes in [CHUNK / 2, CHUNK] {
         let heap = Heap::new();
