@@ -51,14 +51,20 @@ impl Descriptors {
         from: usize,
     ) -> Option<Range<usize>> {
         let end = self.end(written).next_multiple_of(step).min(HEADER_PAGES);
-        let first = self.offset.div_ceil(PAGE).max(from).next_multiple_of(step);
-        let is_idle = |&page: &usize| {
-            let part = page..page + step;
-            absent & pages(part.clone()) == 0 && !any(used, self.on(part))
-        };
-        let start = (first..end).step_by(step).find(is_idle)?;
-        let last = (start..end).step_by(step).take_while(is_idle).last()?;
-        Some(start..last + step)
+        let mut start = self.offset.div_ceil(PAGE).max(from).next_multiple_of(step);
+        while start < end && !self.is_idle(used, absent, start..start + step) {
+            start += step;
+        }
+        let mut behind = start;
+        while behind < end && self.is_idle(used, absent, behind..behind + step) {
+            behind += step;
+        }
+        (start != behind).then_some(start..behind)
+    }
+
+    #[inline(never)]
+    fn is_idle(self, used: &[u64], absent: Pages, part: Range<usize>) -> bool {
+        absent & pages(part.clone()) == 0 && !any(used, self.on(part))
     }
 }
 

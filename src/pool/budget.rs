@@ -16,7 +16,7 @@ use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// All depots together may hold so many bytes of objects beyond their shares.
 #[cfg(not(loom))]
-const BEYOND_BYTES: usize = 1 << 20;
+const BEYOND_BYTES: usize = 4 << 20;
 #[cfg(loom)]
 const BEYOND_BYTES: usize = 0;
 /// The spare slabs of all pools of uncached objects may have so many bytes.

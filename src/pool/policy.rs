@@ -137,8 +137,10 @@ pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
 pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
 pub(crate) const POOLS_AT_A_LOOK: usize = if cfg!(loom) { 2 } else { 16 };
 
-/// How many rounds a visit drains about when others give way: as many as in those magazines.
-pub(crate) const ROUNDS_AT_A_LOOK: usize = MAGAZINES_AT_A_LOOK * (MAGAZINE_WORDS[0] - 1);
+/// How many rounds a visit drains about when others give way. (Under the model checker as many as in
+/// those magazines.)
+pub(crate) const ROUNDS_AT_A_LOOK: usize =
+    if cfg!(loom) { MAGAZINES_AT_A_LOOK } else { 8 } * (MAGAZINE_WORDS[0] - 1);
 /// Pages that the heap grows by before pools that were not used lately give way. (Not under the model
 /// checker, where those are visited by the clock.)
 pub(crate) const GROWTH_STEP: usize = if cfg!(loom) { 1 << 30 } else { (256 << 10) / PAGE };

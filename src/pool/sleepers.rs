@@ -96,13 +96,13 @@ pub(super) fn look(now: u32) {
 #[cold]
 #[inline(never)]
 fn answer() {
-    let grown = grown();
+    let (grown, mut left) = (grown(), ROUNDS_AT_A_LOOK);
     let mut owed = grown.wrapping_sub(ROUND.answered.load(Relaxed));
     if !budget::is_noted() {
         owed = 0;
     }
     for _ in 0..POOLS_AT_A_LOOK {
-        if owed == 0 {
+        if left == 0 || owed == 0 {
             break;
         }
         // SAFETY: the places are reached through this lock only.
@@ -113,13 +113,14 @@ fn answer() {
         let (mut drained, mut stride) = (0, 0);
         let hand = places.hand;
         let visited = visit_from(&mut places, hand, &mut |visit| {
-            (drained, stride) = (visit.give_way(ROUNDS_AT_A_LOOK), visit.stride());
+            (drained, stride) = (visit.give_way(left), visit.stride());
         });
+        left = left.saturating_sub(drained);
         owed = owed.saturating_sub(drained * stride / PAGE);
         places.fruitless = drained == 0 && places.fruitless;
         // Behind the last pool is the first one. If none of them had anything, there is nothing.
         places.hand = match &visited {
-            Some(visited) if drained < ROUNDS_AT_A_LOOK => visited.next,
+            Some(visited) if left != 0 => visited.next,
             Some(_) => places.hand,
             None => {
                 if mem::replace(&mut places.fruitless, true) {
@@ -131,9 +132,6 @@ fn answer() {
         drop(places);
         if let Some(visited) = visited {
             visited.end();
-        }
-        if drained != 0 {
-            break;
         }
     }
     ROUND.answered.store(grown.wrapping_sub(owed), Relaxed);

@@ -165,10 +165,10 @@ impl Minute {
     }
 }
 
-/// What the library may hold while so much is out of slabs and of depots: depots together 1 MiB and an
+/// What the library may hold while so much is out of slabs and of depots: depots together 4 MiB and an
 /// eighth, free memory 6 MiB and a sixteenth.
 fn allowed(out: usize) -> usize {
-    out + (1 << 20) + out / 8 + (6 << 20) + out / 16
+    out + (4 << 20) + out / 8 + (6 << 20) + out / 16
 }
 
 /// Looks at a pool, and returns how many bytes of objects callers and children have.
