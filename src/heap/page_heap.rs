@@ -369,7 +369,6 @@ impl Heap {
     /// The pool has no slab, magazine or name, and nobody uses it.
     #[inline(never)]
     pub(crate) unsafe fn leave_spare(&self, entry: *mut Entry) {
-        self.finish();
         // AcqRel: what this thread has written, and what the last user of the other one has.
         let last = self.spare.swap(entry, Ordering::AcqRel);
         if !last.is_null() {

@@ -101,9 +101,9 @@ impl Heap {
         }
     }
 
-    /// If slices have left something over, gives all of it back, as a pool ends.
+    /// If slices have left something over, gives all of it back, as a pool ends that was used.
     #[inline(always)]
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         // Relaxed: it only decides whether to look closer.
         if self.last_tick.load(Relaxed) == 0 {
             self.finish_now();

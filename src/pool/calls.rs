@@ -333,6 +333,7 @@ impl Pool {
         // SAFETY: the pool has ended, and its slabs were taken out of it.
         unsafe {
             if is_empty {
+                HEAP.finish();
                 HEAP.leave_spare(entry);
             } else {
                 HEAP.strike_out(entry, &mut surplus, |each| slabs.for_each(each));
