@@ -25,8 +25,7 @@ pub fn attempt<R>(run: impl FnOnce() -> R) -> Result<R, String> {
 }
 
 /// A function of its own, so that where it is caught is not compiled into loops whose calls are timed.
-/// Where rustc 1.95 does that, the landing of the frames' loop reads what was thrown from a register
-/// that has something else.
+/// With it in the loop of frames, a release build of rustc 1.95 crashed there; why was not found.
 #[inline(never)]
 fn caught(run: &mut dyn FnMut()) -> Result<(), String> {
     panic::catch_unwind(AssertUnwindSafe(run)).map_err(|what| match what.downcast::<Refusal>() {

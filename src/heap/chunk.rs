@@ -75,7 +75,7 @@ const SPARSE: usize = 4 * PAGE;
 /// As many slabs as there are pages behind the header.
 const SLOTS: usize = PAGES - HEADER_PAGES;
 
-/// Where they lie.
+/// Where the descriptors of slabs lie.
 #[cfg(feature = "ext")]
 const DESCRIPTORS: Descriptors =
     Descriptors { offset: offset_of!(Chunk, slabs), bytes: size_of::<Slab>() };
@@ -446,8 +446,8 @@ impl Chunk {
     }
 
     /// Gives back pages of the header with descriptors on them of which none is in use, in so many calls
-    /// of the system at most. Returns how many it took. The lock is held meanwhile, as nobody may use a
-    /// descriptor of those, and so are few calls.
+    /// of the system at most. Returns how many it took. The lock is held meanwhile, so that nobody begins to
+    /// use a descriptor on them.
     ///
     /// # Safety
     /// The chunk exists, and its memory is the system's.

@@ -3,7 +3,7 @@
 //! Arithmetic only; [`super::chunk`] and [`super::purge`] do it.
 //!
 //! A descriptor is used only if all lower ones are taken. So a chunk that was full and is nearly empty
-//! has few of them in use, on pages that are a 36th of what they once described. Those without any are
+//! has few of them in use, on header pages that are a few hundredths of what they once described. Those without any are
 //! given back with the chunk's free runs; a descriptor is written anew when it is used again. To have
 //! a page of them again costs a page fault, as each page that it describes does.
 

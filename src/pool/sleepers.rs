@@ -3,7 +3,8 @@
 //!
 //! *In time.* A pool's own visits reap its depot once a second ([`super::policy`]). A pool that sleeps has no
 //! visits, so those of others do it: the first one in a second begins a *round* over all pools, and
-//! it and the next ones go on with it, a few pools and magazines each, until the round is over.
+//! it and the next ones go on with it, each up to a pool that has something and a few magazines of
+//! that, until the round is over.
 //! There is no thread for it: while nobody calls anything, nothing happens.
 //!
 //! *When the heap grows.* What a pool keeps beyond its share, as it may want it again, another one

@@ -417,6 +417,12 @@ impl<'a> Reader<'a> {
         }
         let slabs_at = address.saturating_add(shape.slabs.offset as u64);
         let slabs = self.memory.bytes(slabs_at, written * shapes.slab.bytes)?;
+        // Pages of the header that were given back have no memory.
+        let pages =
+            ((shape.slabs.offset + written * shapes.slab.bytes) as u64).div_ceil(numbers.page);
+        let reached = 1_u64.checked_shl(pages as u32).map_or(u64::MAX, |bit| bit - 1);
+        let absent = (view.get(shape.absent) & reached).count_ones();
+        let metadata = (pages - u64::from(absent)) * numbers.page;
         let buddy = view.part(shape.buddy, shapes.buddy.bytes);
         let is_large = view.get(shape.large) != 0;
         let mut chunk = Chunk {
@@ -428,16 +434,10 @@ impl<'a> Reader<'a> {
             // A large object's chunk has no runs: it is in use, or kept as a whole.
             free_pages: buddy.get(shapes.buddy.free_pages) + view.get(shape.idle_pages),
             dirty_pages: buddy.get(shapes.buddy.dirty_pages) + view.get(shape.idle_dirty),
-            metadata: 0,
+            metadata,
             free_runs: [0; 16],
             dirty: buddy.slice(shapes.buddy.dirty.offset, numbers.pages / 8).as_bytes().to_vec(),
         };
-        let end = (shape.slabs.offset + written * shapes.slab.bytes) as u64;
-        let pages = end.div_ceil(numbers.page);
-        // Of the pages of the header, those that were given back count as clean.
-        let reached = 1_u64.checked_shl(pages as u32).map_or(u64::MAX, |bit| bit - 1);
-        let absent = (view.get(shape.absent) & reached).count_ones();
-        chunk.metadata = (pages - u64::from(absent)) * numbers.page;
         if chunk.bytes < numbers.header_pages as u64 * numbers.page || chunk.bytes >= 1 << 40 {
             problems.add(address, format!("a chunk says that it has {} bytes", chunk.bytes));
             chunk.bytes = numbers.chunk;
