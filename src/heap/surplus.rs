@@ -60,6 +60,11 @@ impl Surplus {
         *self.now.get_or_insert_with(os::coarse_seconds)
     }
 
+    /// Notes the time, if it was read before.
+    pub(crate) fn set_now(&mut self, now: Option<u32>) {
+        self.now = now;
+    }
+
     /// The time, if it is known.
     pub(crate) fn known_now(&self) -> Option<u32> {
         self.now

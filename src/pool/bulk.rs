@@ -18,7 +18,9 @@ use core::mem::MaybeUninit;
 use core::ptr;
 
 use super::cache::Cache;
-use super::child::{ChildPool, alloc_far, finds_more, free_slow, has_more, owner_on_free};
+use super::child::{
+    ChildPool, alloc_far, finds_more, free_slow, has_more, owner_on_free, time_to_exchange,
+};
 use super::depot::List;
 use super::policy;
 use super::visit::Visit;
@@ -142,7 +144,9 @@ unsafe fn alloc_bulk_far(child: &mut ChildPool, places: Places<'_>) -> usize {
         let parent = child.live_parent();
         if let Some(parent) = parent.filter(|_| !hooks::is_sampling()) {
             let cache = &mut child.cache;
+            let now = time_to_exchange(cache);
             let taken = parent.visit(FUNCTION, |visit| {
+                visit.surplus.set_now(now);
                 if !parent.modes.get().is_empty() {
                     None
                 } else if cache.is_none() && !visit.equip(cache) {

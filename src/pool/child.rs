@@ -26,7 +26,7 @@ use crate::heap::chunk::{owner_if_any, owner_of};
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, Owner, owner};
 use crate::hooks;
-use crate::sys::probe;
+use crate::sys::{os, probe};
 
 /// One user's cache of free objects. Lies in memory of the caller's.
 #[repr(C)]
@@ -286,6 +286,12 @@ unsafe extern "C" fn zalloc_slow(child: &mut ChildPool) -> *mut c_void {
     }
 }
 
+/// The time, for a visit in which a cache exchanges its magazines. Such visits look at it, and who waits
+/// for the pool is not to wait for the clock as well.
+pub(super) fn time_to_exchange(cache: &Cache) -> Option<u32> {
+    (!cache.is_none()).then(os::coarse_seconds)
+}
+
 /// Who is told, if the object is to be zeroed, that it need not be.
 type Zeroes<'a> = Option<&'a mut bool>;
 
@@ -312,7 +318,9 @@ pub(super) unsafe fn alloc_far(child: &mut ChildPool, mut zeroes: Zeroes<'_>) ->
             return ptr::null_mut();
         };
         let cache = &mut child.cache;
+        let now = time_to_exchange(cache);
         let object = parent.visit(FUNCTION, |visit| {
+            visit.surplus.set_now(now);
             if !parent.modes.get().is_empty() {
                 // It got them just now.
                 None
@@ -432,7 +440,9 @@ unsafe fn free_far(child: &mut ChildPool, object: *mut u8) {
             _ => return free_to_owner(FUNCTION, child, object),
         };
         let cache = &mut child.cache;
+        let now = time_to_exchange(cache);
         parent.visit(FUNCTION, |visit| {
+            visit.surplus.set_now(now);
             let equipped = !cache.is_none() || visit.equip(cache);
             if equipped && (!cache.is_full() || visit.unload(cache)) {
                 cache.push(object);
