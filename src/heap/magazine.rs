@@ -12,7 +12,9 @@
 //!   list;
 //! - in a child, or waiting as the depot's half-filled one: the quota, how many rounds the next
 //!   fill from slabs takes at most. It grows each time that the child goes to the parent, beyond
-//!   what the magazine holds: a child with a high quota is busy ([`crate::pool::parent`]).
+//!   what the magazine holds: a child with a high quota is busy ([`crate::pool::parent`]). Of a child
+//!   with two magazines one has the quota, and the other one says how many times the child has come for
+//!   the same thing.
 //!
 //! No magazine at all is a null pointer, with which a mask of 0 counts as both empty and full.
 

@@ -22,6 +22,7 @@ use super::child::{
     ChildPool, alloc_far, finds_more, free_slow, has_more, owner_on_free, time_to_exchange,
 };
 use super::depot::List;
+use super::exchange::Comer;
 use super::policy;
 use super::visit::Visit;
 use crate::base::geometry::rounds;
@@ -202,15 +203,14 @@ impl Visit<'_> {
     /// # Safety
     /// The cache has magazines of this parent, and the previous one is none or empty.
     unsafe fn supply(&mut self, cache: &mut Cache, places: Places<'_>) -> usize {
-        let objects = self.body.in_use(0);
-        self.body.policy.note_taken(objects);
-        self.reap();
-        let quota = self.promote(cache);
+        let mut comer = self.begin_to_give(cache);
         let wanted = places.len();
         // SAFETY: the caller's promise.
         let left = unsafe {
-            cache.loaded.set_quota(cache.mask(), policy::next_quota(quota, cache.mask()));
-            self.supply_from_all(cache, quota, places)
+            let left = self.supply_from_all(cache, &mut comer, places);
+            comer.raise(cache.mask());
+            comer.leave_to_allocate(cache);
+            left
         };
         self.note_kept();
         wanted - left
@@ -224,7 +224,7 @@ impl Visit<'_> {
     unsafe fn supply_from_all(
         &mut self,
         cache: &mut Cache,
-        quota: usize,
+        comer: &mut Comer,
         mut left: Places<'_>,
     ) -> usize {
         loop {
@@ -236,8 +236,8 @@ impl Visit<'_> {
             // SAFETY: the caller's promise: the magazines are empty now, and what was the depot's is
             // nobody's.
             unsafe {
-                if left.len() < policy::rounds_to_take(quota, cache.mask()) {
-                    self.reload(cache);
+                if left.len() < policy::rounds_to_take(comer.quota, cache.mask()) {
+                    self.load(cache, comer);
                     if cache.is_empty() {
                         return left.len();
                     }
@@ -250,10 +250,7 @@ impl Visit<'_> {
                         self.count_exchange(mask, true);
                         self.keep_empty(full, mask);
                     }
-                    Some((full, mask)) => {
-                        full.set_quota(mask, policy::next_quota(quota, mask));
-                        self.exchange(cache, full, mask);
-                    }
+                    Some((full, mask)) => self.exchange(cache, full, mask),
                     None => {
                         if self.body.depot.has_full() {
                             let mask = cache.mask();
@@ -281,7 +278,7 @@ impl Visit<'_> {
         let objects = self.body.in_use(cache.at_hand());
         self.body.policy.note_taken(objects);
         self.reap();
-        let quota = self.promote(cache);
+        let quota = self.promote(cache, false).quota;
         let both = !hooks::is_sampling();
         let largest = self.body.policy.largest_mask();
         let enough = |mask: &usize| 2 * rounds(*mask) >= count;

@@ -13,7 +13,8 @@
 //! mask.
 //!
 //! With two, a child that allocates and frees in turns goes to the parent once in a magazine's
-//! worth of calls at most, wherever it stands. Everything here belongs to the child's user, one
+//! worth of calls at most, wherever it stands; one that goes on in one direction, and exchanges both
+//! each time, once in two, and once more when it turns. Everything here belongs to the child's user, one
 //! thread at a time. What the parent does to keep a cache in magazines is in [`super::exchange`].
 
 use core::mem::{self, MaybeUninit};

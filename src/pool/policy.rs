@@ -7,6 +7,7 @@
 //! | how large the magazines of a child are | all | `FIRST_OBJECT`, `BUSY_BYTES`, `BUSY_GROWTH` |
 //! | how many rounds a child takes from slabs | exchange | `FIRST_QUOTA` |
 //! | when a child is busy | exchange | `BUSY_VISITS` |
+//! | when it exchanges both of its magazines | exchange | `ONE_BY_ONE` |
 //! | how much lies in the depot, and when some of it is drained | depot, body | `FULL_*`, `EXCESS_SHARE` |
 //! | what is reaped, as it went unused | body | an epoch is a second |
 //! | what the last child leaves in the heap | exchange | `KIT_MAX_ORDER` |
@@ -85,7 +86,7 @@ const BUSY_GROWTH: usize = 4;
 #[cfg(loom)]
 const BUSY_GROWTH: usize = 2;
 
-/// How many rounds a new child takes at its first fill; each visit to the parent doubles it up to a
+/// How many rounds a new child takes at its first fill; each exchange doubles it up to a
 /// magazine, and then adds one. A child that allocates a few objects is not to pay for a whole
 /// magazine.
 #[cfg(not(loom))]
@@ -93,12 +94,21 @@ const FIRST_QUOTA: usize = 8;
 /// Less than a magazine of the model checker's.
 #[cfg(loom)]
 const FIRST_QUOTA: usize = 2;
-/// A child that has come so often since its quota is a whole magazine is busy, and gets a larger
+/// A child that has exchanged so many since its quota is a whole magazine is busy, and gets a larger
 /// one.
 #[cfg(not(loom))]
 const BUSY_VISITS: usize = 128;
 #[cfg(loom)]
 const BUSY_VISITS: usize = 8;
+
+/// A child that comes for the same thing again and again, to allocate or to free, exchanges one magazine
+/// so many times in a row, and then both each time.
+///
+/// After one it can go on for a magazine's worth of calls in either direction, after both for two in one
+/// direction and none in the other. So it is to do that only when it goes far. Were it after a single
+/// one, a child whose use goes up and down by one to two magazines could come twice as often as with one
+/// each time: having taken both on the way up, it would have to give both on the way down.
+const ONE_BY_ONE: usize = 2;
 
 /// While there is room beyond the shares of all pools ([`super::budget`]) the depot may hold so many
 /// bytes of objects in full magazines, and at most so many objects, ...
@@ -318,6 +328,11 @@ impl Policy {
     /// Notes that a child gives back a full magazine, when callers have so many objects.
     pub(crate) fn note_given(&mut self, objects: usize) {
         self.note_use(objects);
+        self.note_another_given();
+    }
+
+    /// Notes that it gives back another one in the same visit.
+    pub(crate) fn note_another_given(&mut self) {
         self.fall = self.fall.saturating_add(1);
     }
 
@@ -467,7 +482,7 @@ pub(crate) fn inherited_quota(quota: usize, mask: usize) -> usize {
     quota.min(rounds(mask))
 }
 
-/// The quota after a further visit.
+/// The quota after a further exchange.
 pub(crate) fn next_quota(quota: usize, mask: usize) -> usize {
     if quota < rounds(mask) {
         (2 * quota).min(rounds(mask))
@@ -479,6 +494,22 @@ pub(crate) fn next_quota(quota: usize, mask: usize) -> usize {
 /// How many rounds a child with this quota takes from slabs.
 pub(crate) fn rounds_to_take(quota: usize, mask: usize) -> usize {
     quota.min(rounds(mask))
+}
+
+/// How many times in a row, this one included, a child has come for the same thing, by the words 0 of
+/// its loaded and its previous magazine ([`super::exchange`]): from 1 to one more than is noted.
+pub(crate) fn visits_in_a_row(loaded: usize, previous: usize) -> usize {
+    if loaded > previous { previous.min(ONE_BY_ONE) + 1 } else { 1 }
+}
+
+/// What is noted of it.
+pub(crate) fn noted_in_a_row(visits: usize) -> usize {
+    visits.min(ONE_BY_ONE)
+}
+
+/// Whether a child that has come so many times in a row exchanges both of its magazines.
+pub(crate) fn exchanges_both(visits: usize) -> bool {
+    visits > ONE_BY_ONE
 }
 
 /// Whether a quota is one that [`next_quota`] can give.
@@ -551,6 +582,23 @@ mod tests {
         assert_eq!(slabs_to_empty(10, 766, 85), 0);
         assert_eq!(slabs_to_empty(11_766, 20_000, 85), 11_530);
         assert!(is_sparse(42, 85) && !is_sparse(43, 85) && !is_sparse(1, 1));
+    }
+
+    #[test]
+    fn a_child_that_has_not_turned_exchanges_both_magazines_after_two_visits() {
+        let mut quota = first_quota(1023);
+        let mut in_a_row = 0;
+        for visit in 1..100 {
+            quota = next_quota(quota, 1023);
+            in_a_row = match visit {
+                1 => visits_in_a_row(1, quota),
+                _ => visits_in_a_row(quota, noted_in_a_row(in_a_row)),
+            };
+            assert_eq!(exchanges_both(in_a_row), visit > ONE_BY_ONE);
+            assert!(noted_in_a_row(in_a_row) < quota);
+        }
+        assert_eq!(visits_in_a_row(noted_in_a_row(in_a_row), quota), 1, "it has turned");
+        assert_eq!([visits_in_a_row(1, 1), visits_in_a_row(quota, quota)], [1, 1], "nobody knows");
     }
 
     #[test]

@@ -350,6 +350,7 @@ impl Visit<'_> {
     ///
     /// # Safety
     /// It is none, or an empty one of this parent that nobody else uses.
+    #[inline(never)]
     pub(super) unsafe fn keep_empty(&mut self, magazine: Magazine, mask: usize) {
         if magazine.is_none() {
             return;
@@ -403,7 +404,7 @@ impl Visit<'_> {
 
     /// Takes a full magazine of this size from the depot.
     #[inline(never)]
-    fn take_full_of(&mut self, mask: usize) -> Option<Magazine> {
+    pub(super) fn take_full_of(&mut self, mask: usize) -> Option<Magazine> {
         self.check_link(List::Full, mask);
         let body = &mut **self.body;
         body.depot.take_full(mask, &mut body.policy)

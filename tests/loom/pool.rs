@@ -173,6 +173,53 @@ fn a_pool_is_trimmed_while_its_children_work() {
     });
 }
 
+#[test]
+fn a_child_takes_two_magazines_while_another_one_gives_two() {
+    check(ALL, || {
+        let ExchangeBoth { pool, mut taker, mut taken, mut giver, last } = ExchangeBoth::new();
+        let other = beside(move || {
+            giver.free(last);
+            giver.destroy();
+        });
+        taken.extend([taker.alloc(), taker.alloc()]);
+        taken.into_iter().for_each(|object| taker.free(object));
+        other.join().unwrap();
+        pool.validate();
+        taker.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_child_keeps_the_second_magazine_if_its_depot_wants_one() {
+    check(ALL, || {
+        let pool = Pool::made(ONE_ROUND, 1);
+        let mut child = pool.child();
+        let taken = [(); 4].map(|()| child.alloc());
+        // The last one in its third visit in a row, when the depot has one of two.
+        taken.into_iter().for_each(|object| child.free(object));
+        assert_eq!(pool.objects_out(), 4, "too many were given, and drained");
+        child.destroy();
+        pool.end();
+    });
+}
+
+#[test]
+fn a_pool_is_trimmed_while_its_children_give_and_take_two_magazines() {
+    check(ALL, || {
+        let ExchangeBoth { pool, mut taker, mut taken, mut giver, last } = ExchangeBoth::new();
+        let other = beside(move || pool.trim());
+        giver.free(last);
+        taken.extend([taker.alloc(), taker.alloc()]);
+        other.join().unwrap();
+        pool.validate();
+        giver.destroy();
+        taken.into_iter().for_each(|object| taker.free(object));
+        taker.destroy();
+        pool.end();
+    });
+}
+
 unsafe extern "C" fn no_output(_: *mut core::ffi::c_void, _: *const core::ffi::c_char, _: usize) {}
 
 #[test]

@@ -89,6 +89,26 @@ fn a_pool_that_sleeps_is_reaped_while_it_awakes() {
 }
 
 #[test]
+fn a_pool_that_sleeps_is_reaped_while_its_children_give_and_take_two_magazines() {
+    check(Some(2), || {
+        let ExchangeBoth { pool, mut taker, mut taken, mut giver, last } = ExchangeBoth::new();
+        let awake = Pool::made(ONE_ROUND, 1);
+        let reaper = awake.child();
+        set_seconds(START + 2);
+        let other = beside(move || go_round(reaper));
+        giver.free(last);
+        taken.extend([taker.alloc(), taker.alloc()]);
+        other.join().unwrap();
+        pool.validate();
+        giver.destroy();
+        taken.into_iter().for_each(|object| taker.free(object));
+        taker.destroy();
+        pool.end();
+        awake.end();
+    });
+}
+
+#[test]
 fn a_pool_that_sleeps_is_reaped_while_it_awakes_in_bulk() {
     check(Some(2), || {
         while_reaped(|_, mut child, object| {

@@ -319,6 +319,33 @@ pub fn short_life(pool: Pool, objects: usize) {
     child.destroy();
 }
 
+/// Two children of a pool that exchange both magazines next, each after two visits for the same thing.
+pub struct ExchangeBoth {
+    pub pool: Pool,
+    /// Takes two full ones with its next object, if the depot has two. It has one now.
+    pub taker: Child,
+    /// What the taker has in use.
+    pub taken: Vec<Object>,
+    /// Gives two full ones with its next object, which is its last.
+    pub giver: Child,
+    pub last: Object,
+}
+
+impl ExchangeBoth {
+    /// Of [`ONE_ROUND`].
+    pub fn new() -> ExchangeBoth {
+        let pool = Pool::made(ONE_ROUND, 1);
+        let (mut taker, mut giver) = (pool.child(), pool.child());
+        let two = [taker.alloc(), taker.alloc()];
+        two.into_iter().for_each(|object| taker.free(object));
+        // Two from its magazines, two in a visit each.
+        let taken = (0..4).map(|_| taker.alloc()).collect();
+        let [last, given @ ..] = [(); 4].map(|()| giver.alloc());
+        given.into_iter().for_each(|object| giver.free(object));
+        ExchangeBoth { pool, taker, taken, giver, last }
+    }
+}
+
 /// Runs a thread beside the one that calls, and waits for it at the end of the model.
 pub fn beside(body: impl FnOnce() + Send + 'static) -> loom::thread::JoinHandle<()> {
     loom::thread::spawn(body)
