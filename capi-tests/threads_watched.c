@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Threads that share a pool in each mode, with sampling, and with another thread that counts: what helgrind, drd and
- * ThreadSanitizer say of a right program is a fault of the library.
+ * Threads that share a pool in each mode, with sampling, and with another thread that counts, or have pools of their own
+ * that come and go: what helgrind, drd and ThreadSanitizer say of a right program is a fault of the library.
  */
 #include "cmocka_case.h"
 #include "iterations.h"
@@ -86,6 +86,50 @@ use(const char *words)
    slab_destroy_parent(&parent);
 }
 
+/* A pool, a child and its objects of this thread's own. What the last child leaves, the next one of another pool of
+ * such objects takes over, whichever thread that is in. */
+static void *
+come_and_go(void *arg)
+{
+   struct slab_parent_pool own;
+   struct slab_child_pool child;
+   void *mine[objects];
+   int round, i, self = *(const int *)arg;
+
+   for (round = 0; round < ITERATIONS(2000, 100); round++) {
+      int count = 1 + round % objects;
+
+      slab_create_parent(&own, size, 16);
+      slab_create_child(&child, &own);
+      for (i = 0; i < count; i++) {
+         mine[i] = slab_alloc(&child);
+         MUST(mine[i]);
+         memset(mine[i], self, size);
+      }
+      for (i = 0; i < count; i++)
+         slab_free(&child, mine[i]);
+      slab_destroy_child(&child);
+      slab_destroy_parent(&own);
+   }
+   return NULL;
+}
+
+static void
+pools_that_come_and_go(void **state)
+{
+   pthread_t users[threads];
+   int numbers[threads], i;
+
+   (void)state;
+   for (i = 0; i < threads; i++) {
+      numbers[i] = i;
+      assert_int_equal(pthread_create(&users[i], NULL, come_and_go, &numbers[i]), 0);
+   }
+   for (i = 0; i < threads; i++)
+      pthread_join(users[i], NULL);
+   assert_int_equal(slab_validate(NULL), 0);
+}
+
 static void
 in_every_mode(void **state)
 {
@@ -118,6 +162,7 @@ main(void)
    const struct CMUnitTest tests[] = {
       cmocka_unit_test(in_every_mode),
       cmocka_unit_test(with_sampling),
+      cmocka_unit_test(pools_that_come_and_go),
    };
 
    return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 //!
 //! | field | written under | read |
 //! |---|---|---|
-//! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo | by all, relaxed |
+//! | `owners` | heap's lock, when a slab is made, freed, or goes to limbo; by who has a kit, when it is left or claimed | by all, relaxed |
 //! | `slots` | heap's lock, when a slab is made | by who has an object of the slab, or its owner's lock |
 //! | `next`, `previous`, `list`, `slots_used`, `slots_written`, `absent`, `purging`, `steps`, `idle`, `has_stale`, `buddy` | heap's lock | the same |
 //! | `bytes`, `large`, `home`, `terms` | before the chunk is shared | by all |
@@ -480,13 +480,32 @@ impl Chunk {
     ///
     /// # Safety
     /// The slab is in use, or about to be.
-    #[inline(never)]
     pub(crate) unsafe fn set_owner(slab: *mut Slab, owner: usize, _lock: HeapLocked<'_>) {
         // SAFETY: the slab's pages are in its chunk. Relaxed: whoever reads the word has an object
         // of the slab, and got it through a lock or from someone who did.
         unsafe {
+            writes(chunk_of::<Chunk>(slab.cast()));
+            Chunk::write_owner(slab, owner);
+        }
+    }
+
+    /// The same of the slab of a kit, which one thread has ([`crate::heap::kit`]), without the heap's
+    /// lock. Who has that may find the old word and the new one in the pages of the slab.
+    ///
+    /// # Safety
+    /// This thread has it.
+    pub(super) unsafe fn set_owner_of_kit(slab: *mut Slab, owner: usize) {
+        // SAFETY: the caller's promise; a slab that somebody has is in use.
+        unsafe { Chunk::write_owner(slab, owner) }
+    }
+
+    /// # Safety
+    /// As for [`Chunk::set_owner`].
+    #[inline(never)]
+    unsafe fn write_owner(slab: *mut Slab, owner: usize) {
+        // SAFETY: the caller's promise. Relaxed: see `set_owner`.
+        unsafe {
             let chunk = chunk_of::<Chunk>(slab.cast());
-            writes(chunk);
             Chunk::for_each_page(slab, |page| (&(*chunk).owners)[page].store(owner, Relaxed));
         }
     }
@@ -670,7 +689,10 @@ impl<'a> Listed<'a> {
                 Chunk::for_each_page(slab, |page| {
                     looked_up += 1;
                     let address = chunk.cast::<u8>().wrapping_add(page * PAGE);
-                    if owner == FREE || owner_of(address) != owner || slab_of(address) != slab {
+                    let here = owner_of(address);
+                    // A kit may be left or claimed meanwhile.
+                    let differs = here != owner && here != PARKED && owner != PARKED;
+                    if owner == FREE || here == FREE || differs || slab_of(address) != slab {
                         problem(address.addr(), "a page does not lead to its slab");
                     }
                 });

@@ -186,7 +186,7 @@ impl Heap {
         };
         let mut unused = Unused::NONE;
         // They may be all that is in a chunk.
-        state.unpark(os::coarse_seconds(), &mut unused);
+        self.unpark(&mut state, os::coarse_seconds(), &mut unused);
         state.drop_spare_magazines(&mut unused);
         let Some(chunk) = state.take_for_large(bytes, home) else { return ptr::null_mut() };
         // SAFETY: the chunk is on no list, and has room for this object.
@@ -275,7 +275,6 @@ impl Heap {
         for _ in 0..LOOKS {
             let mut unused = Unused::NONE;
             let mut state = self.lock().of(home);
-            state.unpark(os::coarse_seconds(), &mut unused);
             state.drop_spare_magazines(&mut unused);
             if state.owed.guests == 0 && state.is_unused() {
                 self.end_heap(state, lent);

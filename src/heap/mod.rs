@@ -15,7 +15,7 @@
 //! | [`slab`], [`magazine`], [`buddy`] | the data structures: bitmap, stack of objects, free page runs |
 //! | `kit`, [`surplus`] | what a pool leaves for its next child; what it gives back |
 //! | [`lookup`] | from any address to its slab, and from slab to slab, while the heap is locked |
-//! | [`pools`], `names` | which pools there are; what they are called |
+//! | [`pools`], `spares`, `names` | which pools there are; entries for the next ones; what they are called |
 //! | [`growth`], `numbers` | how far it has grown; what it holds |
 
 pub(crate) mod buddy;
@@ -50,6 +50,7 @@ pub(crate) mod pools;
 mod purge;
 pub(crate) mod registry;
 pub(crate) mod slab;
+mod spares;
 mod state;
 pub(crate) mod surplus;
 
@@ -67,6 +68,9 @@ pub(crate) const LAYOUTS: &[&[Field]] = &[
     magazine::LAYOUT,
     page_heap::LAYOUT,
     state::LAYOUT,
+    kit::LAYOUT,
+    kit::KIT_LAYOUT,
+    kit::NUMBERS,
     pools::NUMBERS,
     pools::LAYOUT,
     names::LAYOUT,

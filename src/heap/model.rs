@@ -12,16 +12,14 @@ use crate::heap::slab::Slab;
 use crate::sys::sync::atomic::Ordering::Relaxed;
 use crate::sys::sync::{at_once, model, writes};
 
-/// An address that shares its bucket with those of all pools.
-const ANY_POOL: usize = 0x1000;
-
 fn reset() {
     // SAFETY: no thread of an execution runs.
     unsafe { HEAP.state.get().write(State::EMPTY) }
     HEAP.last_tick.store(0, Relaxed);
     HEAP.keeps_nothing.store(false, Relaxed);
     HEAP.pools.reset();
-    HEAP.spare.store(ptr::null_mut(), Relaxed);
+    HEAP.spares.reset();
+    HEAP.parking.reset();
     registry::model::reset();
 }
 
@@ -32,8 +30,9 @@ pub(crate) fn begin() {
     // The first use of what has no lock before it.
     HEAP.last_tick.load(Relaxed);
     HEAP.keeps_nothing();
-    HEAP.pools.has_none_at(ANY_POOL);
-    HEAP.spare.load(Relaxed);
+    HEAP.pools.begin();
+    HEAP.spares.begin();
+    HEAP.parking.begin();
     registry::model::begin();
     drop(HEAP.lock());
 }

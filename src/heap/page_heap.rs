@@ -24,7 +24,7 @@ use super::chunk::{
 };
 use super::decay::{ALL, LAST_SHARE, SMALL_HEAP};
 use super::home::Home;
-use super::kit::Kit;
+use super::kit::{Kit, Parking};
 #[cfg(feature = "ext")]
 use super::lent::Lent;
 use super::magazine::Magazine;
@@ -32,6 +32,7 @@ use super::names::Name;
 use super::numbers::HeapNumbers;
 use super::pools::{Entry, Pools};
 use super::slab::Slab;
+use super::spares::Spares;
 use super::state::{State, Unused};
 use super::surplus::Surplus;
 
@@ -41,14 +42,16 @@ use crate::base::misuse::Misuse;
 use crate::hooks;
 use crate::sys::os;
 use crate::sys::sync::across_fork::ForkMutex;
-use crate::sys::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, Ordering, Ordering::Relaxed};
+use crate::sys::sync::atomic::{AtomicBool, AtomicU32, Ordering::Relaxed};
 use crate::sys::sync::{Lock, rank, writes};
 
 /// The heap of this copy of the library.
 pub(crate) static HEAP: Heap = Heap::new();
 
 /// For a walker outside of the process.
-pub(crate) const LAYOUT: &[Field] = layout!("heap", Heap: mutex, state, pools, spare);
+pub(crate) const LAYOUT: &[Field] = layout!(
+    "heap", Heap: mutex, state, pools, spares, parking
+);
 /// Where the heap is.
 pub(crate) const PLACE: *const () = (&raw const HEAP).cast();
 
@@ -61,8 +64,10 @@ pub(crate) struct Heap {
     /// Whether the decay time is 0, for who has another lock.
     pub(super) keeps_nothing: AtomicBool,
     pub(super) pools: Pools,
-    /// An entry that is no pool's, or null.
-    pub(super) spare: AtomicPtr<Entry>,
+    /// Entries that are no pool's.
+    pub(super) spares: Spares,
+    /// What a pool's last child has left.
+    pub(super) parking: Parking,
 }
 
 // SAFETY: the state is only reached with the mutex locked.
@@ -82,19 +87,21 @@ impl Heap {
             last_tick: AtomicU32::new(0),
             keeps_nothing: AtomicBool::new(false),
             pools: Pools::none(),
-            spare: AtomicPtr::new(ptr::null_mut()),
+            spares: Spares::none(),
+            parking: Parking::empty(),
         }
     }
 
     /// The words that are not under the lock: address and bytes of each row of them.
     #[cfg(feature = "debug")]
-    pub(crate) fn atomics(&self) -> [(usize, usize); 5] {
+    pub(crate) fn atomics(&self) -> [(usize, usize); 6] {
         [
             ((&raw const self.last_tick).addr(), size_of::<AtomicU32>()),
             ((&raw const self.keeps_nothing).addr(), size_of::<AtomicBool>()),
             self.mutex.atomics(),
             ((&raw const self.pools).addr(), size_of::<Pools>()),
-            ((&raw const self.spare).addr(), size_of::<AtomicPtr<Entry>>()),
+            ((&raw const self.spares).addr(), size_of::<Spares>()),
+            ((&raw const self.parking).addr(), size_of::<Parking>()),
         ]
     }
 
@@ -102,6 +109,12 @@ impl Heap {
         self.lock_mutex();
         writes(self.state.get());
         HeapGuard(self, Home::PROCESS)
+    }
+
+    /// Locks for a tool that knows what one thread hands to another by their mutexes alone, where the
+    /// order comes from a word.
+    pub(super) fn lock_if_watched(&self) -> Option<HeapGuard<'_>> {
+        os::is_watched().then(|| self.lock())
     }
 
     #[inline(never)]
@@ -222,19 +235,15 @@ impl Heap {
         geometry: &Geometry,
         mask: usize,
     ) -> Kit {
-        let kit = self.with_memory(home, |state| {
-            if let Some(kit) = state.claim(parent, geometry) {
-                return Some(kit);
-            }
-            let block = state.take_block(class_of(mask))?;
-            // SAFETY: the block is new, of the class's size and naturally aligned.
-            let magazine = unsafe { Magazine::new(block) };
-            Some(Kit { magazine, mask, ..Kit::NONE })
-        });
-        kit.unwrap_or(Kit::NONE)
+        let kit = if home.is_process() { self.claim_kit(parent, geometry) } else { None };
+        kit.unwrap_or_else(|| {
+            let magazine = self.make_magazine(home, class_of(mask));
+            Kit { magazine, mask, ..Kit::NONE }
+        })
     }
 
     /// Makes an empty magazine whose quota is not set. None if there is no memory.
+    #[cfg_attr(feature = "ext", inline(never))]
     pub(crate) fn make_magazine(&self, home: Home, class: u8) -> Magazine {
         let block = self.with_memory(home, |state| state.take_block(class));
         // SAFETY: the block is new, of the class's size and naturally aligned.
@@ -268,11 +277,17 @@ impl Heap {
         self.decay(state, now, brought, unused);
     }
 
+    /// Whether there is surely no pool at this address.
+    #[cfg_attr(feature = "ext", inline(never))]
+    fn has_no_pool_at(&self, parent: usize) -> bool {
+        self.pools.has_none_at(parent, |entry| self.spares.has(entry))
+    }
+
     /// The entry of the pool at this address, or null: of one that is there, or was there and never
     /// ended. It stays for as long as no other call uses the pool.
     #[inline(never)]
     pub(crate) fn find_pool(&self, parent: usize) -> *mut Entry {
-        if self.pools.has_none_at(parent) {
+        if self.has_no_pool_at(parent) {
             return ptr::null_mut();
         }
         let state = self.lock();
@@ -348,33 +363,32 @@ impl Heap {
         entry.unwrap_or(ptr::null_mut())
     }
 
-    /// The spare entry, if there is one, in the place for a pool at this address; else null.
+    /// A spare entry, if there is one, in the place for a pool at this address; else null.
     #[inline(never)]
     pub(crate) fn take_spare(&self, parent: usize) -> *mut Entry {
-        // Acquire: what the last user has written.
-        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
-        // SAFETY: it was the spare, and is this thread's now.
+        let spare = self.spares.take(parent);
+        let mut locked = self.lock_if_watched();
+        // SAFETY: it was a spare, and is this thread's now.
         unsafe {
             if !spare.is_null() && !self.pools.is_at_home(spare, parent) {
-                let state = self.lock();
+                let state = locked.get_or_insert_with(|| self.lock());
                 self.pools.rehouse(spare, parent, state.locked());
             }
         }
         spare
     }
 
-    /// Keeps the entry of a pool that has ended for the next one, instead of the one that is kept.
+    /// Keeps the entry of a pool that has ended for the next one, perhaps instead of another one.
     ///
     /// # Safety
     /// The pool has no slab, magazine or name, and nobody uses it.
     #[inline(never)]
-    pub(crate) unsafe fn leave_spare(&self, entry: *mut Entry) {
-        // AcqRel: what this thread has written, and what the last user of the other one has.
-        let last = self.spare.swap(entry, Ordering::AcqRel);
+    pub(crate) unsafe fn leave_spare(&self, entry: *mut Entry, parent: usize) {
+        let last = self.spares.leave(parent, entry);
         if !last.is_null() {
             let mut unused = Unused::NONE;
             let mut state = self.lock();
-            // SAFETY: it was the spare, and is this thread's now.
+            // SAFETY: it was a spare, and is this thread's now.
             unsafe {
                 self.pools.remove(last, state.locked());
                 state.free_entry(last, os::coarse_seconds(), &mut unused);
@@ -384,13 +398,15 @@ impl Heap {
         }
     }
 
-    /// Frees the spare entry. The heap is locked.
+    /// Frees the spare entries. The heap is locked.
     #[inline(never)]
-    pub(super) fn drop_spare(&self, state: &mut State, unused: &mut Unused) {
-        // Acquire: what the last user has written.
-        let spare = self.spare.swap(ptr::null_mut(), Ordering::Acquire);
-        if !spare.is_null() {
-            // SAFETY: it was the spare, and is this thread's now.
+    pub(super) fn drop_spares(&self, state: &mut State, unused: &mut Unused) {
+        loop {
+            let spare = self.spares.take_any();
+            if spare.is_null() {
+                return;
+            }
+            // SAFETY: it was a spare, and is this thread's now.
             unsafe {
                 self.pools.remove(spare, state.locked());
                 state.free_entry(spare, os::coarse_seconds(), unused);
@@ -505,9 +521,9 @@ impl Heap {
     pub(crate) fn release_free_memory(&self) {
         let mut unused = Unused::NONE;
         let Some(mut guard) = self.try_lock() else { return };
+        self.unpark(&mut guard, os::coarse_seconds(), &mut unused);
         let state = &mut *guard;
-        state.unpark(os::coarse_seconds(), &mut unused);
-        self.drop_spare(state, &mut unused);
+        self.drop_spares(state, &mut unused);
         state.drop_spare_magazines(&mut unused);
         state.release_whole(0, &mut unused);
         state.give_up_kept(&mut unused);
@@ -539,7 +555,7 @@ impl Heap {
     /// How many children were counted of a pool and did not go.
     #[cfg(feature = "debug")]
     pub(crate) fn children(&self, parent: usize) -> usize {
-        if self.pools.has_none_at(parent) {
+        if self.has_no_pool_at(parent) {
             return 0;
         }
         let state = self.lock();
@@ -551,7 +567,7 @@ impl Heap {
 
     /// Calls `look` with the name of a pool, if it has one. Takes the heap's lock.
     pub(crate) fn with_name(&self, parent: usize, look: impl FnOnce(&[u8])) {
-        if !self.pools.has_none_at(parent) {
+        if !self.has_no_pool_at(parent) {
             self.look_at_name(&self.lock(), parent, look);
         }
     }
@@ -618,7 +634,7 @@ impl Heap {
     #[inline(never)]
     fn grow<'a>(&'a self, mut state: HeapGuard<'a>) -> Option<HeapGuard<'a>> {
         let mut unused = Unused::NONE;
-        if state.unpark(os::coarse_seconds(), &mut unused) {
+        if self.unpark(&mut state, os::coarse_seconds(), &mut unused) {
             // It was no large object, so that no chunk is to be released.
             return Some(state);
         }
@@ -713,6 +729,7 @@ impl HeapGuard<'_> {
     }
 
     /// Takes back what is in a surplus, of whatever heap it is.
+    #[inline(never)]
     pub(super) fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
         // SAFETY: what is in a surplus is nobody else's, as whoever added it promised, and in a
         // chunk; but a block that came back twice may not be.
@@ -726,9 +743,6 @@ impl HeapGuard<'_> {
                 } else {
                     self.state_of(Home::of(block)).put_block_of_slab(block, now, unused);
                 }
-            }
-            if let Some(kit) = surplus.take_kit() {
-                self.state_of(Home::of(kit.slab)).park(kit, now, unused);
             }
         }
     }

@@ -7,8 +7,8 @@
 //! address has left behind.
 //!
 //! Entries are found by a hash of the parent's address. Whoever looks for one without the heap's
-//! lock sees whether there may be any; mostly there is none. It was told of the pool's memory by
-//! whoever used that last, and so sees what that one added.
+//! lock sees whether there may be any; mostly there is none, or a *spare* alone. It was told of the
+//! pool's memory by whoever used that last, and so sees what that one added, or something later.
 //!
 //! | field of [`Entry`] | written | read |
 //! |---|---|---|
@@ -163,7 +163,12 @@ impl Entry {
 /// See the head of this file.
 pub(crate) struct Pools {
     buckets: [AtomicPtr<Entry>; BUCKETS],
+    /// A bit of each bucket: it has had more than one entry since it was empty. Written under the
+    /// heap's lock, before the bucket is.
+    crowded: [AtomicU32; BUCKETS.div_ceil(BITS)],
 }
+
+const BITS: usize = u32::BITS as usize;
 
 // SAFETY: what is in cells belongs to the heap's lock, as the table says.
 unsafe impl Sync for Entry {}
@@ -178,13 +183,42 @@ fn bucket(owner: usize) -> usize {
 impl Pools {
     /// No pools.
     pub(crate) const fn none() -> Pools {
-        Pools { buckets: [const { AtomicPtr::new(ptr::null_mut()) }; BUCKETS] }
+        Pools {
+            buckets: [const { AtomicPtr::new(ptr::null_mut()) }; BUCKETS],
+            crowded: [const { AtomicU32::new(0) }; BUCKETS.div_ceil(BITS)],
+        }
     }
 
-    /// Whether there is surely no pool at this address.
-    pub(crate) fn has_none_at(&self, owner: usize) -> bool {
-        // Relaxed: see the head of this file.
-        self.buckets[bucket(owner)].load(Relaxed).is_null()
+    /// Whether there is surely no pool at this address. `is_spare` says whether an entry, which need
+    /// not be there any more, is one.
+    pub(crate) fn has_none_at(
+        &self,
+        owner: usize,
+        is_spare: impl FnOnce(*const Entry) -> bool,
+    ) -> bool {
+        let bucket = bucket(owner);
+        // Acquire: whether it is crowded was written before. Else see the head of this file: the entry
+        // of a pool that is at the address is here, and if it was a spare it was taken before.
+        let first = self.buckets[bucket].load(Acquire);
+        first.is_null() || !self.is_crowded(bucket) && is_spare(first)
+    }
+
+    fn is_crowded(&self, bucket: usize) -> bool {
+        if !cfg!(feature = "ext") {
+            return true;
+        }
+        // Relaxed: see `has_none_at`.
+        self.crowded[bucket / BITS].load(Relaxed) & 1 << (bucket % BITS) != 0
+    }
+
+    fn set_crowded(&self, bucket: usize, crowded: bool, _lock: HeapLocked<'_>) {
+        if !cfg!(feature = "ext") {
+            return;
+        }
+        let (word, bit) = (&self.crowded[bucket / BITS], 1 << (bucket % BITS));
+        // Relaxed: it is written under the lock.
+        let bits = word.load(Relaxed);
+        word.store(if crowded { bits | bit } else { bits & !bit }, Relaxed);
     }
 
     /// The entry of a pool, or null.
@@ -216,7 +250,11 @@ impl Pools {
         // SAFETY: the caller's promise.
         unsafe {
             let bucket = bucket((*entry).home.get());
-            (*entry).next.set(self.first(bucket, lock));
+            let first = self.first(bucket, lock);
+            if !first.is_null() {
+                self.set_crowded(bucket, true, lock);
+            }
+            (*entry).next.set(first);
             self.buckets[bucket].store(entry, Release);
         }
     }
@@ -274,6 +312,9 @@ impl Pools {
         unsafe {
             let behind = (*entry).next.get();
             if first == entry {
+                if behind.is_null() {
+                    self.set_crowded(bucket, false, lock);
+                }
                 self.buckets[bucket].store(behind, Release);
                 return;
             }
@@ -289,6 +330,18 @@ impl Pools {
     #[cfg(loom)]
     pub(crate) fn reset(&self) {
         self.buckets.iter().for_each(|bucket| bucket.store(ptr::null_mut(), Relaxed));
+        self.crowded.iter().for_each(|word| word.store(0, Relaxed));
+    }
+
+    /// The first use of the words, for the model checker.
+    #[cfg(loom)]
+    pub(crate) fn begin(&self) {
+        for bucket in &self.buckets {
+            bucket.load(Relaxed);
+        }
+        for word in &self.crowded {
+            word.load(Relaxed);
+        }
     }
 
     /// Whether there is no entry. For the model checker.
@@ -323,7 +376,7 @@ mod tests {
             assert!(pools.find(entry.owner(), state.locked()).is_null());
             // SAFETY: the entries are the test's alone, and outlive the table.
             unsafe { pools.add(&raw mut *entry, state.locked()) };
-            assert!(!pools.has_none_at(entry.owner()));
+            assert!(!pools.has_none_at(entry.owner(), |_| false));
         }
         for entry in &mut entries {
             let owner = entry.owner();
@@ -343,6 +396,37 @@ mod tests {
             .for_each(|number| counts[bucket(0x7f00_0000_0000u64 as usize + number * 4096)] += 1);
         let most = counts.into_iter().max();
         assert!(most < Some(8), "{most:?}");
+    }
+
+    #[test]
+    fn where_there_is_the_spare_alone_is_no_pool() {
+        let (pools, state) = (Pools::none(), State::EMPTY);
+        let mut entries = entries(3);
+        // All in one bucket.
+        let owner = entries[0].owner();
+        let [spare, one, other] = [0, 1, 2].map(|index| {
+            entries[index].home.set(owner);
+            &raw mut entries[index]
+        });
+        let none = |spare: *mut Entry| pools.has_none_at(owner, |entry| ptr::eq(entry, spare));
+        // SAFETY: the entries are the test's alone, and outlive the table.
+        unsafe {
+            pools.add(spare, state.locked());
+            assert!(none(spare) && !none(ptr::null_mut()) && !none(one));
+            pools.add(one, state.locked());
+            assert!(!none(spare) && !none(one));
+            pools.remove(one, state.locked());
+            assert!(!none(spare), "it is not known that it is alone again");
+            pools.remove(spare, state.locked());
+            assert!(none(ptr::null_mut()));
+            pools.add(other, state.locked());
+            pools.add(spare, state.locked());
+            assert!(!none(spare));
+            pools.remove(other, state.locked());
+            pools.remove(spare, state.locked());
+            pools.add(spare, state.locked());
+            assert!(none(spare));
+        }
     }
 
     #[test]

@@ -145,7 +145,7 @@ impl Heap {
         state.peak.look(now, seconds);
         let until = if due { state.decay.until(now) } else { None };
         if let Some(until) = until {
-            state.unpark_until(until, now, unused);
+            self.unpark_until(&mut state, until, now, unused);
         }
         let more = loop {
             let limit = state.dirty_limit();
@@ -227,7 +227,7 @@ impl Heap {
         let mut state = self.lock();
         let mut unused = Unused::NONE;
         let before = state.resident();
-        self.drop_spare(&mut state, &mut unused);
+        self.drop_spares(&mut state, &mut unused);
         state = self.trim_one(state, &mut unused);
         let after = state.resident();
         drop(state);
@@ -244,7 +244,7 @@ impl Heap {
         unused: &mut Unused,
     ) -> HeapGuard<'a> {
         let demand = Demand { until: Some(u32::MAX), excess: 0, whole: 0, most_whole: 0 };
-        state.unpark(os::coarse_seconds(), unused);
+        self.unpark(&mut state, os::coarse_seconds(), unused);
         state.drop_spare_magazines(unused);
         loop {
             let more;

@@ -8,7 +8,6 @@
 use core::ptr;
 
 use super::home::Home;
-use super::kit::Parking;
 use super::locked::{HeapLocked, Protected};
 use super::numbers::HeapNumbers;
 #[cfg(feature = "ext")]
@@ -37,7 +36,6 @@ pub(crate) struct State {
     pub(super) chunks: ChunkLists,
     /// Slabs of magazine blocks with a block free, by class. The last one is kept when it is empty.
     pub(super) magazines: [SlabList; MAGAZINE_WORDS.len()],
-    pub(super) parking: Parking,
     pub(super) decay: Decay,
     /// How much objects that no child caches had in use lately.
     pub(super) peak: Peak,
@@ -61,8 +59,7 @@ pub(crate) struct State {
 
 /// For a walker outside of the process.
 pub(crate) const LAYOUT: &[Field] = layout!(
-    "state", State: generation, mapped, free_pages, dirty_pages, parking.kit.slab,
-    parking.kit.magazine, parking.kit.mask
+    "state", State: generation, mapped, free_pages, dirty_pages
 );
 
 impl State {
@@ -84,7 +81,6 @@ impl State {
         generation: 0,
         chunks: ChunkLists::EMPTY,
         magazines: [const { SlabList::EMPTY }; MAGAZINE_WORDS.len()],
-        parking: Parking::EMPTY,
         decay: Decay::DEFAULT,
         peak: Peak::NONE,
         growing: ptr::null_mut(),

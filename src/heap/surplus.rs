@@ -6,7 +6,6 @@
 
 use core::ptr;
 
-use crate::heap::kit::Kit;
 use crate::heap::magazine::{Magazine, MagazineList};
 use crate::heap::slab::{LEAVING, Slab};
 use crate::sys::os;
@@ -14,15 +13,13 @@ use crate::sys::os;
 /// The mask under which an empty magazine, of any size, is its own block.
 const BLOCK: usize = 0;
 
-/// Empty slabs, magazine blocks, and at most one kit.
+/// Slabs of which no caller has an object, and magazine blocks.
 pub(crate) struct Surplus {
     /// Linked by `next`.
     slabs: *mut Slab,
     /// Of any size: as empty ones, which point at their block.
     blocks: MagazineList,
     block_bytes: usize,
-    /// What the last child leaves for the next one.
-    kit: Kit,
     /// The time in seconds of the coarse clock, if it was read on the way.
     now: Option<u32>,
     /// Whether it is all that the pool had, as its last child goes.
@@ -35,14 +32,13 @@ impl Surplus {
         slabs: ptr::null_mut(),
         blocks: MagazineList::EMPTY,
         block_bytes: 0,
-        kit: Kit::NONE,
         now: None,
         is_last: false,
     };
 
     /// Whether there is nothing in it.
     pub(crate) fn is_empty(&self) -> bool {
-        self.slabs.is_null() && self.blocks.count() == 0 && self.kit.is_none()
+        self.slabs.is_null() && self.blocks.count() == 0
     }
 
     /// Notes that it is all that the pool has.
@@ -84,7 +80,7 @@ impl Surplus {
         bytes
     }
 
-    /// Adds an empty slab.
+    /// Adds a slab that is empty, or whose objects go with it.
     ///
     /// # Safety
     /// It is on no list, its owner's lock is held, and nobody uses it from now on.
@@ -106,20 +102,6 @@ impl Surplus {
         self.block_bytes += mask + 1;
         // SAFETY: the caller's promise.
         unsafe { self.blocks.push(Magazine::new(magazine.block(mask)), BLOCK) }
-    }
-
-    /// Adds a kit.
-    ///
-    /// # Safety
-    /// Nobody else uses what is in it.
-    pub(crate) unsafe fn set_kit(&mut self, kit: Kit) {
-        self.kit = kit;
-    }
-
-    /// Takes the kit out.
-    pub(crate) fn take_kit(&mut self) -> Option<Kit> {
-        let kit = core::mem::replace(&mut self.kit, Kit::NONE);
-        if kit.is_none() { None } else { Some(kit) }
     }
 
     /// Takes a slab out.

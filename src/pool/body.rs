@@ -97,22 +97,34 @@ impl Pool {
         }
     }
 
-    /// Makes a pool of one that has ended without slabs, a name, or a magazine.
+    /// Makes a pool of one that has ended without slabs, a name, or a magazine, and locks it.
     #[inline(never)]
-    pub(super) fn begin_again(&self, id: &PoolId, modes: Modes, kept: hooks::Kept) {
+    pub(super) fn begin_again(
+        &self,
+        id: &PoolId,
+        modes: Modes,
+        kept: hooks::Kept,
+    ) -> Locked<'_, Body> {
         let mut body = self.lock();
         let last = body.geometry;
         let same = (last.item_size, last.num_items, last.alignment)
             == (id.item_size, id.num_items, id.alignment);
-        let (geometry, policy, modes) = if same && modes.is_empty() && body.modes.is_empty() {
-            (last, body.policy.of_a_new_pool(), modes)
+        if same && modes.is_empty() && body.modes.is_empty() {
+            body.policy.forget();
         } else {
             let (geometry, modes) = hooks::layout(modes, id);
-            (geometry, Policy::new(&geometry, modes.is_empty()), modes)
-        };
-        let generation = body.generation;
-        *body = Body { generation, ..Body::new(geometry, policy, modes, kept) };
+            body.geometry = geometry;
+            body.policy = Policy::new(&geometry, modes.is_empty());
+            body.modes = modes;
+        }
+        body.depot = Depot::EMPTY;
+        body.slabs = Slabs::EMPTY;
+        body.noted = Noted::NOTHING;
+        body.foreign_frees = 0;
+        body.exchanges = 0;
+        body.kept = kept;
         self.entry.begin_again(id.address);
+        body
     }
 
     /// The pool of an entry.

@@ -4,7 +4,7 @@
 
 use core::ptr;
 
-use super::body::Pool;
+use super::body::{Body, Pool};
 use super::numbers::PoolNumbers;
 use super::parent::ParentPool;
 use super::partial::Slabs;
@@ -21,7 +21,7 @@ use crate::heap::{HEAP, Home};
 use crate::hooks;
 use crate::sys::probe;
 use crate::sys::sync::atomic::Ordering::Relaxed;
-use crate::sys::sync::renew;
+use crate::sys::sync::{Locked, renew};
 
 impl ParentPool {
     /// Creates a pool in memory of any content. If one at this address was never ended, as it was
@@ -117,17 +117,18 @@ impl ParentPool {
             let modes = parent.modes.get();
             let numbers = hooks::keeps_numbers().then(|| parent.numbers());
             let guarded = hooks::guarded(this.addr()).0;
+            let tells = numbers.is_some() || guarded != 0;
             let left = match parent.pool() {
-                Some(pool) => pool.end(Visit::begin(pool, FUNCTION)),
-                None => Left::nothing(parent.plain_id(), hooks::kept(&parent.plain_id(), modes)),
+                Some(pool) => pool.end(Visit::begin(pool, FUNCTION), tells),
+                None => Left::nothing(parent, tells),
             };
             let objects_out = left.objects + guarded;
             probe::pool_destroy(this.addr(), objects_out, left.children);
-            if let Some(numbers) = numbers {
-                hooks::keep_numbers(&left.id, &numbers, objects_out);
+            if let (Some(numbers), Some(id)) = (&numbers, &left.id) {
+                hooks::keep_numbers(id, numbers, objects_out);
             }
-            if objects_out != 0 || left.children != 0 {
-                hooks::objects_leaked(&left.id, modes, objects_out, left.children, left.kept);
+            if let (true, Some(id)) = (objects_out != 0 || left.children != 0, &left.id) {
+                hooks::objects_leaked(id, modes, objects_out, left.children, left.kept);
             }
             ptr::write_bytes(this, 0, 1);
             hooks::pool_gone(this, modes, left.kept);
@@ -233,7 +234,8 @@ impl PoolNumbers {
 
 /// What was out of a pool when it ended.
 struct Left {
-    id: PoolId,
+    /// Which pool it was, if there is anything to be told of it.
+    id: Option<PoolId>,
     objects: usize,
     /// Children that have magazines.
     children: u32,
@@ -241,8 +243,11 @@ struct Left {
 }
 
 impl Left {
-    fn nothing(id: PoolId, kept: hooks::Kept) -> Left {
-        Left { id, objects: 0, children: 0, kept }
+    /// Of a pool without a body.
+    fn nothing(parent: &ParentPool, tells: bool) -> Left {
+        let id = parent.plain_id();
+        let kept = hooks::kept(&id, parent.modes.get());
+        Left { id: tells.then_some(id), objects: 0, children: 0, kept }
     }
 }
 
@@ -271,14 +276,14 @@ impl Pool {
     }
 
     /// Ends a pool: what it keeps goes to the heap, its slabs with objects out are left in limbo,
-    /// and its own memory is freed.
+    /// and its own memory is freed. Says which it was if that is asked for, or something is left.
     ///
     /// # Safety
     /// The visit is to this pool, and no other call uses the pool or its objects from now on.
-    unsafe fn end(&self, mut visit: Visit<'_>) -> Left {
+    unsafe fn end(&self, mut visit: Visit<'_>, tells: bool) -> Left {
         // SAFETY: the caller's promise.
         unsafe { hooks::let_all_go(&mut visit) };
-        self.end_as_it_is(visit)
+        self.end_as_it_is(visit, tells)
     }
 
     /// The same for a pool of a parent that was not destroyed, and whose memory is another one's.
@@ -291,7 +296,7 @@ impl Pool {
         // Nobody calls the pool, so that who has its lock goes round, or is gone.
         match sleepers::while_none_goes_round(|| self.try_lock()) {
             Some(body) => {
-                self.end_as_it_is(Visit::with(self, body, function));
+                self.end_as_it_is(Visit::with(self, body, function), false);
             }
             // SAFETY: the caller's promise: whoever had the lock is gone.
             None => unsafe {
@@ -301,40 +306,38 @@ impl Pool {
         }
     }
 
-    /// Ends a pool that nobody has used.
-    pub(super) fn end_unused(&self) {
-        let body = self.lock();
+    /// Ends a pool that nobody has used, and is locked.
+    pub(super) fn end_unused(&self, body: Locked<'_, Body>) {
+        let owner = self.entry().owner();
         self.entry().end();
         drop(body);
         // SAFETY: the pool has ended, and is empty.
-        unsafe { HEAP.leave_spare(ptr::from_ref(self.entry()).cast_mut()) }
+        unsafe { HEAP.leave_spare(ptr::from_ref(self.entry()).cast_mut(), owner) }
     }
 
-    fn end_as_it_is(&self, mut visit: Visit<'_>) -> Left {
+    fn end_as_it_is(&self, mut visit: Visit<'_>, tells: bool) -> Left {
         // Mostly there is nothing, as the last child is gone.
         if visit.body.slabs.holders != 0 || visit.body.slabs.count() != 0 {
             visit.drain_depot();
         }
-        let left = Left {
-            id: self.id(&visit.body),
-            objects: visit.body.slabs.out(),
-            children: visit.body.slabs.holders,
-            kept: visit.body.kept,
-        };
+        let (objects, children) = (visit.body.slabs.out(), visit.body.slabs.holders);
+        let tells = tells || objects != 0 || children != 0;
+        let id = tells.then(|| self.id(&visit.body));
+        let left = Left { id, objects, children, kept: visit.body.kept };
         let slabs = core::mem::replace(&mut visit.body.slabs, Slabs::EMPTY);
         let mut surplus = core::mem::replace(&mut visit.surplus, Surplus::EMPTY);
         let has_nothing = surplus.is_empty() && slabs.count() == 0 && !self.entry().has_name();
         let is_empty = has_nothing && self.home().is_process();
+        let (entry, owner) = (ptr::from_ref(self.entry()).cast_mut(), visit.owner());
         if is_empty {
             self.entry().end();
         }
         drop(visit);
-        let entry = ptr::from_ref(self.entry()).cast_mut();
         // SAFETY: the pool has ended, and its slabs were taken out of it.
         unsafe {
             if is_empty {
                 HEAP.finish();
-                HEAP.leave_spare(entry);
+                HEAP.leave_spare(entry, owner);
             } else {
                 HEAP.strike_out(entry, &mut surplus, |each| slabs.for_each(each));
             }

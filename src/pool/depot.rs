@@ -245,6 +245,7 @@ impl Depot {
     }
 
     /// The magazine that has rounds, and its mask, if there is only one; else none.
+    #[cfg_attr(feature = "ext", inline(never))]
     pub(crate) fn only_filled(&self, policy: &Policy) -> (Magazine, usize) {
         let mut only = self.half();
         for (shelf, mask) in self.shelves.iter().zip(policy.masks()) {

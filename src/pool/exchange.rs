@@ -156,14 +156,26 @@ impl Visit<'_> {
         (magazine, mask)
     }
 
-    /// If all that the pool has is one magazine and the slab of its rounds, leaves them in the heap
-    /// for the next child.
+    /// If all that the pool has is in one slab, leaves that in the heap for the next child, with one
+    /// magazine of its rounds. The others' go back to the slab.
+    #[cfg_attr(feature = "ext", inline(never))]
     fn leave_kit(&mut self) {
-        let body = &mut **self.body;
-        let (only, mask) = body.depot.only_filled(&body.policy);
-        let few =
-            body.slabs.count() == 1 && policy::leaves_kit(body.geometry.order) && !only.is_none();
-        if !few || only.rounds(mask) != body.slabs.out() {
+        let leaves = policy::leaves_kit(self.body.geometry.order) && self.home().is_process();
+        if self.body.slabs.count() != 1 || !leaves {
+            return;
+        }
+        let (only, mask) = loop {
+            let body = &**self.body;
+            let (only, mask) = body.depot.only_filled(&body.policy);
+            if !only.is_none() {
+                break (only, mask);
+            }
+            let fewer = cfg!(feature = "ext") && (self.drain_half() != 0 || self.drain_one() != 0);
+            if !fewer {
+                return;
+            }
+        };
+        if only.rounds(mask) != self.body.slabs.out() {
             return;
         }
         // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
@@ -177,7 +189,7 @@ impl Visit<'_> {
                 self.body.slabs.abandon(slab);
                 self.take_filled();
                 only.set_quota(mask, only.rounds(mask));
-                self.surplus.set_kit(Kit { slab, magazine: only, mask });
+                HEAP.leave_kit(Kit { slab, magazine: only, mask }, &mut self.surplus);
             }
         }
     }

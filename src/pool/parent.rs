@@ -23,6 +23,7 @@ use crate::base::modes::ModesWord;
 use crate::base::pool_id::PoolId;
 use crate::heap::{HEAP, Home};
 use crate::hooks;
+use crate::sys::sync::Locked;
 use crate::sys::sync::atomic::{
     AtomicPtr, AtomicU32,
     Ordering::{Acquire, Relaxed, Release},
@@ -70,9 +71,14 @@ impl ParentPool {
         }
     }
 
+    pub(super) fn new_pool(&self, home: Home) -> Option<&Pool> {
+        self.begin_pool(home).map(|(pool, _)| pool)
+    }
+
+    /// Makes the body, unless another thread is faster, and locks it.
     #[cold]
     #[inline(never)]
-    pub(super) fn new_pool(&self, home: Home) -> Option<&Pool> {
+    fn begin_pool(&self, home: Home) -> Option<(&Pool, Locked<'_, Body>)> {
         let id = self.plain_id();
         let modes = self.modes.get();
         let kept = hooks::kept(&id, modes);
@@ -82,9 +88,8 @@ impl ParentPool {
             let spare =
                 if home.is_process() { HEAP.take_spare(self.address()) } else { ptr::null_mut() };
             let mut entry = spare;
-            if let Some(spare) = Pool::of(entry) {
-                spare.begin_again(&id, modes, kept);
-            } else {
+            let locked = Pool::of(entry).map(|spare| spare.begin_again(&id, modes, kept));
+            if locked.is_none() {
                 let (geometry, modes) = hooks::layout(modes, &id);
                 let policy = Policy::new(&geometry, modes.is_empty());
                 entry = HEAP.enrol(home, CLASS, |block| {
@@ -93,13 +98,14 @@ impl ParentPool {
                 });
             }
             let pool = Pool::of(entry)?;
+            let body = locked.unwrap_or_else(|| pool.lock());
             // Release: whoever finds it uses it. Acquire: what another thread has made is used.
             let found = self.pool.compare_exchange(ptr::null_mut(), entry.cast(), Release, Acquire);
             match found {
-                Ok(_) => Some(pool),
+                Ok(_) => Some((pool, body)),
                 Err(others) => {
-                    pool.end_unused();
-                    others.as_ref()
+                    pool.end_unused(body);
+                    others.as_ref().map(|pool| (pool, pool.lock()))
                 }
             }
         }
@@ -113,8 +119,14 @@ impl ParentPool {
         function: &'static str,
         work: impl FnOnce(&mut Visit<'_>) -> T,
     ) -> Option<T> {
-        let pool = self.pool_or_new()?;
-        let mut visit = Visit::begin(pool, function);
+        let mut visit = match self.pool() {
+            Some(pool) => Visit::begin(pool, function),
+            None => {
+                let (pool, body) = self.begin_pool(Home::PROCESS)?;
+                Visit::with(pool, body, function)
+            }
+        };
+        let pool = visit.pool;
         let result = work(&mut visit);
         let now = visit.surplus.known_now().filter(|_| !visit.has_reaped);
         drop(visit);

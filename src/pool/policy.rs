@@ -231,10 +231,10 @@ impl Policy {
         Policy { masks, full_rounds, ..Policy::LEARNED_NOTHING }
     }
 
-    /// The same for another pool of such objects, of which nothing was learned.
-    pub(crate) fn of_a_new_pool(&self) -> Policy {
+    /// Forgets what was learned, for another pool of such objects.
+    pub(crate) fn forget(&mut self) {
         let Policy { masks, full_rounds, .. } = *self;
-        Policy { masks, full_rounds, ..Policy::LEARNED_NOTHING }
+        *self = Policy { masks, full_rounds, ..Policy::LEARNED_NOTHING };
     }
 
     /// Size in bytes less 1 of the magazine that a child starts with; 0 if it has none.

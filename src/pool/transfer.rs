@@ -369,7 +369,8 @@ impl Visit<'_> {
     }
 
     /// Drains the half-filled magazine of the depot, and returns how many that was.
-    fn drain_half(&mut self) -> usize {
+    #[cfg_attr(feature = "ext", inline(never))]
+    pub(super) fn drain_half(&mut self) -> usize {
         let Some((mut half, mask)) = self.body.depot.take_half() else { return 0 };
         // SAFETY: it was the depot's.
         unsafe {
@@ -381,7 +382,7 @@ impl Visit<'_> {
 
     /// Drains a full magazine of the depot, and returns how many rounds that was.
     #[cold]
-    fn drain_one(&mut self) -> usize {
+    pub(super) fn drain_one(&mut self) -> usize {
         let smallest = self.body.policy.first_mask();
         let Some((mut full, mask)) = self.take_full(smallest) else { return 0 };
         // SAFETY: it was the depot's.

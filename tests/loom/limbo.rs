@@ -65,7 +65,7 @@ fn a_pool_goes_while_objects_of_another_are_in_use() {
 
 #[test]
 fn a_pool_without_objects_goes_while_another_is_in_use() {
-    check(ALL, || {
+    check(Some(3), || {
         let (pool, goes) = (Pool::new(THREE_ROUNDS, 2), Pool::new(THREE_ROUNDS, 2));
         goes.set_name(c"goes");
         short_life(goes, 1);
@@ -231,7 +231,7 @@ fn a_pool_that_was_never_destroyed_is_created_anew_by_another_thread_while_a_thi
 
 #[test]
 fn what_the_last_child_left_is_claimed_while_its_pool_goes() {
-    check(ALL, || {
+    check(Some(3), || {
         let (goes, pool) = (Pool::new(THREE_ROUNDS, 2), Pool::new(THREE_ROUNDS, 2));
         short_life(goes, 1);
         let other = beside(move || {

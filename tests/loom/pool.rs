@@ -139,7 +139,7 @@ fn the_last_child_goes_while_another_comes() {
 
 #[test]
 fn what_the_last_child_left_is_claimed_while_another_pool_leaves_its_own() {
-    check(ALL, || {
+    check(Some(3), || {
         let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 2), Pool::new(THREE_ROUNDS, 2));
         short_life(pool, 1);
         let other = beside(move || short_life(other_pool, 1));

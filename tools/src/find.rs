@@ -100,7 +100,7 @@ pub struct Cached {
 }
 
 impl Cached {
-    /// Those of the depots of all pools, and of the kit. What does not lead to a magazine is noted.
+    /// Those of the depots of all pools, and of kits. What does not lead to a magazine is noted.
     pub fn of(reader: &Reader<'_>, image: &mut Image) -> Cached {
         let mut cached = Cached { rounds: HashMap::new() };
         let mut faults = Vec::new();
@@ -120,8 +120,7 @@ impl Cached {
                 }
             }
         }
-        let kit = image.heap.kit;
-        if kit.magazine != 0 && kit.slab != 0 {
+        for kit in image.heap.kits.clone() {
             cached.add(reader, image, kit.magazine, kit.mask, &Who::Kit);
         }
         for owner in faults {

@@ -235,7 +235,7 @@ pub struct Heap {
     pub mapped: u64,
     pub free_pages: u64,
     pub dirty_pages: u64,
-    pub kit: Kit,
+    pub kits: Vec<Kit>,
 }
 
 /// See the head of this file.
@@ -353,6 +353,24 @@ impl<'a> Reader<'a> {
         Ok(image)
     }
 
+    /// What the places for kits have.
+    fn kits(&self, heap: &View<'_>) -> Vec<Kit> {
+        let shapes = &self.shapes;
+        let (place, kit) = (&shapes.place, &shapes.kit);
+        let places = (0..shapes.numbers.kits).map(|index| {
+            heap.slice(shapes.heap.parking.offset + index * place.bytes, place.bytes)
+        });
+        places
+            .filter(|view| view.get(place.word) == shapes.numbers.kit_is_there)
+            .map(|view| view.part(place.kit, kit.bytes))
+            .map(|view| Kit {
+                slab: view.get(kit.slab),
+                magazine: view.get(kit.magazine),
+                mask: view.get(kit.mask),
+            })
+            .collect()
+    }
+
     /// The heap's own part, and the bytes that have the buckets of the table of pools.
     fn heap(&self) -> Result<(Heap, Vec<u8>), Unreadable> {
         let shapes = &self.shapes;
@@ -367,11 +385,7 @@ impl<'a> Reader<'a> {
             mapped: state.get(shapes.state.mapped),
             free_pages: state.get(shapes.state.free_pages),
             dirty_pages: state.get(shapes.state.dirty_pages),
-            kit: Kit {
-                slab: state.get(shapes.state.kit_slab),
-                magazine: state.get(shapes.state.kit_magazine),
-                mask: state.get(shapes.state.kit_mask),
-            },
+            kits: self.kits(&view),
         };
         let buckets = view.slice(shapes.heap.pools.offset, shapes.numbers.buckets * shapes.word);
         let buckets = buckets.as_bytes().to_vec();

@@ -13,7 +13,7 @@ pub const MAGIC: &[u8; 16] = b"mesa-slab root\r\n";
 /// What roots are aligned to.
 pub const ALIGNMENT: usize = 16;
 /// The version whose names these are.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const NAMES: &str = include_str!("../../abi/root.txt");
 /// No type of the library is larger.
 const MOST_BYTES: usize = 1 << 24;

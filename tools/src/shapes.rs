@@ -66,15 +66,22 @@ shapes! {
         mutex: "heap.mutex",
         state: "heap.state",
         pools: "heap.pools",
+        parking: "heap.parking",
     }
     StateShape ("state bytes") {
         generation: "state.generation",
         mapped: "state.mapped",
         free_pages: "state.free_pages",
         dirty_pages: "state.dirty_pages",
-        kit_slab: "state.parking.kit.slab",
-        kit_magazine: "state.parking.kit.magazine",
-        kit_mask: "state.parking.kit.mask",
+    }
+    PlaceShape ("place bytes") {
+        word: "place.word",
+        kit: "place.kit",
+    }
+    KitShape ("kit bytes") {
+        slab: "kit.slab",
+        magazine: "kit.magazine",
+        mask: "kit.mask",
     }
     EntryShape ("entry bytes") {
         mutex: "entry.mutex",
@@ -196,6 +203,9 @@ pub struct Numbers {
     pub limbo: u64,
     pub magazines: u64,
     pub parked: u64,
+    /// How many places for kits there are, and the word of one that has a kit.
+    pub kits: usize,
+    pub kit_is_there: u64,
     pub leaving: u64,
     pub gone_rows: usize,
 }
@@ -230,6 +240,8 @@ pub struct Shapes {
     pub magazines: MagazinesShape,
     pub heap: HeapShape,
     pub state: StateShape,
+    pub place: PlaceShape,
+    pub kit: KitShape,
     pub entry: EntryShape,
     pub name: NameShape,
     pub pool: PoolShape,
@@ -268,6 +280,8 @@ impl Shapes {
             limbo: root.number("owner LIMBO")? as u64,
             magazines: root.number("owner MAGAZINES")? as u64,
             parked: root.number("owner PARKED")? as u64,
+            kits: root.number("parking PLACES")? as usize,
+            kit_is_there: root.number("parking FULL")? as u64,
             leaving: root.number("slab LEAVING")? as u64,
             gone_rows: root.number("gone MOST")?,
         };
@@ -295,6 +309,8 @@ impl Shapes {
             magazines: MagazinesShape::of(root)?,
             heap: HeapShape::of(root)?,
             state: StateShape::of(root)?,
+            place: PlaceShape::of(root)?,
+            kit: KitShape::of(root)?,
             entry: EntryShape::of(root)?,
             name: NameShape::of(root)?,
             pool: PoolShape::of(root)?,

@@ -552,7 +552,7 @@ fn what_a_pools_last_child_left_is_taken_apart_before_another_chunk_is_reserved(
     };
     let mut surplus = Surplus::EMPTY;
     // SAFETY: nobody else has what is in the kit.
-    unsafe { surplus.set_kit(kit) };
+    unsafe { heap.leave_kit(kit, &mut surplus) };
     heap.take_back(&mut surplus);
 
     // The slab of magazine blocks is kept, the kit's is not.

@@ -133,6 +133,7 @@ impl MaskedMutex {
 }
 
 impl Lock for MaskedMutex {
+    #[inline(never)]
     unsafe fn lock(&self) {
         let before = os::SignalMask::hold_back();
         // SAFETY: the caller's promise; the mask belongs to the mutex.
@@ -142,6 +143,7 @@ impl Lock for MaskedMutex {
         }
     }
 
+    #[inline(never)]
     unsafe fn try_lock(&self) -> bool {
         let before = os::SignalMask::hold_back();
         // SAFETY: as above.
@@ -156,6 +158,7 @@ impl Lock for MaskedMutex {
         }
     }
 
+    #[inline(never)]
     unsafe fn unlock(&self) {
         // SAFETY: the caller's promise; the mask is that of this thread.
         unsafe {

@@ -58,6 +58,7 @@ pub(crate) fn wait(word: &core::sync::atomic::AtomicU32, value: u32) {
 
 /// Wakes one thread that sleeps on the word, if there is one.
 #[cfg(any(target_arch = "x86_64", target_arch = "x86", target_arch = "aarch64"))]
+#[cfg_attr(not(feature = "ext"), inline(never))]
 pub(crate) fn wake_one(word: &core::sync::atomic::AtomicU32) {
     let _errno = Errno::keep();
     // SAFETY: the word is only an address to the kernel.
