@@ -140,7 +140,8 @@ impl Parking {
     pub(super) fn leave(&self, kit: Kit, since: u32) -> Kit {
         let free = self.places.iter().find(|place| place.is(EMPTY));
         // Any will do.
-        let place = free.unwrap_or(&self.places[kit.slab.addr() / size_of::<Slab>() & (PLACES - 1)]);
+        let place =
+            free.unwrap_or(&self.places[(kit.slab.addr() / size_of::<Slab>()) & (PLACES - 1)]);
         place.leave(kit, since)
     }
 

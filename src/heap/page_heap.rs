@@ -389,10 +389,7 @@ impl Heap {
             let mut unused = Unused::NONE;
             let mut state = self.lock();
             // SAFETY: it was a spare, and is this thread's now.
-            unsafe {
-                self.pools.remove(last, state.locked());
-                state.free_entry(last, os::coarse_seconds(), &mut unused);
-            }
+            unsafe { self.free_spare(last, &mut state, &mut unused) }
             drop(state);
             unused.release();
         }
@@ -407,10 +404,20 @@ impl Heap {
                 return;
             }
             // SAFETY: it was a spare, and is this thread's now.
-            unsafe {
-                self.pools.remove(spare, state.locked());
-                state.free_entry(spare, os::coarse_seconds(), unused);
-            }
+            unsafe { self.free_spare(spare, state, unused) }
+        }
+    }
+
+    /// Frees a spare entry. The heap is locked.
+    ///
+    /// # Safety
+    /// It was a spare, and is this thread's now.
+    #[inline(never)]
+    unsafe fn free_spare(&self, spare: *mut Entry, state: &mut State, unused: &mut Unused) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.pools.remove(spare, state.locked());
+            state.free_entry(spare, os::coarse_seconds(), unused);
         }
     }
 

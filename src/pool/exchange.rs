@@ -89,11 +89,13 @@ impl Comer {
     #[inline(always)]
     unsafe fn leave(&self, cache: &Cache, swaps: bool) {
         let (mask, noted) = (cache.mask(), policy::noted_in_a_row(self.in_a_row));
+        // Small builds do without what is in a row.
+        let swaps = cfg!(feature = "ext") && swaps;
         let (loaded, previous) = if swaps { (noted, self.quota) } else { (self.quota, noted) };
         // SAFETY: the caller's promise.
         unsafe {
             cache.loaded.set_quota(mask, loaded);
-            if !cache.previous.is_none() {
+            if cfg!(feature = "ext") && !cache.previous.is_none() {
                 cache.previous.set_quota(mask, previous);
             }
         }
@@ -201,7 +203,7 @@ impl Visit<'_> {
     /// The cache's magazines are of this parent, and not used any more.
     pub(crate) unsafe fn retire(&mut self, cache: &Cache) {
         let out = self.body.slabs.out();
-        if !cache.previous.is_none() {
+        if cfg!(feature = "ext") && !cache.previous.is_none() {
             // The loaded one may come to wait half-filled for the next child.
             // SAFETY: the caller's promise.
             unsafe {

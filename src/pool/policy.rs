@@ -499,7 +499,9 @@ pub(crate) fn rounds_to_take(quota: usize, mask: usize) -> usize {
 /// How many times in a row, this one included, a child has come for the same thing, by the words 0 of
 /// its loaded and its previous magazine ([`super::exchange`]): from 1 to one more than is noted.
 pub(crate) fn visits_in_a_row(loaded: usize, previous: usize) -> usize {
-    if loaded > previous { previous.min(ONE_BY_ONE) + 1 } else { 1 }
+    // Small builds do without.
+    let again = cfg!(feature = "ext") && loaded > previous;
+    if again { previous.min(ONE_BY_ONE) + 1 } else { 1 }
 }
 
 /// What is noted of it.
