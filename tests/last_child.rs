@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use mesa_slab::abi::ext::*;
 use mesa_slab::abi::slab::*;
 
-/// The heap keeps one kit for all pools, so that only one test may run at a time.
+/// The heap keeps kits for all pools, so that only one test may run at a time.
 static ONE_TEST: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
@@ -81,6 +81,65 @@ fn the_pool_itself_keeps_nothing() {
         pool.short_life();
         assert_eq!(pool.objects_out(), 0);
     }
+}
+
+/// Bytes of slabs: of objects, and of magazines and kits.
+fn slab_bytes() -> [usize; 2] {
+    // SAFETY: all zeroes is a valid value.
+    unsafe {
+        let mut stats: slab_heap_stats = MaybeUninit::zeroed().assume_init();
+        stats.struct_size = size_of::<slab_heap_stats>();
+        slab_get_heap_stats(&mut stats);
+        [stats.object_slabs, stats.magazine_slabs]
+    }
+}
+
+#[test]
+fn if_the_heap_is_to_keep_nothing_it_keeps_no_kit() {
+    let _alone = alone();
+    let before = slab_set_decay(0);
+    let mut pool = Pool::new(96, 64);
+    pool.short_life();
+    let without = slab_bytes();
+    slab_set_decay(before);
+    pool.short_life();
+    let with = slab_bytes();
+    assert!(with[0] == without[0] && with[1] > without[1], "{without:?}, {with:?}");
+}
+
+/// Children of all these pools that live at the same time, each for one object. Returns the objects.
+fn overlapping_lives(pools: &mut [Pool]) -> Vec<*mut c_void> {
+    let mut children: Vec<_> = pools.iter().map(|_| MaybeUninit::uninit()).collect();
+    let mut objects = Vec::new();
+    for (pool, child) in pools.iter_mut().zip(&mut children) {
+        // SAFETY: the pool exists, and the child is used by this thread alone.
+        unsafe {
+            slab_create_child(child.as_mut_ptr(), pool.address());
+            objects.push(slab_alloc(child.as_mut_ptr()));
+        }
+    }
+    for (child, &object) in children.iter_mut().zip(&objects) {
+        // SAFETY: as above; it is the child's object.
+        unsafe {
+            slab_free(child.as_mut_ptr(), object);
+            slab_destroy_child(child.as_mut_ptr());
+        }
+    }
+    objects.sort();
+    objects
+}
+
+#[test]
+fn pools_that_overlap_leave_one_each() {
+    let _alone = alone();
+    slab_trim_heap();
+    let mut pools: Vec<Pool> = (0..4).map(|_| Pool::new(96, 64)).collect();
+    let objects = overlapping_lives(&mut pools);
+    let held = slab_bytes();
+    assert_eq!(overlapping_lives(&mut pools), objects);
+    assert_eq!(slab_bytes(), held);
+    slab_trim_heap();
+    assert!(slab_bytes()[1] < held[1]);
 }
 
 #[test]

@@ -162,7 +162,8 @@ impl Visit<'_> {
     /// magazine of its rounds. The others' go back to the slab.
     #[cfg_attr(feature = "ext", inline(never))]
     fn leave_kit(&mut self) {
-        let leaves = policy::leaves_kit(self.body.geometry.order) && self.home().is_process();
+        let may_be = self.home().is_process() && !(cfg!(feature = "ext") && HEAP.keeps_nothing());
+        let leaves = may_be && policy::leaves_kit(self.body.geometry.order);
         if self.body.slabs.count() != 1 || !leaves {
             return;
         }
