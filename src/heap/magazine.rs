@@ -216,22 +216,30 @@ impl Magazine {
         }
     }
 
-    /// Takes rounds away until it is empty: `drain` is given those that are left, and returns how
-    /// many of the first are left then.
+    /// Takes rounds away until it is empty, in `most` steps at most: `drain` is given those that are
+    /// left, and returns how many of the first are left then.
     ///
     /// # Safety
     /// It is of this mask, and nobody else uses it.
-    pub(crate) unsafe fn drain(&mut self, mask: usize, mut drain: impl FnMut(&[*mut u8]) -> usize) {
+    pub(crate) unsafe fn drain(
+        &mut self,
+        mask: usize,
+        most: usize,
+        mut drain: impl FnMut(&[*mut u8]) -> usize,
+    ) {
         // SAFETY: words 1 to the last filled one are rounds.
         unsafe {
             let first = self.block(mask).cast::<*mut u8>().add(1);
             let mut rounds = self.rounds(mask);
             (0..rounds).for_each(|round| reads(first.add(round)));
             Magazine(first).seal_words(0, rounds);
-            while rounds != 0 {
+            let mut steps = most;
+            while rounds != 0 && steps != 0 {
                 rounds = drain(core::slice::from_raw_parts(first, rounds));
+                steps -= 1;
             }
-            self.0 = first.sub(1);
+            Magazine(first).seal_words(0, rounds);
+            self.0 = first.add(rounds).sub(1);
         }
     }
 

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | without a magazine | with the child's first object ([`Visit::equip`]) | a half-filled one, a kit's, or an empty one |
 //! | with empty ones | to allocate ([`Visit::reload`]) | a full one, or its own is filled from slabs |
-//! | with full ones | to free ([`Visit::unload`]) | an empty one; the depot or slabs get a full one's rounds |
+//! | with full ones | to free ([`Visit::unload`]) | an empty one, for a full one that the depot gets; or one of its own, of which slabs got some rounds |
 //! | with two of either | for the same a third time in a row, or more | two for both, if the depot has or wants two |
 //! | of a busy child | with either of these (`promote`) | a larger one for those it has, if its pool has much in use |
 //! | of a child whose pool shrinks | to free (`demote`) | a smaller one; the depot or slabs get the rounds |
@@ -475,8 +475,8 @@ impl Visit<'_> {
     }
 
     /// Gives a cache an empty loaded magazine in place of its full one, which becomes its previous
-    /// one; or two empty ones in place of two full ones; or a larger one in place of both. Returns
-    /// false if there is no memory and nothing has changed.
+    /// one, or one that has some room; or two empty ones in place of two full ones; or a larger one in
+    /// place of both. Returns false if there is no memory and nothing has changed.
     pub(crate) fn unload(&mut self, cache: &mut Cache) -> bool {
         self.check_link(List::Empty, cache.mask());
         let mut comer = self.promote(cache, false);
@@ -485,7 +485,7 @@ impl Visit<'_> {
             return true;
         }
         let objects = self.body.in_use(2 * rounds(mask));
-        self.body.policy.note_given(objects);
+        self.body.policy.note_given(objects, rounds(mask));
         if self.demote(cache, objects) {
             return true;
         }
@@ -505,8 +505,10 @@ impl Visit<'_> {
             let empty = if !empty.is_none() {
                 empty
             } else if !cache.previous.is_none() {
-                self.drain(&mut cache.previous, mask);
-                self.body.policy.note_drained(rounds(mask));
+                let most = policy::STEPS_OF_A_DRAIN;
+                let drained = self.drain_steps(&mut cache.previous, mask, most);
+                self.body.policy.note_drained(drained);
+                self.body.policy.note_not_given(rounds(mask) - drained);
                 mem::replace(&mut cache.previous, Magazine::NONE)
             } else {
                 return false;
@@ -540,7 +542,7 @@ impl Visit<'_> {
             return false;
         }
         self.count_exchange(mask, false);
-        self.body.policy.note_another_given();
+        self.body.policy.note_another_given(rounds(mask));
         let full = mem::replace(&mut cache.previous, empty);
         // SAFETY: the caller's promise.
         unsafe { self.keep_full(full, mask) }
@@ -716,6 +718,31 @@ mod tests {
                     assert!(visits <= one_by_one, "{visits}, {one_by_one} for {range} at {start}");
                     busy.go(away[1] - away[0]);
                 }
+            }
+        });
+    }
+
+    #[test]
+    fn a_magazine_is_drained_in_steps_of_one_slab_each() {
+        Busy::with(|busy| {
+            let pool = busy.parent.pool().expect("objects");
+            let mut visit = Visit::begin(pool, "a test");
+            let (mut full, mask) = visit.take_full(busy.cache().mask()).expect("a full magazine");
+            // SAFETY: the magazine was the depot's, whose objects have slabs.
+            unsafe {
+                let before = full.contents(mask).to_vec();
+                let mut left = before.len();
+                while left != 0 {
+                    let out = visit.body.slabs.out();
+                    let drained = visit.drain_steps(&mut full, mask, 1);
+                    assert_eq!(visit.body.slabs.out(), out - drained);
+                    let step = &before[left - drained..left];
+                    assert!(step.iter().all(|&round| slab_of(round) == slab_of(step[0])));
+                    left -= drained;
+                    assert_eq!(*full.contents(mask), before[..left]);
+                }
+                assert!(full.is_empty(mask));
+                visit.keep_empty(full, mask);
             }
         });
     }

@@ -8,6 +8,7 @@
 //! | how many rounds a child takes from slabs | exchange | `FIRST_QUOTA` |
 //! | when a child is busy | exchange | `BUSY_VISITS` |
 //! | when it exchanges both of its magazines | exchange | `ONE_BY_ONE` |
+//! | how much of a magazine is drained at a time | exchange | `STEPS_OF_A_DRAIN` |
 //! | how much lies in the depot, and when some of it is drained | depot, body | `FULL_*`, `EXCESS_SHARE` |
 //! | what is reaped, as it went unused | body | an epoch is a second |
 //! | what the last child leaves in the heap | exchange | `KIT_MAX_ORDER` |
@@ -131,7 +132,17 @@ const EXCESS_SHARE: usize = 4;
 /// these hold, and had no more for an epoch, ...
 const SHRUNK: usize = 8;
 /// ... or children gave back so many full magazines in a row, and took none.
-const FALL: u32 = 4;
+const FALL: usize = 4;
+
+/// In how many steps at most a child that frees, and whose full magazine the depot does not want, drains
+/// it. A step is of the rounds at its end that lie in one slab: many if objects come back in the order in
+/// which they were taken, so that it is drained whole; one if they come back in any order, and each looks
+/// at another slab's memory. Then it has less room, and others wait less for the pool.
+#[cfg(not(loom))]
+pub(crate) const STEPS_OF_A_DRAIN: usize = 256;
+/// For the model checker, where a magazine of three rounds is to take more.
+#[cfg(loom)]
+pub(crate) const STEPS_OF_A_DRAIN: usize = 1;
 
 /// How many magazines above the limit are drained when a child goes: it brings two.
 pub(crate) const DRAINED_AS_A_CHILD_GOES: usize = 2;
@@ -193,7 +204,7 @@ pub(crate) struct Policy {
     asleep: bool,
     /// Whether a child has come since the pool was asked to give way.
     used: bool,
-    /// How many times in a row a child has given back a full magazine.
+    /// How many rounds children have given back in full magazines in a row.
     fall: u32,
     /// How many times a child got smaller magazines since `epoch`.
     shrank: u8,
@@ -325,15 +336,21 @@ impl Policy {
         self.fall = 0;
     }
 
-    /// Notes that a child gives back a full magazine, when callers have so many objects.
-    pub(crate) fn note_given(&mut self, objects: usize) {
+    /// Notes that a child gives back a full magazine of so many rounds, when callers have so many
+    /// objects.
+    pub(crate) fn note_given(&mut self, objects: usize, rounds: usize) {
         self.note_use(objects);
-        self.note_another_given();
+        self.note_another_given(rounds);
     }
 
     /// Notes that it gives back another one in the same visit.
-    pub(crate) fn note_another_given(&mut self) {
-        self.fall = self.fall.saturating_add(1);
+    pub(crate) fn note_another_given(&mut self, rounds: usize) {
+        self.fall = self.fall.saturating_add(rounds as u32);
+    }
+
+    /// Notes that it has kept so many rounds of it.
+    pub(crate) fn note_not_given(&mut self, rounds: usize) {
+        self.fall = self.fall.saturating_sub(rounds as u32);
     }
 
     fn note_use(&mut self, objects: usize) {
@@ -346,7 +363,7 @@ impl Policy {
     /// many objects: for an epoch they had no more than a few of them hold, or for a while they have
     /// only given back. A few times in an epoch: what is emptied may be filled again next.
     pub(crate) fn shrinks(&self, mask: usize, objects: usize) -> Option<usize> {
-        let falls = self.fall >= FALL;
+        let falls = self.fall as usize >= FALL * rounds(mask);
         let most = if falls { objects } else { self.most[0].max(self.most[1]) as usize };
         // Smaller ones hold less than these.
         if most >= SHRUNK * rounds(mask) || usize::from(self.shrank) >= SIZES - 1 {
@@ -806,7 +823,7 @@ mod tests {
         policy.note_wanted(30);
         policy.note_taken(10);
         assert!(!policy.gives_way());
-        policy.note_given(10);
+        policy.note_given(10, 7);
         assert!(!policy.gives_way());
         assert_eq!(policy.limit(0, true), limit + 30);
         assert!(policy.gives_way());
@@ -843,10 +860,14 @@ mod tests {
         policy.note_taken(10_000);
         (0..FALL).for_each(|_| {
             assert_eq!(policy.shrinks(larger, few), None);
-            policy.note_given(few);
+            policy.note_given(few, rounds(larger));
         });
         assert_eq!(policy.shrinks(larger, some + 1), None);
         assert_eq!(policy.shrinks(larger, some), Some(second));
+        assert_eq!(policy.shrinks(larger, few), Some(start));
+        policy.note_not_given(1);
+        assert_eq!(policy.shrinks(larger, few), None, "it was not all of them");
+        policy.note_another_given(1);
         assert_eq!(policy.shrinks(larger, few), Some(start));
         (1..SIZES).for_each(|_| policy.note_smaller());
         assert_eq!(policy.shrinks(larger, few), None, "a few times in an epoch");

@@ -175,17 +175,36 @@ impl Visit<'_> {
     /// # Safety
     /// It is one of this parent's, of this mask, and nobody else uses it.
     pub(super) unsafe fn drain(&mut self, magazine: &mut Magazine, mask: usize) {
-        probe::magazine_drain(self.owner(), magazine.rounds(mask));
+        // SAFETY: the caller's promise.
+        unsafe { self.drain_steps(magazine, mask, usize::MAX) };
+    }
+
+    /// The same of the last rounds, in so many steps, each of those that lie in one slab. Returns how
+    /// many rounds it were.
+    ///
+    /// # Safety
+    /// As above.
+    #[inline(never)]
+    pub(super) unsafe fn drain_steps(
+        &mut self,
+        magazine: &mut Magazine,
+        mask: usize,
+        most: usize,
+    ) -> usize {
+        let before = magazine.rounds(mask);
         // SAFETY: the caller's promise.
         unsafe {
-            magazine.drain(mask, |rounds| {
+            magazine.drain(mask, most, |rounds| {
                 let left = self.put(rounds);
                 if rounds.len() - left <= FEW {
                     self.expect_next(&rounds[..left]);
                 }
                 left
-            })
+            });
         }
+        let drained = before - magazine.rounds(mask);
+        probe::magazine_drain(self.owner(), drained);
+        drained
     }
 
     /// Of rounds that are put back from the last one on, and lie scattered, has what is needed for one
