@@ -159,7 +159,7 @@ impl Visit<'_> {
     }
 
     /// If all that the pool has is in one slab, leaves that in the heap for the next child, with one
-    /// magazine of its rounds. The others' go back to the slab.
+    /// magazine of its rounds, the half-filled one if there is one. The others' go back to the slab.
     #[cfg_attr(feature = "ext", inline(never))]
     fn leave_kit(&mut self) {
         let may_be = self.home().is_process() && !(cfg!(feature = "ext") && HEAP.keeps_nothing());
@@ -173,7 +173,7 @@ impl Visit<'_> {
             if !only.is_none() {
                 break (only, mask);
             }
-            let fewer = cfg!(feature = "ext") && (self.drain_half() != 0 || self.drain_one() != 0);
+            let fewer = cfg!(feature = "ext") && (self.drain_one() != 0 || self.drain_half() != 0);
             if !fewer {
                 return;
             }

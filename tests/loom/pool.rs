@@ -3,6 +3,7 @@
 
 use loom::sync::mpsc::channel;
 use mesa_slab::abi::ext::{SLAB_STATS_JSON, slab_print_stats};
+use mesa_slab::internals::models;
 
 use crate::world::*;
 
@@ -361,9 +362,10 @@ fn children_exchange_magazines_of_both_sizes() {
 #[test]
 fn what_a_busy_child_left_is_claimed_while_another_pool_leaves_its_own() {
     check(ALL, || {
-        let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 4), Pool::new(THREE_ROUNDS, 4));
+        // Four to a slab, which is a page.
+        let [pool, other_pool] = [(); 2].map(|()| Pool::new(THREE_ROUNDS / 2, 4));
         let (mut busy, taken) = pool.busy_child();
-        let slab = |object: &Object| object.address() / (4 * THREE_ROUNDS as usize);
+        let slab = |object: &Object| object.address() / 4096;
         let first = slab(&taken[0]);
         let (kept, others): (Vec<_>, Vec<_>) =
             taken.into_iter().partition(|object| slab(object) == first);
@@ -371,8 +373,11 @@ fn what_a_busy_child_left_is_claimed_while_another_pool_leaves_its_own() {
         assert_eq!(kept.len(), 4);
         kept.into_iter().for_each(|object| busy.free(object));
         pool.trim();
-        // A magazine with room for seven rounds, with four in it, and the slab that they are of.
+        // A magazine with room for more rounds than a first one has, with four in it, and the slab that
+        // they are of.
+        assert!(!models::has_kit());
         busy.destroy();
+        assert!(models::has_kit());
         let other = beside(move || short_life(other_pool, 1));
         let mut child = pool.child();
         let own = [child.alloc(), child.alloc()];
