@@ -243,7 +243,7 @@ impl Heap {
     }
 
     /// Makes an empty magazine whose quota is not set. None if there is no memory.
-    #[cfg_attr(feature = "ext", inline(never))]
+    #[inline(never)]
     pub(crate) fn make_magazine(&self, home: Home, class: u8) -> Magazine {
         let block = self.with_memory(home, |state| state.take_block(class));
         // SAFETY: the block is new, of the class's size and naturally aligned.

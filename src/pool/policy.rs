@@ -137,9 +137,10 @@ const FALL: usize = 4;
 /// In how many steps at most a child that frees, and whose full magazine the depot does not want, drains
 /// it. A step is of the rounds at its end that lie in one slab: many if objects come back in the order in
 /// which they were taken, so that it is drained whole; one if they come back in any order, and each looks
-/// at another slab's memory. Then it has less room, and others wait less for the pool.
+/// at another slab's memory. Then it has less room, and others wait less for the pool. (Small builds
+/// drain it whole.)
 #[cfg(not(loom))]
-pub(crate) const STEPS_OF_A_DRAIN: usize = 256;
+pub(crate) const STEPS_OF_A_DRAIN: usize = if cfg!(feature = "ext") { 256 } else { usize::MAX };
 /// For the model checker, where a magazine of three rounds is to take more.
 #[cfg(loom)]
 pub(crate) const STEPS_OF_A_DRAIN: usize = 1;

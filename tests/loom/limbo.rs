@@ -180,6 +180,28 @@ fn objects_are_freed_through_no_child_of_their_pool_while_it_allocates() {
 }
 
 #[test]
+fn two_pools_begin_with_one_body_that_an_older_one_left() {
+    check(Some(3), || {
+        let gone = Pool::new(ONE_ROUND, 1);
+        short_life(gone, 1);
+        gone.end();
+        let (pool, other_pool) = (Pool::new(ONE_ROUND, 1), Pool::new(ONE_ROUND, 1));
+        let begins = |pool: Pool| {
+            let mut child = pool.child();
+            let object = child.alloc();
+            assert_eq!(pool.objects_out(), 1);
+            child.free(object);
+            child.destroy();
+        };
+        let other = beside(move || begins(other_pool));
+        begins(pool);
+        other.join().unwrap();
+        pool.end();
+        other_pool.end();
+    });
+}
+
+#[test]
 fn two_pools_come_and_go_at_the_same_time() {
     check(Some(3), || {
         // Without an object of the one, nothing of it is known, and it is created without the
