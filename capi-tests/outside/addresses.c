@@ -93,6 +93,7 @@ static void
 say_object(FILE *file, int pool, const struct object *object, const char *address)
 {
    const char *start = object->start, *name = kinds[pool].name;
+   char title[32];
 
    for (int i = 0; i < MARKS && !object->is_out; i++) {
       if ((size_t)(address - (const char *)marks[i]) < sizeof(struct marked)) {
@@ -110,11 +111,12 @@ say_object(FILE *file, int pool, const struct object *object, const char *addres
          }
       }
    }
+   snprintf(title, sizeof(title), "%ux%u", kinds[pool].size, kinds[pool].hint);
    fprintf(file, "%#" PRIxPTR " %s %#" PRIxPTR " %s\n", (uintptr_t)address, object->is_out ? "out" : "free",
            (uintptr_t)start,
            pool == POOLS - 1 ? "(gone)"
            : name            ? name
-                             : "(none)");
+                             : title);
 }
 
 int

@@ -357,9 +357,8 @@ impl<'a> Reader<'a> {
     fn kits(&self, heap: &View<'_>) -> Vec<Kit> {
         let shapes = &self.shapes;
         let (place, kit) = (&shapes.place, &shapes.kit);
-        let places = (0..shapes.numbers.kits).map(|index| {
-            heap.slice(shapes.heap.parking.offset + index * place.bytes, place.bytes)
-        });
+        let places = (0..shapes.numbers.kits)
+            .map(|index| heap.slice(shapes.heap.parking.offset + index * place.bytes, place.bytes));
         places
             .filter(|view| view.get(place.word) == shapes.numbers.kit_is_there)
             .map(|view| view.part(place.kit, kit.bytes))
