@@ -223,7 +223,6 @@ pub struct GuardChunk {
 /// Magazine and slab that are kept for the next child.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Kit {
-    pub slab: u64,
     pub magazine: u64,
     pub mask: u64,
 }
@@ -362,11 +361,7 @@ impl<'a> Reader<'a> {
         places
             .filter(|view| view.get(place.word) == shapes.numbers.kit_is_there)
             .map(|view| view.part(place.kit, kit.bytes))
-            .map(|view| Kit {
-                slab: view.get(kit.slab),
-                magazine: view.get(kit.magazine),
-                mask: view.get(kit.mask),
-            })
+            .map(|view| Kit { magazine: view.get(kit.magazine), mask: view.get(kit.mask) })
             .collect()
     }
 

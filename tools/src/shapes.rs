@@ -79,7 +79,6 @@ shapes! {
         kit: "place.kit",
     }
     KitShape ("kit bytes") {
-        slab: "kit.slab",
         magazine: "kit.magazine",
         mask: "kit.mask",
     }
@@ -280,7 +279,7 @@ impl Shapes {
             limbo: root.number("owner LIMBO")? as u64,
             magazines: root.number("owner MAGAZINES")? as u64,
             parked: root.number("owner PARKED")? as u64,
-            kits: root.number("parking PLACES")? as usize,
+            kits: root.number("parking PLACES")?,
             kit_is_there: root.number("parking FULL")? as u64,
             leaving: root.number("slab LEAVING")? as u64,
             gone_rows: root.number("gone MOST")?,
