@@ -197,8 +197,7 @@ impl Place {
         if before == FULL { last } else { Kit::NONE }
     }
 
-    /// Takes the kit, if there is one and it suits, which is asked with the second in which it was
-    /// left.
+    /// Takes the kit, if there is one and it suits.
     #[inline(never)]
     fn claim(&self, wanted: Wanted<'_>) -> Option<Kit> {
         if !self.is(FULL) || !self.enter(FULL) {

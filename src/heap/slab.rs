@@ -21,7 +21,8 @@
 //! out leaves its slabs in limbo ([`crate::heap`]).
 //!
 //! Ownership: what changes in a slab belongs to the lock of whoever owns it, which is the parent's
-//! mutex, or the heap's for slabs in limbo, parked ones, and slabs of magazine blocks.
+//! mutex, or the heap's for slabs in limbo and slabs of magazine blocks. A parked one is that of the
+//! thread which makes the place of its kit busy ([`crate::heap::kit`]).
 //!
 //! | field of [`Slab`] | written | read |
 //! |---|---|---|

@@ -14,9 +14,10 @@
 //! heap's.
 //!
 //! All order between threads that ordinary calls lean on comes from these mutexes, but for the
-//! leaves of `heap::registry`; modes and guards have lists and gates of their own
-//! (docs/concurrency.md). The other atomics are words that are written under a mutex and read
-//! without; each of their users says why any value that it may see will do.
+//! leaves of `heap::registry`, and for what the heap keeps for the next pool (`heap::kit`,
+//! `heap::spares`); modes and guards have lists and gates of their own (docs/concurrency.md). The
+//! other atomics are words that are written under a mutex and read without; each of their users says
+//! why any value that it may see will do.
 //!
 //! With `--cfg loom` the model checker stands behind this door (see `model`). [`reads`] and
 //! [`writes`] tell it which memory is used with a lock held, or handed from one thread to another;
