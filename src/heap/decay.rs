@@ -4,8 +4,9 @@
 //!
 //! - A dirty run is purged once it has been free for the decay time (jemalloc's default, 10 s), so
 //!   that memory that is about to be used again is not faulted in again.
-//! - No more is kept dirty than a limit that grows with what is in use, and, of objects that no child
-//!   caches, with what was in use lately ([`super::peak`]). What is above goes at once.
+//! - No more is kept dirty than a limit that grows with what is in use, up to twice as far with what was
+//!   given back too early ([`super::regret`]), and, of objects that no child caches, with what was in use
+//!   lately ([`super::peak`]). What is above goes at once.
 //! - There is no background thread: the clock is read on slow paths, and each call does a slice.
 
 use crate::base::geometry::{CHUNK, PAGE, PAGES};
@@ -98,32 +99,46 @@ impl Decay {
     }
 }
 
+/// How many pages may be dirty in any case, while so many are in use.
+pub(crate) fn usual_limit(in_use: usize) -> usize {
+    DIRTY_PAGES + (in_use >> DIRTY_SHARE)
+}
+
 /// How much may be dirty.
 pub(crate) struct Limit {
-    /// Whatever large objects had.
-    pages: usize,
+    /// In any case.
+    usual: usize,
+    /// Of what was given back too early.
+    regretted: usize,
     /// Of what they had in use lately.
     lately: usize,
 }
 
 impl Limit {
-    /// While so many pages are in use, and so many may lie free that large objects had in use lately.
-    pub(crate) fn of(in_use: usize, lately: usize) -> Limit {
-        Limit { pages: DIRTY_PAGES + (in_use >> DIRTY_SHARE), lately }
+    /// While so many pages are in use, and so many may lie free that large objects had in use lately;
+    /// `regretted` says how many beyond a limit since they were given back too early.
+    pub(crate) fn of(
+        in_use: usize,
+        lately: usize,
+        regretted: impl FnOnce(usize) -> usize,
+    ) -> Limit {
+        let usual = usual_limit(in_use);
+        Limit { usual, regretted: regretted(usual), lately }
     }
 
     /// How many pages are to be purged at once, whatever their age. A quarter of the limit more than
     /// what is above it, so that the next slab that is freed does not call for it again. (It is a
     /// quarter of what it is without large objects: the next one does not find again what goes here.)
     pub(crate) fn excess(&self, dirty: usize) -> usize {
-        let over = dirty.saturating_sub(self.pages + self.lately);
-        if over != 0 { over + self.pages / 4 } else { 0 }
+        let pages = self.usual + self.regretted;
+        let over = dirty.saturating_sub(pages + self.lately);
+        if over != 0 { over + pages / 4 } else { 0 }
     }
 
     /// How many wholly free chunks are kept before their time is up: as many as may be dirty, and so
     /// one at least. (The largest runs are half a chunk, of which there is one in each.)
     pub(crate) fn whole_chunks(&self) -> usize {
-        self.pages.div_ceil(PAGES) + self.lately.div_ceil(PAGES / 2)
+        self.usual.div_ceil(PAGES) + self.regretted / PAGES + self.lately.div_ceil(PAGES / 2)
     }
 }
 
@@ -153,8 +168,8 @@ mod tests {
 
     #[test]
     fn more_may_be_dirty_the_more_is_in_use() {
-        let excess = |dirty, in_use, lately| Limit::of(in_use, lately).excess(dirty);
-        let whole_chunks = |in_use, lately| Limit::of(in_use, lately).whole_chunks();
+        let excess = |dirty, in_use, lately| Limit::of(in_use, lately, |_| 0).excess(dirty);
+        let whole_chunks = |in_use, lately| Limit::of(in_use, lately, |_| 0).whole_chunks();
         assert_eq!(excess(DIRTY_PAGES, 0, 0), 0);
         assert_eq!(excess(DIRTY_PAGES + 1, 0, 0), 1 + DIRTY_PAGES / 4);
         assert_eq!(excess(DIRTY_PAGES + 1, 16, 0), 0);
@@ -163,5 +178,9 @@ mod tests {
         assert_eq!(excess(DIRTY_PAGES + 5000, 0, 5000), 0);
         assert_eq!(excess(DIRTY_PAGES + 5001, 0, 5000), 1 + DIRTY_PAGES / 4);
         assert_eq!(whole_chunks(0, 5 * PAGES), 10 + whole_chunks(0, 0));
+        let regretted = Limit::of(0, 0, |_| 5 * PAGES);
+        assert_eq!(regretted.excess(DIRTY_PAGES + 5 * PAGES), 0);
+        assert_ne!(regretted.excess(DIRTY_PAGES + 5 * PAGES + 1), 0);
+        assert_eq!(regretted.whole_chunks(), 5 + whole_chunks(0, 0));
     }
 }

@@ -5,7 +5,8 @@
 //! |---|---|
 //! | `page_heap` | the heap itself, behind its lock: what pools call |
 //! | `state`, `parking`, `purge` | what the lock protects; what it does with kits; how memory goes to the system |
-//! | `large`, `peak` | large objects, and their chunks that are kept; how much of them was in use lately |
+//! | `large` | large objects, and their chunks that are kept |
+//! | `peak`, `regret` | how much was in use lately; what was given back to the system too early |
 //! | [`home`] | which heap something is of |
 //! | `lent`, `lending`, `owed`, `heaps` | heaps whose memory is the program's: regions, and what hooks give; what they do with their chunks; what is left to be done for them; what is done with them |
 //! | `locked` | the proof that the lock is held |
@@ -49,6 +50,7 @@ mod peak;
 pub(crate) mod pools;
 mod purge;
 pub(crate) mod registry;
+mod regret;
 pub(crate) mod slab;
 mod spares;
 mod state;

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-//! How much large objects had in use lately, which says how much of it may lie free.
+//! How much was in use lately, which says how much of it may lie free.
 //!
 //! Objects that no child caches come from the heap one by one and go back one by one. So what a
 //! program does again and again with them, such as a batch for each frame, goes through the heap's
 //! free memory each time, and is found there again only if that much may lie free. What they have in
 //! use and what of it lies free are together at most what they had in use at a time, in this epoch
 //! or in the one before. An epoch is a decay time: what is free for longer goes in any case.
+//!
+//! Of other objects it bounds what may lie free since it was regretted ([`super::regret`]).
 
-/// Pages of large objects. Belongs to the heap's lock.
+/// Pages of the one kind or the other. Belongs to the heap's lock.
 pub(super) struct Peak {
     in_use: usize,
     /// The most that were in use at a time, in this epoch and in the one before.
@@ -36,18 +38,30 @@ impl Peak {
         self.in_use -= pages;
     }
 
-    /// Ends the epoch, if it lasts for so many seconds.
-    pub(super) fn look(&mut self, now: u32, seconds: u32) {
+    /// Notes how many there are.
+    pub(super) fn set(&mut self, pages: usize) {
+        self.remove(self.in_use);
+        self.add(pages);
+    }
+
+    /// Ends the epoch, if it lasts for so many seconds, and returns whether it did.
+    pub(super) fn look(&mut self, now: u32, seconds: u32) -> bool {
         let epochs = now.wrapping_sub(self.began) / seconds.max(1);
         if epochs != 0 {
             let last = if epochs == 1 { self.most[0] } else { self.in_use };
             (self.most, self.began) = ([self.in_use, last], now);
         }
+        epochs != 0
+    }
+
+    /// The most that there were at a time.
+    pub(super) fn most(&self) -> usize {
+        self.most[0].max(self.most[1])
     }
 
     /// How many may lie free, as so many more were in use lately.
     pub(super) fn may_lie_free(&self) -> usize {
-        self.most[0].max(self.most[1]) - self.in_use
+        self.most() - self.in_use
     }
 }
 

@@ -35,13 +35,23 @@ struct Slice {
     calls: usize,
     /// How many pages there is room for.
     room: usize,
+    /// How many pages go before their time is up, and since it is, of runs and chunks.
+    early: usize,
+    due: usize,
 }
 
 impl Slice {
     /// Of so many pages.
     fn of(pages: usize) -> Slice {
         let none = Purge { run: Run { page: 0, order: 0 }, since: 0, from: 0, pages: 0 };
-        Slice { purges: [(ptr::null_mut(), none); SLICE_CALLS], count: 0, calls: 0, room: pages }
+        Slice {
+            purges: [(ptr::null_mut(), none); SLICE_CALLS],
+            count: 0,
+            calls: 0,
+            room: pages,
+            early: 0,
+            due: 0,
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -64,6 +74,11 @@ impl Slice {
         self.calls += 1;
         // One of the system's pages may be more than there was room for.
         self.room = self.room.saturating_sub(purge.pages);
+    }
+
+    /// Counts so many pages of a run or a chunk.
+    fn note(&mut self, pages: usize, is_due: bool) {
+        *(if is_due { &mut self.due } else { &mut self.early }) += pages;
     }
 
     fn purges(&self) -> &[(*mut Chunk, Purge)] {
@@ -141,8 +156,8 @@ impl Heap {
         unused: &mut Unused,
     ) -> HeapGuard<'a> {
         let all = brought == ALL || state.decay.keeps_nothing();
-        let (due, seconds) = (state.decay.is_due(now), state.decay.seconds());
-        state.peak.look(now, seconds);
+        let due = state.decay.is_due(now);
+        state.look(now);
         let until = if due { state.decay.until(now) } else { None };
         if let Some(until) = until {
             self.unpark_until(&mut state, until, now, unused);
@@ -151,7 +166,7 @@ impl Heap {
             let limit = state.dirty_limit();
             let (most_whole, excess) = (limit.whole_chunks(), limit.excess(state.dirty_pages));
             let demand = Demand { until, excess, whole: 1, most_whole };
-            if !state.chunks.whole().is_null() {
+            if state.chunks.count_whole() != 0 {
                 // There is room for new ones.
                 state.drop_lone_magazines(now, unused);
             }
@@ -188,6 +203,8 @@ impl Heap {
         }
         let mut slice = Slice::of(pages);
         state.collect(demand, &mut slice, unused);
+        state.regret.note_early(slice.early);
+        state.regret.note_due(slice.due);
         if slice.count != 0 {
             // Bit `n` is set if what is purged by the nth one reads as zeroes.
             let (home, mut zeroes) = (state.home(), 0u32);
@@ -316,8 +333,9 @@ impl State {
     fn collect(&mut self, demand: &Demand, slice: &mut Slice, unused: &mut Unused) {
         let mut excess = demand.excess;
         while self.chunks.count_whole() > demand.most_whole {
+            let chunk = self.chunks.whole();
             // SAFETY: the chunk is on that list, and nothing of it is handed out.
-            if !unsafe { self.collect_chunk(self.chunks.whole(), &mut excess, slice, unused) } {
+            if !unsafe { self.collect_chunk(chunk, demand.until, &mut excess, slice, unused) } {
                 break;
             }
         }
@@ -339,7 +357,7 @@ impl State {
                     let all_due = |until| (*chunk).buddy.dirty_until() <= until;
                     let wanted = excess != 0 || demand.until.is_some_and(all_due);
                     if wanted && self.is_spare(chunk, demand.whole) {
-                        self.collect_chunk(chunk, &mut excess, slice, unused);
+                        self.collect_chunk(chunk, demand.until, &mut excess, slice, unused);
                     } else {
                         self.collect_runs(chunk, demand.until, &mut excess, slice);
                     }
@@ -380,9 +398,11 @@ impl State {
     ///
     /// # Safety
     /// It is on a list, and nothing of it is handed out.
+    #[inline(never)]
     unsafe fn collect_chunk(
         &mut self,
         chunk: *mut Chunk,
+        until: Option<u32>,
         excess: &mut usize,
         slice: &mut Slice,
         unused: &mut Unused,
@@ -392,15 +412,22 @@ impl State {
             let dirty = (*chunk).buddy.dirty_pages();
             let fits = slice.take_chunk(dirty);
             if fits {
+                // (Some of it may not be due, if any is.)
+                slice.note(dirty, until.is_some());
                 self.release(chunk, unused);
                 *excess = excess.saturating_sub(dirty);
             } else {
-                self.collect_runs(chunk, Some(u32::MAX), excess, slice);
+                // All of it, however much is in excess.
+                let mut left = usize::MAX;
+                self.collect_runs(chunk, until, &mut left, slice);
+                *excess = excess.saturating_sub(usize::MAX - left);
             }
             fits
         }
     }
 
+    /// Takes runs of a chunk out to be purged: what is due, and what is in excess.
+    ///
     /// # Safety
     /// The chunk is on a list.
     unsafe fn collect_runs(
@@ -412,10 +439,12 @@ impl State {
     ) {
         let least = os::page_size().trailing_zeros().saturating_sub(PAGE_SHIFT) as u8;
         while !slice.is_full() {
-            let Some(until) = (if *excess != 0 { Some(u32::MAX) } else { until }) else { return };
+            let wanted = if *excess != 0 { Some(u32::MAX) } else { until };
+            let Some(latest) = wanted else { return };
             let room = slice.room;
             // SAFETY: the caller's promise.
-            let purge = unsafe { self.change(chunk, |buddy| buddy.take_dirty(until, least, room)) };
+            let purge =
+                unsafe { self.change(chunk, |buddy| buddy.take_dirty(latest, least, room)) };
             let Some(purge) = purge else {
                 #[cfg(feature = "ext")]
                 // SAFETY: the caller's promise.
@@ -427,6 +456,7 @@ impl State {
             // SAFETY: the caller's promise.
             unsafe { (*chunk).purging += 1 << purge.run.order };
             *excess = excess.saturating_sub(purge.pages);
+            slice.note(purge.pages, until.is_some_and(|until| purge.since <= until));
             slice.add(chunk, purge);
         }
     }

@@ -14,13 +14,14 @@ use super::numbers::HeapNumbers;
 use super::owed::Owed;
 use super::peak::Peak;
 use super::pools::Entry;
+use super::regret::Regret;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGES};
 use crate::base::layout::{Field, layout};
 use crate::heap::buddy::{Buddy, Run, best_step, least_step};
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
-use crate::heap::decay::{Decay, Limit, STEPPED_HEAP};
+use crate::heap::decay::{Decay, Limit, STEPPED_HEAP, usual_limit};
 use crate::heap::growth;
 use crate::heap::slab::{Slab, SlabList};
 use crate::hooks;
@@ -55,6 +56,8 @@ pub(crate) struct State {
     pub(super) dirty_pages: usize,
     /// How many of these are in chunks that are kept for large objects.
     pub(super) kept_dirty: usize,
+    /// What was given back too early.
+    pub(super) regret: Regret,
 }
 
 /// For a walker outside of the process.
@@ -92,6 +95,7 @@ impl State {
         free_pages: 0,
         dirty_pages: 0,
         kept_dirty: 0,
+        regret: Regret::NONE,
     };
 
     /// Makes a slab of a run of the first chunk that has one.
@@ -107,7 +111,12 @@ impl State {
             let page = self.change(chunk, |buddy| buddy.alloc(geometry.order))?;
             let dirty = dirty - self.dirty_pages;
             if !Chunk::terms(chunk).is_resident {
-                growth::note((1 << geometry.order) - dirty);
+                let clean = (1 << geometry.order) - dirty;
+                growth::note(clean);
+                self.regret.note_wanted(clean, usual_limit(self.in_use()));
+            }
+            if !geometry.is_uncached() {
+                self.regret.note_in_use(self.others_in_use());
             }
             let is_fresh = dirty == 0 && Home::of(chunk).is_process() && !(*chunk).has_stale;
             Some(self.open(chunk, page, geometry, owner, is_fresh))
@@ -346,9 +355,28 @@ impl State {
         unsafe { (!slab.is_null() && (*slab).is_empty()).then_some(slab) }
     }
 
+    /// Ends what is over of epochs.
+    #[inline(never)]
+    pub(super) fn look(&mut self, now: u32) {
+        let seconds = self.decay.seconds();
+        self.peak.look(now, seconds);
+        self.regret.look(now, seconds, self.others_in_use());
+    }
+
+    /// How many pages are in use.
+    fn in_use(&self) -> usize {
+        self.mapped / PAGE - self.free_pages
+    }
+
+    /// How many pages are in use, but for those of objects that no child caches.
+    fn others_in_use(&self) -> usize {
+        self.in_use() - self.peak.in_use()
+    }
+
     /// How much may be dirty.
     pub(super) fn dirty_limit(&self) -> Limit {
-        Limit::of(self.mapped / PAGE - self.free_pages, self.peak.may_lie_free())
+        let regretted = |limit| self.regret.may_lie_free(limit, self.others_in_use());
+        Limit::of(self.in_use(), self.peak.may_lie_free(), regretted)
     }
 
     /// Bytes that may have memory behind them.
