@@ -114,6 +114,39 @@ fn what_is_above_the_limit_goes_back_at_once() {
 }
 
 #[test]
+fn what_went_too_early_may_lie_free_the_next_time() {
+    const LEAST: usize = 6 << 20;
+    for count in [9, 40].map(|megabytes| (megabytes << 20) / MOST_CACHED) {
+        let heap = Heap::new();
+        let geometry = Geometry::new(MOST_CACHED as u32, 1);
+        let fill = || (0..count).map(|_| heap.make_slab(PARENT, &geometry)).collect::<Vec<_>>();
+        let empty = |slabs: Vec<_>| slabs.into_iter().for_each(|slab| heap.take_slab_back(slab));
+        let kept = (count * MOST_CACHED).min(2 * LEAST);
+        empty(fill());
+        assert!(heap.dirty() <= LEAST, "nothing is known of the next time");
+        for _ in 0..5 {
+            empty(fill());
+            assert!(heap.dirty() > kept - kept / 4, "some of it was wanted again");
+            assert!(heap.dirty() <= kept + LEAST / 8);
+            validate(&heap);
+        }
+
+        // What goes in time is regretted no more.
+        let end = os::coarse_seconds() + DECAY_SECONDS + 1;
+        for _ in 0..count * MOST_CACHED / (SLICE_PAGES * PAGE) + 20 {
+            heap.tick(end);
+        }
+        assert_eq!(heap.dirty(), 0);
+        let slabs = fill();
+        heap.tick(end);
+        empty(slabs);
+        assert!(heap.dirty() <= LEAST + LEAST / 8);
+        heap.trim();
+        assert_eq!(heap.chunks(), 0);
+    }
+}
+
+#[test]
 fn purged_memory_is_zero_and_can_be_used_again() {
     let heap = Heap::new();
     let geometry = Geometry::new(CHUNK as u32 / 8, 1);
@@ -472,7 +505,24 @@ fn magazine_blocks_are_aligned_to_their_size_and_reused() {
 }
 
 #[test]
-fn requests_fill_chunks_in_use_before_others() {
+fn a_chunk_of_which_more_is_just_committed_is_not_released() {
+    let heap = Heap::new();
+    let slab = heap.make_slab(PARENT, &Geometry::new(4096, 1));
+    heap.take_slab_back(slab);
+    let step = heap.lock().begin_step().expect("the first chunk grows in steps");
+    heap.trim();
+    assert_eq!(heap.chunks(), 1, "who commits it has not locked the heap");
+    let committed = step.commit();
+    assert!(committed.is_some());
+    // SAFETY: it was begun above.
+    unsafe { heap.lock().end_step(step, committed) };
+    validate(&heap);
+    heap.trim();
+    assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn requests_fill_chunks_with_dirty_pages_and_chunks_in_use_before_others() {
     let heap = Heap::new();
     let half = Geometry::new(CHUNK as u32 / 2, 1);
     let page = Geometry::new(4096, 1);
@@ -482,8 +532,12 @@ fn requests_fill_chunks_in_use_before_others() {
     heap.take_slab_back(halves[0]);
     let more: Vec<_> = (0..50).map(|_| heap.make_slab(PARENT, &page)).collect();
     let chunk = |slab: &*mut Slab| chunk_of::<Chunk>(slab.cast());
-    assert!(more.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
-    for slab in halves.into_iter().skip(1).chain(pages).chain(more) {
+    assert!(more.iter().all(|slab| chunk(slab) == chunk(&halves[0])), "it has dirty pages");
+    more.into_iter().for_each(|slab| heap.take_slab_back(slab));
+    heap.trim();
+    let last: Vec<_> = (0..50).map(|_| heap.make_slab(PARENT, &page)).collect();
+    assert!(last.iter().all(|slab| chunk(slab) == chunk(&pages[0])));
+    for slab in halves.into_iter().skip(1).chain(pages).chain(last) {
         heap.take_slab_back(slab);
     }
     heap.trim();
