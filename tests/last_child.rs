@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! What the last child of a pool leaves in the heap for the next one.
+//! What the last child of a pool leaves for the next one: in the heap, or, from the second time on, in
+//! the pool.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
@@ -54,15 +55,22 @@ impl Pool {
         })
     }
 
-    fn objects_out(&mut self) -> usize {
+    fn stats(&mut self) -> slab_parent_stats {
         // SAFETY: all zeroes is a valid value; the pool exists.
         unsafe {
             let mut stats: slab_parent_stats = MaybeUninit::zeroed().assume_init();
             stats.struct_size = size_of::<slab_parent_stats>();
             assert_eq!(slab_get_parent_stats(self.address(), &mut stats), 0);
             assert_eq!(slab_validate(self.address()), 0);
-            stats.objects_out
+            stats
         }
+    }
+
+    /// How many slabs a pool without children keeps, and that no object is missing there.
+    fn kept_slabs(&mut self) -> usize {
+        let stats = self.stats();
+        assert_eq!((stats.children, stats.objects_out), (0, stats.objects_in_depot));
+        stats.slabs_full + stats.slabs_partial + stats.slabs_empty
     }
 }
 
@@ -74,13 +82,69 @@ impl Drop for Pool {
 }
 
 #[test]
-fn the_pool_itself_keeps_nothing() {
+fn a_pool_whose_only_child_goes_again_keeps_one_slab_for_the_next() {
+    let _alone = alone();
+    for (size, hint) in [(96, 64), (1000, 16), (66_632, 4)] {
+        let mut pool = Pool::new(size, hint);
+        let first = pool.short_life();
+        assert_eq!(pool.kept_slabs(), 0, "it is in the heap, for the child of any pool");
+        for _ in 0..3 {
+            let again = pool.short_life();
+            assert!(again.addr().abs_diff(first.addr()) < pool.stats().slab_bytes, "{size}");
+            assert_eq!(pool.kept_slabs(), 1);
+        }
+        // SAFETY: the pool exists.
+        unsafe { slab_trim_parent(pool.address()) };
+        assert_eq!(pool.kept_slabs(), 0);
+    }
+}
+
+#[test]
+fn a_pool_of_which_objects_are_in_use_or_many_were_keeps_nothing_for_the_next_child() {
     let _alone = alone();
     let mut pool = Pool::new(96, 64);
+    let mut used = Vec::new();
     for _ in 0..3 {
-        pool.short_life();
-        assert_eq!(pool.objects_out(), 0);
+        // SAFETY: the child is this thread's.
+        used.push(pool.with_child(|child| unsafe { slab_alloc(child) }));
+        assert_eq!(pool.stats().objects_out, used.len());
     }
+    pool.with_child(|child| {
+        // SAFETY: as above; they are the pool's objects.
+        used.into_iter().for_each(|object| unsafe { slab_free(child, object) });
+    });
+    assert_eq!(pool.kept_slabs(), 0, "it could have kept something for the first time");
+    pool.short_life();
+    assert_eq!(pool.kept_slabs(), 1);
+    for _ in 0..3 {
+        pool.with_child(|child| {
+            // SAFETY: as above.
+            let objects: Vec<_> = (0..10_000).map(|_| unsafe { slab_alloc(child) }).collect();
+            // SAFETY: as above.
+            objects.into_iter().for_each(|object| unsafe { slab_free(child, object) });
+        });
+        assert_eq!(pool.kept_slabs(), 0);
+    }
+}
+
+#[test]
+fn pools_without_children_do_not_keep_much_together() {
+    let _alone = alone();
+    slab_trim_heap();
+    let mut pools: Vec<Pool> = (0..20).map(|_| Pool::new(66_632, 4)).collect();
+    for pool in &mut pools {
+        pool.short_life();
+        pool.short_life();
+    }
+    let kept: usize =
+        pools.iter_mut().map(|pool| pool.kept_slabs() * pool.stats().slab_bytes).sum();
+    assert!(kept > 0 && kept <= 2 << 20, "{kept}");
+    // What one had others may have once it has ended.
+    drop(pools);
+    let mut pool = Pool::new(66_632, 4);
+    pool.short_life();
+    pool.short_life();
+    assert_eq!(pool.kept_slabs(), 1);
 }
 
 /// Bytes of slabs: of objects, and of magazines and kits.
@@ -104,7 +168,14 @@ fn if_the_heap_is_to_keep_nothing_it_keeps_no_kit() {
     slab_set_decay(before);
     pool.short_life();
     let with = slab_bytes();
-    assert!(with[0] == without[0] && with[1] > without[1], "{without:?}, {with:?}");
+    assert!(with[0] + with[1] > without[0] + without[1], "{without:?}, {with:?}");
+    slab_set_decay(0);
+    assert_eq!(slab_bytes()[0], without[0]);
+    for _ in 0..3 {
+        pool.short_life();
+        assert_eq!((slab_bytes(), pool.kept_slabs()), (without, 0));
+    }
+    slab_set_decay(before);
 }
 
 /// Children of all these pools that live at the same time, each for one object. Returns the objects.
@@ -136,10 +207,13 @@ fn pools_that_overlap_leave_one_each() {
     let mut pools: Vec<Pool> = (0..4).map(|_| Pool::new(96, 64)).collect();
     let objects = overlapping_lives(&mut pools);
     let held = slab_bytes();
-    assert_eq!(overlapping_lives(&mut pools), objects);
-    assert_eq!(slab_bytes(), held);
+    for _ in 0..2 {
+        // In the heap, and then in the pools.
+        assert_eq!(overlapping_lives(&mut pools), objects);
+        assert_eq!(slab_bytes().iter().sum::<usize>(), held.iter().sum());
+    }
     slab_trim_heap();
-    assert!(slab_bytes()[1] < held[1]);
+    assert!(slab_bytes().iter().sum::<usize>() < held.iter().sum());
 }
 
 #[test]
@@ -213,6 +287,6 @@ fn children_of_many_pools_come_and_go_in_turns() {
         if round % 3 == 0 {
             pool.short_life();
         }
-        assert_eq!(pool.objects_out(), 0);
+        assert!(pool.kept_slabs() <= 1);
     }
 }

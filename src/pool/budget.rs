@@ -10,7 +10,8 @@
 //! hundreds of small depots count for what they are.
 //!
 //! Of objects that no child caches there is nothing in depots. What pools of such may keep together as
-//! their spare slabs is another constant, of which each is granted its slab's size.
+//! their spare slabs is another constant, of which each is granted its slab's size. So is the slab of a
+//! pool whose only child goes again and again, up to a smaller one.
 
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -20,7 +21,9 @@ const BEYOND_BYTES: usize = 4 << 20;
 #[cfg(loom)]
 const BEYOND_BYTES: usize = 0;
 /// The spare slabs of all pools of uncached objects may have so many bytes.
-const SPARE_BYTES: usize = 32 << 20;
+pub(super) const SPARE_BYTES: usize = 32 << 20;
+/// A pool may keep its last slab without children if all that is granted is no more than so many.
+pub(super) const CHILDLESS_BYTES: usize = 2 << 20;
 /// By what part what a pool noted may be wrong, ...
 const STEP_SHARE: usize = 4;
 /// ... and by how many bytes in any case.
@@ -63,35 +66,45 @@ pub(super) fn is_noted() -> bool {
     NOTED.load(Relaxed) != 0
 }
 
-/// What a pool of uncached objects is granted, in bytes, so that it may keep an empty slab of so many. It
+/// What a pool is granted, in bytes, so that it may keep a slab of so many that nobody uses. It
 /// stays granted while the slab is in use, so that who frees and allocates in turns writes nothing
 /// that other threads read. Belongs to the pool's lock.
 pub(crate) struct Grant(usize);
 
+/// No grant, but one was asked for before. (No slab is of so few bytes.)
+const ASKED: usize = 1;
+
 impl Grant {
     pub(super) const NOTHING: Grant = Grant(0);
 
-    /// Asks for a grant of so many bytes, unless there is one: a pool's slabs are all of one size.
-    /// Returns whether there is one.
-    pub(super) fn ask(&mut self, bytes: usize) -> bool {
-        if self.0 == 0 && grant(&GRANTED, bytes) {
+    /// Asks for a grant of so many bytes, unless there is one: a pool's slabs are all of one size. All
+    /// grants together have `most` then. Returns whether there is one.
+    pub(super) fn ask(&mut self, bytes: usize, most: usize) -> bool {
+        if self.0 <= ASKED && grant(&GRANTED, bytes, most) {
             self.0 = bytes;
         }
-        self.0 != 0
+        self.0 > ASKED
+    }
+
+    /// The same, but in vain the first time.
+    pub(super) fn ask_again(&mut self, bytes: usize, most: usize) -> bool {
+        let before = self.0.max(ASKED);
+        core::mem::replace(&mut self.0, before) != 0 && self.ask(bytes, most)
     }
 
     /// Gives it back.
     pub(super) fn give_back(&mut self) {
-        if self.0 != 0 {
+        if self.0 > ASKED {
             GRANTED.fetch_add(self.0.wrapping_neg(), Relaxed);
-            self.0 = 0;
+            self.0 = ASKED;
         }
     }
 }
 
-/// Adds so many bytes to those that are granted, if there are not too many then. Returns whether it did.
-fn grant(granted: &AtomicUsize, bytes: usize) -> bool {
-    let Some(most) = SPARE_BYTES.checked_sub(bytes) else { return false };
+/// Adds so many bytes to those that are granted, if these are no more than `most` then. Returns whether it
+/// did.
+fn grant(granted: &AtomicUsize, bytes: usize, most: usize) -> bool {
+    let Some(most) = most.checked_sub(bytes) else { return false };
     let fits = granted.fetch_add(bytes, Relaxed) <= most;
     if !fits {
         granted.fetch_add(bytes.wrapping_neg(), Relaxed);
@@ -115,6 +128,7 @@ pub(crate) fn begin() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::geometry::PAGE;
 
     #[test]
     fn a_pool_notes_what_changed_by_a_step_and_what_is_gone() {
@@ -138,10 +152,25 @@ mod tests {
     fn what_is_granted_is_bounded() {
         const THIRD: usize = SPARE_BYTES / 3;
         let granted = AtomicUsize::new(0);
-        assert!(!grant(&granted, SPARE_BYTES + 1) && !grant(&granted, usize::MAX));
-        assert!((0..3).all(|_| grant(&granted, THIRD)));
-        assert!(!grant(&granted, THIRD) && !grant(&granted, SPARE_BYTES));
+        let grant = |bytes| grant(&granted, bytes, SPARE_BYTES);
+        assert!(!grant(SPARE_BYTES + 1) && !grant(usize::MAX));
+        assert!((0..3).all(|_| grant(THIRD)));
+        assert!(!grant(THIRD) && !grant(SPARE_BYTES));
         assert_eq!(granted.load(Relaxed), 3 * THIRD);
-        assert!(grant(&granted, SPARE_BYTES - 3 * THIRD) && !grant(&granted, 1));
+        assert!(grant(SPARE_BYTES - 3 * THIRD) && !grant(1));
+    }
+
+    #[test]
+    fn who_asks_again_is_granted() {
+        let mut pool = Grant::NOTHING;
+        assert!(!pool.ask_again(PAGE, 0) && !pool.ask_again(PAGE, 0) && !pool.ask(PAGE, 0));
+        assert!(pool.ask_again(PAGE, usize::MAX) && pool.ask(PAGE, 0) && pool.ask_again(PAGE, 0));
+        pool.give_back();
+        assert!(!pool.ask(PAGE, 0));
+        assert!(pool.ask_again(PAGE, usize::MAX), "it has asked before");
+        pool.give_back();
+        pool.give_back();
+        let mut other = Grant::NOTHING;
+        assert!(!other.ask_again(PAGE, usize::MAX));
     }
 }

@@ -318,6 +318,9 @@ impl Pool {
     fn end_as_it_is(&self, mut visit: Visit<'_>, tells: bool) -> Left {
         // Mostly there is nothing, as the last child is gone.
         if visit.body.slabs.holders != 0 || visit.body.slabs.count() != 0 {
+            if cfg!(feature = "ext") && visit.body.slabs.holders == 0 {
+                visit.leave_kit();
+            }
             visit.drain_depot();
         }
         let (objects, children) = (visit.body.slabs.out(), visit.body.slabs.holders);

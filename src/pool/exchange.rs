@@ -27,7 +27,7 @@
 //!   ([`policy::visits_in_a_row`]). Words that are the same count as turned. To be wrong about it costs a
 //!   visit.
 //! - `holders` counts the children that have magazines. When the last of them goes, the depot is
-//!   empty.
+//!   empty, or has one magazine with all rounds of the pool's only slab.
 //! - Without memory nothing changes but that a magazine stays empty, or an object goes to its slab.
 
 use core::mem;
@@ -117,7 +117,8 @@ impl Visit<'_> {
             return false;
         }
         let half = self.body.depot.take_half();
-        let (magazine, mask) = half.unwrap_or_else(|| self.first_magazine());
+        let kept = half.or_else(|| self.take_kept());
+        let (magazine, mask) = kept.unwrap_or_else(|| self.first_magazine());
         if magazine.is_none() {
             return false;
         }
@@ -133,6 +134,17 @@ impl Visit<'_> {
         cache.set_mask(mask);
         self.body.slabs.holders += 1;
         true
+    }
+
+    /// The full magazine that a pool without children kept ([`Visit::keeps_last`]).
+    fn take_kept(&mut self) -> Option<(Magazine, usize)> {
+        if !cfg!(feature = "ext") || self.body.slabs.holders != 0 {
+            return None;
+        }
+        let (full, mask) = self.take_full(self.body.policy.first_mask())?;
+        // SAFETY: it was the depot's.
+        unsafe { full.set_quota(mask, rounds(mask)) }
+        Some((full, mask))
     }
 
     /// A magazine for a cache when no half-filled one is there: what the last child left in the
@@ -158,29 +170,51 @@ impl Visit<'_> {
         (magazine, mask)
     }
 
-    /// If all that the pool has is in one slab, leaves that in the heap for the next child, with one
-    /// magazine of its rounds, the half-filled one if there is one. The others' go back to the slab.
+    /// Whether a pool that its last child has left keeps all that it has for the next one: one slab, and one
+    /// magazine with all rounds of it. It does if it could have done so before, and what all such pools
+    /// keep is not too much. Who goes round over pools that sleep reaps it.
+    #[inline(never)]
+    fn keeps_last(&mut self) -> bool {
+        let Some((only, mask)) = self.all_in_one() else { return false };
+        let body = &mut **self.body;
+        let bytes = body.geometry.slab_bytes();
+        let keeps = body.slabs.grant.ask_again(bytes, budget::CHILDLESS_BYTES);
+        // Word 0 of a full one is the depot's.
+        if keeps && !only.is_full(mask) {
+            // SAFETY: the magazine is the depot's, and on no list.
+            unsafe { only.set_quota(mask, only.rounds(mask)) }
+        }
+        keeps
+    }
+
+    /// If all that the pool has is in one slab that may be left for the next child, and callers have
+    /// nothing of it: the depot's magazine with all of its rounds, and its mask. Others' rounds go back
+    /// to the slab.
     #[cfg_attr(feature = "ext", inline(never))]
-    fn leave_kit(&mut self) {
+    fn all_in_one(&mut self) -> Option<(Magazine, usize)> {
         let may_be = self.home().is_process() && !(cfg!(feature = "ext") && HEAP.keeps_nothing());
         let leaves = may_be && policy::leaves_kit(self.body.geometry.order);
         if self.body.slabs.count() != 1 || !leaves {
-            return;
+            return None;
         }
-        let (only, mask) = loop {
+        loop {
             let body = &**self.body;
             let (only, mask) = body.depot.only_filled(&body.policy);
             if !only.is_none() {
-                break (only, mask);
+                return (only.rounds(mask) == body.slabs.out()).then_some((only, mask));
             }
             let fewer = cfg!(feature = "ext") && (self.drain_one() != 0 || self.drain_half() != 0);
             if !fewer {
-                return;
+                return None;
             }
-        };
-        if only.rounds(mask) != self.body.slabs.out() {
-            return;
         }
+    }
+
+    /// If all that the pool has is in one slab, leaves that in the heap for the next child, with one
+    /// magazine of its rounds, the half-filled one if there is one. The others' go back to the slab.
+    #[cfg_attr(feature = "ext", inline(never))]
+    pub(super) fn leave_kit(&mut self) {
+        let Some((only, mask)) = self.all_in_one() else { return };
         // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
         unsafe {
             if owner_if_any(only.last()) != self.owner() {
@@ -221,9 +255,11 @@ impl Visit<'_> {
         }
         self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
         if self.body.slabs.holders == 0 {
-            self.leave_kit();
-            self.drain_depot();
-            self.surplus.set_last();
+            if !(cfg!(feature = "ext") && self.keeps_last()) {
+                self.leave_kit();
+                self.drain_depot();
+                self.surplus.set_last();
+            }
         } else {
             self.drain_excess(policy::DRAINED_AS_A_CHILD_GOES);
         }

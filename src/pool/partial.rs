@@ -34,7 +34,8 @@ const LISTS: usize = QUARTERS + 1 + cfg!(feature = "ext") as usize;
 pub(crate) struct Slabs {
     pub(super) partial: [SlabList; LISTS],
     pub(super) spare: *mut Slab,
-    /// What the spare one may be of, if no child caches the objects.
+    /// What the spare one may be of, if no child caches the objects, or the only one that a pool keeps
+    /// without children.
     pub(super) grant: Grant,
     pub(super) slabs: u32,
     /// How many children have magazines, and so rounds of these slabs.

@@ -261,10 +261,15 @@ pub(crate) fn drain_all() {
     visit_all(true, &mut |visit| visit.drain_depot());
 }
 
-/// The same of their spare slabs alone.
+/// The same of their spare slabs alone, and of what pools without children keep.
 #[cfg(feature = "ext")]
 pub(crate) fn drop_spares() {
-    visit_all(true, &mut |visit| visit.body.slabs.drop_spare(&mut visit.surplus));
+    visit_all(true, &mut |visit| {
+        if visit.body.slabs.holders == 0 {
+            visit.drain_depot();
+        }
+        visit.body.slabs.drop_spare(&mut visit.surplus);
+    });
 }
 
 /// When the system has no memory: the same as [`drain_all`], unless another thread goes round. Returns

@@ -167,7 +167,7 @@ impl Visit<'_> {
         let body = &mut **self.body;
         body.policy.end_epoch(now, 0);
         let may_be = home.is_process() && body.modes.is_empty() && !HEAP.keeps_nothing();
-        may_be && body.slabs.grant.ask(body.geometry.slab_bytes())
+        may_be && body.slabs.grant.ask(body.geometry.slab_bytes(), budget::SPARE_BYTES)
     }
 
     /// Puts all rounds of a magazine back into their slabs.

@@ -139,6 +139,39 @@ fn the_last_child_goes_while_another_comes() {
 }
 
 #[test]
+fn a_pool_keeps_its_slab_without_children_while_another_one_comes() {
+    check(ALL, || {
+        let pool = Pool::made(THREE_ROUNDS, 2);
+        short_life(pool, 1);
+        let mut last = pool.child();
+        let object = last.alloc();
+        last.free(object);
+        let other = beside(move || last.destroy());
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        short_life(pool, 2);
+        assert_eq!(pool.children(), 0);
+        pool.end();
+    });
+}
+
+#[test]
+fn what_a_pool_keeps_without_children_is_trimmed_while_one_comes() {
+    check(ALL, || {
+        let pool = Pool::made(ONE_ROUND, 1);
+        short_life(pool, 1);
+        short_life(pool, 1);
+        assert!(!pool.keeps_nothing());
+        let other = beside(move || pool.trim());
+        short_life(pool, 2);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+    });
+}
+
+#[test]
 fn what_the_last_child_left_is_claimed_while_another_pool_leaves_its_own() {
     check(Some(3), || {
         let (pool, other_pool) = (Pool::new(THREE_ROUNDS, 2), Pool::new(THREE_ROUNDS, 2));

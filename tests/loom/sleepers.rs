@@ -131,6 +131,46 @@ fn a_pool_that_sleeps_is_reaped_while_its_last_child_goes() {
 }
 
 #[test]
+fn what_a_pool_keeps_without_children_is_reaped_while_one_comes() {
+    check(Some(3), || {
+        let pool = Pool::made(THREE_ROUNDS, 2);
+        short_life(pool, 1);
+        short_life(pool, 1);
+        assert!(!pool.keeps_nothing());
+        let awake = Pool::made(ONE_ROUND, 1);
+        go_round(awake.child());
+        set_seconds(START + 1);
+        go_round(awake.child());
+        set_seconds(START + 2);
+        let reaper = awake.child();
+        let other = beside(move || go_round(reaper));
+        short_life(pool, 1);
+        other.join().unwrap();
+        pool.validate();
+        pool.end();
+        awake.end();
+    });
+}
+
+#[test]
+fn what_a_pool_keeps_without_children_goes_while_another_one_is_used() {
+    check(ALL, || {
+        let pool = Pool::made(THREE_ROUNDS, 2);
+        short_life(pool, 1);
+        short_life(pool, 1);
+        let awake = Pool::made(ONE_ROUND, 1);
+        for second in 1..4 {
+            set_seconds(START + second);
+            go_round(awake.child());
+        }
+        assert!(pool.keeps_nothing());
+        assert_eq!(pool.objects_out(), 0);
+        pool.end();
+        awake.end();
+    });
+}
+
+#[test]
 fn a_pool_that_sleeps_is_reaped_while_an_object_comes_back_through_no_child() {
     check(Some(3), || {
         while_reaped(|_, child, object| {
