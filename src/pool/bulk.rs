@@ -21,8 +21,8 @@ use super::cache::Cache;
 use super::child::{
     ChildPool, alloc_far, finds_more, free_slow, has_more, owner_on_free, time_to_exchange,
 };
+use super::comer::Comer;
 use super::depot::List;
-use super::exchange::Comer;
 use super::policy;
 use super::visit::Visit;
 use crate::base::geometry::rounds;

@@ -1,327 +1,41 @@
 // SPDX-License-Identifier: MIT
-//! What a parent does to keep a child's cache in magazines: gives the first one, exchanges, and
-//! takes them back.
+//! How a child's cache exchanges magazines with its parent. What it begins with, and leaves behind, is in
+//! [`super::equipment`].
 //!
 //! | a cache | comes here | and gets |
 //! |---|---|---|
-//! | without a magazine | with the child's first object ([`Visit::equip`]) | a half-filled one, a kit's, or an empty one |
 //! | with empty ones | to allocate ([`Visit::reload`]) | a full one, or its own is filled from slabs |
 //! | with full ones | to free ([`Visit::unload`]) | an empty one, for a full one that the depot gets; or one of its own, of which slabs got some rounds |
-//! | with two of either | for the same a third time in a row, or more | two for both, if the depot has or wants two |
+//! | with two of either | for the same a third time in a row, or more ([`super::comer`]) | two for both, if the depot has or wants two |
 //! | of a busy child | with either of these (`promote`) | a larger one for those it has, if its pool has much in use |
 //! | of a child whose pool shrinks | to free (`demote`) | a smaller one; the depot or slabs get the rounds |
-//! | of a child that goes | once ([`Visit::retire`]) | none; the depot has them |
-//! | of a child that is trimmed | once ([`Visit::strip`]) | none; slabs have the rounds |
 //!
 //! Invariants, whenever the parent is not locked:
 //! - A cache has no magazine and mask 0, or a loaded magazine of the size of its mask, and a
 //!   previous one that is none, or empty or full and of the same size.
-//! - Word 0 of a cache's magazines is a *quota*, 1 at least. The larger one of its two says how many
-//!   rounds the loaded one is filled with from slabs. Each exchange raises it; what it is above a whole
-//!   magazine says how many there were since ([`policy::next_quota`]).
-//! - The smaller one, after a visit that found two, says how many times in a row the child has come for
-//!   the same thing. Between two visits it swaps them exactly when what it holds goes through one whole
-//!   magazine, up or down. So where the quota is tells what it did: a visit leaves it in the magazine
-//!   that will be loaded when the child comes for the same again, which is the other one if it has to
-//!   go through the middle on the way, and finds it in the previous one if the child has turned
-//!   ([`policy::visits_in_a_row`]). Words that are the same count as turned. To be wrong about it costs a
-//!   visit.
-//! - `holders` counts the children that have magazines. When the last of them goes, the depot is
-//!   empty, or has one magazine with all rounds of the pool's only slab.
 //! - Without memory nothing changes but that a magazine stays empty, or an object goes to its slab.
 
 use core::mem;
 
 use super::budget;
 use super::cache::Cache;
+use super::comer::Comer;
 use super::depot::List;
 use super::policy;
 use super::visit::Visit;
 use crate::base::geometry::{class_of, rounds};
-use crate::heap::chunk::{owner_if_any, slab_of};
+use crate::heap::HEAP;
 use crate::heap::magazine::Magazine;
-use crate::heap::{HEAP, Kit};
 use crate::hooks;
 use crate::sys::probe;
 
-/// A child that has come to the parent, as words 0 of its magazines tell.
-pub(super) struct Comer {
-    pub(super) quota: usize,
-    /// How many times in a row it has come for the same thing, this one included.
-    in_a_row: usize,
-}
-
-impl Comer {
-    /// Raises its quota by an exchange of a magazine of this size.
-    pub(super) fn raise(&mut self, mask: usize) {
-        self.quota = policy::next_quota(self.quota, mask);
-    }
-
-    /// Whether it is to exchange both magazines.
-    fn exchanges_both(&self) -> bool {
-        policy::exchanges_both(self.in_a_row)
-    }
-
-    /// Leaves a child that came to allocate. If its previous magazine is full, that one will be loaded
-    /// when it does so again.
-    ///
-    /// # Safety
-    /// The child's magazines are its own.
-    pub(super) unsafe fn leave_to_allocate(&self, cache: &Cache) {
-        // SAFETY: the caller's promise.
-        unsafe { self.leave(cache, !cache.previous.is_empty(cache.mask())) }
-    }
-
-    /// Leaves a child that came to free. If its previous magazine is empty, that one will be loaded when
-    /// it does so again.
-    ///
-    /// # Safety
-    /// The child's magazines are its own.
-    unsafe fn leave_to_free(&self, cache: &Cache) {
-        // SAFETY: the caller's promise.
-        unsafe { self.leave(cache, cache.previous.is_empty(cache.mask())) }
-    }
-
-    /// Writes words 0: the quota into the loaded magazine, or, if that swaps with it, the previous one.
-    ///
-    /// # Safety
-    /// The child's magazines are its own.
-    #[inline(always)]
-    unsafe fn leave(&self, cache: &Cache, swaps: bool) {
-        let (mask, noted) = (cache.mask(), policy::noted_in_a_row(self.in_a_row));
-        // Small builds do without what is in a row.
-        let swaps = cfg!(feature = "ext") && swaps;
-        let (loaded, previous) = if swaps { (noted, self.quota) } else { (self.quota, noted) };
-        // SAFETY: the caller's promise.
-        unsafe {
-            cache.loaded.set_quota(mask, loaded);
-            if cfg!(feature = "ext") && !cache.previous.is_none() {
-                cache.previous.set_quota(mask, previous);
-            }
-        }
-    }
-}
-
 impl Visit<'_> {
-    /// Whether the pool that the magazines were filled from was destroyed, or created anew, before
-    /// the child. Then their rounds are in limbo.
-    pub(crate) fn is_stale(&self, cache: &Cache) -> bool {
-        !self.body.policy.masks().contains(&cache.mask())
-            || cache.has_rounds_of_another(self.owner())
-    }
-
-    /// Gives a cache that has no magazine its first one, which may be empty or full. Returns false
-    /// if the parent is uncached or there is no memory.
-    pub(crate) fn equip(&mut self, cache: &mut Cache) -> bool {
-        if self.body.policy.first_mask() == 0 {
-            return false;
-        }
-        let half = self.body.depot.take_half();
-        let kept = half.or_else(|| self.take_kept());
-        let (magazine, mask) = kept.unwrap_or_else(|| self.first_magazine());
-        if magazine.is_none() {
-            return false;
-        }
-        // SAFETY: the magazine is the child's from here on.
-        unsafe {
-            let quota = magazine.quota(mask);
-            let inherited = policy::inherited_quota(quota, mask);
-            if inherited != quota {
-                magazine.set_quota(mask, inherited);
-            }
-        }
-        cache.loaded = magazine;
-        cache.set_mask(mask);
-        self.body.slabs.holders += 1;
-        true
-    }
-
-    /// The full magazine that a pool without children kept ([`Visit::keeps_last`]).
-    fn take_kept(&mut self) -> Option<(Magazine, usize)> {
-        if !cfg!(feature = "ext") || self.body.slabs.holders != 0 {
-            return None;
-        }
-        let (full, mask) = self.take_full(self.body.policy.first_mask())?;
-        // SAFETY: it was the depot's.
-        unsafe { full.set_quota(mask, rounds(mask)) }
-        Some((full, mask))
-    }
-
-    /// A magazine for a cache when no half-filled one is there: what the last child left in the
-    /// heap, or an empty one, or none if there is no memory.
-    fn first_magazine(&mut self) -> (Magazine, usize) {
-        let mask = self.body.policy.first_mask();
-        let magazine = if self.body.slabs.count() == 0 {
-            let kit = HEAP.equipment(self.home(), self.owner(), &self.body.geometry, mask);
-            if !kit.is_none() {
-                // SAFETY: the slab was this pool's, and is nobody else's now.
-                unsafe { self.body.slabs.adopt(kit.slab) };
-                return (kit.magazine, kit.mask);
-            }
-            kit.magazine
-        } else {
-            self.check_link(List::Empty, mask);
-            self.empty_magazine(mask)
-        };
-        if !magazine.is_none() {
-            // SAFETY: it is on no list.
-            unsafe { magazine.set_quota(mask, policy::first_quota(mask)) }
-        }
-        (magazine, mask)
-    }
-
-    /// Whether a pool that its last child has left keeps all that it has for the next one: one slab, and one
-    /// magazine with all rounds of it. It does if it could have done so before, and what all such pools
-    /// keep is not too much. Who goes round over pools that sleep reaps it.
-    #[inline(never)]
-    fn keeps_last(&mut self) -> bool {
-        let Some((only, mask)) = self.all_in_one() else { return false };
-        let body = &mut **self.body;
-        let bytes = body.geometry.slab_bytes();
-        let keeps = body.slabs.grant.ask_again(bytes, budget::CHILDLESS_BYTES);
-        // Word 0 of a full one is the depot's.
-        if keeps && !only.is_full(mask) {
-            // SAFETY: the magazine is the depot's, and on no list.
-            unsafe { only.set_quota(mask, only.rounds(mask)) }
-        }
-        keeps
-    }
-
-    /// If all that the pool has is in one slab that may be left for the next child, and callers have
-    /// nothing of it: the depot's magazine with all of its rounds, and its mask. Others' rounds go back
-    /// to the slab.
-    #[cfg_attr(feature = "ext", inline(never))]
-    fn all_in_one(&mut self) -> Option<(Magazine, usize)> {
-        let may_be = self.home().is_process() && !(cfg!(feature = "ext") && HEAP.keeps_nothing());
-        let leaves = may_be && policy::leaves_kit(self.body.geometry.order);
-        if self.body.slabs.count() != 1 || !leaves {
-            return None;
-        }
-        loop {
-            let body = &**self.body;
-            let (only, mask) = body.depot.only_filled(&body.policy);
-            if !only.is_none() {
-                return (only.rounds(mask) == body.slabs.out()).then_some((only, mask));
-            }
-            let fewer = cfg!(feature = "ext") && (self.drain_one() != 0 || self.drain_half() != 0);
-            if !fewer {
-                return None;
-            }
-        }
-    }
-
-    /// If all that the pool has is in one slab, leaves that in the heap for the next child, with one
-    /// magazine of its rounds, the half-filled one if there is one. The others' go back to the slab.
-    #[cfg_attr(feature = "ext", inline(never))]
-    pub(super) fn leave_kit(&mut self) {
-        let Some((only, mask)) = self.all_in_one() else { return };
-        // SAFETY: the magazine is the depot's, and a slab with a round of it this pool's.
-        unsafe {
-            if owner_if_any(only.last()) != self.owner() {
-                return;
-            }
-            let slab = slab_of(only.last());
-            // Not so if an object was freed twice, which draining will see.
-            if (*slab).out_are(&only.contents(mask)) {
-                self.body.slabs.abandon(slab);
-                self.take_filled();
-                only.set_quota(mask, only.rounds(mask));
-                HEAP.leave_kit(Kit { slab, magazine: only, mask }, &mut self.surplus);
-            }
-        }
-    }
-
-    /// Takes the magazines of a child that goes. If no other child has any, the parent keeps
-    /// nothing.
-    ///
-    /// # Safety
-    /// The cache's magazines are of this parent, and not used any more.
-    pub(crate) unsafe fn retire(&mut self, cache: &Cache) {
-        let out = self.body.slabs.out();
-        if cfg!(feature = "ext") && !cache.previous.is_none() {
-            // The loaded one may come to wait half-filled for the next child.
-            // SAFETY: the caller's promise.
-            unsafe {
-                let quotas = [cache.loaded, cache.previous].map(|of| of.quota(cache.mask()));
-                cache.loaded.set_quota(cache.mask(), quotas[0].max(quotas[1]));
-            }
-        }
-        for magazine in [cache.previous, cache.loaded] {
-            let body = &mut **self.body;
-            // SAFETY: the caller's promise.
-            unsafe {
-                body.depot.keep(magazine, cache.mask(), &body.policy, out, &mut self.surplus);
-            }
-        }
-        self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
-        if self.body.slabs.holders == 0 {
-            if !(cfg!(feature = "ext") && self.keeps_last()) {
-                self.leave_kit();
-                self.drain_depot();
-                self.surplus.set_last();
-            }
-        } else {
-            self.drain_excess(policy::DRAINED_AS_A_CHILD_GOES);
-        }
-    }
-
-    /// Drains the magazines of a cache and gives them up. Returns how many objects there were in
-    /// them.
-    ///
-    /// # Safety
-    /// The cache's magazines are of this parent.
-    pub(crate) unsafe fn strip(&mut self, cache: &mut Cache) -> usize {
-        let mut objects = 0;
-        let mask = cache.mask();
-        for magazine in [&mut cache.loaded, &mut cache.previous] {
-            if !magazine.is_none() {
-                objects += magazine.rounds(mask);
-                // SAFETY: the caller's promise.
-                unsafe {
-                    self.drain(magazine, mask);
-                    self.surplus.add_magazine(*magazine, mask);
-                }
-                *magazine = Magazine::NONE;
-            }
-        }
-        cache.set_mask(0);
-        self.body.slabs.holders = self.body.slabs.holders.saturating_sub(1);
-        if self.body.slabs.holders == 0 {
-            self.drain_depot();
-        }
-        objects
-    }
-
     /// An empty magazine of a size, or none if there is no memory. Its quota is not set.
     #[inline(never)]
     pub(super) fn empty_magazine(&mut self, mask: usize) -> Magazine {
         let body = &mut **self.body;
         let empty = body.depot.take_empty(mask, &body.policy);
         empty.unwrap_or_else(|| HEAP.make_magazine(self.home(), class_of(mask)))
-    }
-
-    /// Who has come with a cache, as its words 0 tell. Notes one that was overwritten, which starts again
-    /// with the least.
-    fn comer(&mut self, cache: &Cache) -> Comer {
-        let (mask, mut words) = (cache.mask(), [1; 2]);
-        for (word, magazine) in words.iter_mut().zip([cache.loaded, cache.previous]) {
-            if !magazine.is_none() {
-                // SAFETY: the child's magazines are its own.
-                let quota = unsafe { magazine.quota(mask) };
-                if policy::is_quota(quota, mask) {
-                    *word = quota;
-                } else {
-                    self.corrupted(magazine, mask);
-                    // SAFETY: as above.
-                    unsafe { magazine.set_quota(mask, 1) }
-                }
-            }
-        }
-        let [loaded, previous] = words;
-        // One that has a single magazine has not come with two before.
-        let in_a_row =
-            if cache.previous.is_none() { 1 } else { policy::visits_in_a_row(loaded, previous) };
-        Comer { quota: loaded.max(previous), in_a_row }
     }
 
     /// Gives a busy child one magazine of the next size for those it has, with all their rounds in
@@ -615,6 +329,7 @@ mod tests {
     use core::mem::MaybeUninit;
 
     use super::*;
+    use crate::heap::chunk::slab_of;
     use crate::pool::child::ChildPool;
     use crate::pool::parent::ParentPool;
 

@@ -12,7 +12,8 @@
 //! | `calls` | what callers do to a parent: create, destroy, name, count, trim |
 //! | `visit` | a call that has a pool's lock |
 //! | `transfer` | how objects pass between magazines, slabs and the heap |
-//! | `exchange` | how caches get magazines and give them back |
+//! | `equipment` | what caches begin with and leave behind |
+//! | `exchange`, `comer` | how they exchange magazines; how often in a row, and for what |
 //! | `depot`, `partial` | what a parent keeps: magazines that no child has; slabs by fullness |
 //! | `policy`, `budget` | how much of it; how much all of them together |
 //! | `shrink` | objects are moved out of sparse slabs, which then go to the heap |
@@ -40,7 +41,9 @@ mod bulk;
 pub(crate) mod cache;
 mod calls;
 pub(crate) mod child;
+mod comer;
 pub(crate) mod depot;
+mod equipment;
 mod exchange;
 pub(crate) mod numbers;
 pub(crate) mod options;
