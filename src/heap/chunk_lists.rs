@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: MIT
-//! The chunks of the heap, by the largest run they have free, and whether a page of it is dirty.
+//! The chunks of the heap, by the largest run they have free.
 //!
 //! - list 0: no run is free; list `k + 1`: the largest free run is of order `k`;
 //! - [`WHOLE`]: everything is free, nobody is just committing more of it, and it need not stay;
 //! - [`LARGE_OBJECTS`]: reservations with one large object each, from which nothing is handed out;
 //! - [`KEPT`]: reservations that had one, and are kept for the next (`super::large`): those that were
-//!   freed last come first;
-//! - [`DIRTY`] and behind it: chunks as on the lists up to [`WHOLE`] which have free pages that are dirty.
+//!   freed last come first.
 //!
 //! A request is served from the first list that can, so that chunks in use fill up before others
-//! are begun; but from those with dirty pages before others, as these cost no memory and no page
-//! fault. Everything here belongs to the heap's lock.
+//! are begun. Everything here belongs to the heap's lock.
 
 use core::ptr;
 
@@ -23,10 +21,7 @@ use crate::sys::sync::writes;
 const WHOLE: usize = MAX_ORDER as usize + 2;
 const LARGE_OBJECTS: usize = WHOLE + 1;
 const KEPT: usize = LARGE_OBJECTS + 1;
-/// (Small builds do not tell such chunks from others.)
-const DIRTY: usize = if cfg!(feature = "ext") { KEPT + 1 } else { 0 };
-const LISTS: usize = if DIRTY != 0 { DIRTY + WHOLE } else { KEPT } + 1;
-const _: () = assert!(LISTS <= u32::BITS as usize);
+const LISTS: usize = KEPT + 1;
 /// The list number of a chunk that is on its way to the system.
 pub(crate) const RELEASED: u8 = LISTS as u8;
 
@@ -48,15 +43,11 @@ impl ChunkLists {
 
     /// A chunk with a free run of this order or a larger one, or null.
     pub(crate) fn with_run(&self, order: u8) -> *mut Chunk {
-        let large_enough = ((2 << WHOLE) - 1) & (!0 << (order + 1));
-        let mut lists = self.occupied & large_enough << DIRTY;
-        if lists == 0 {
-            lists = self.occupied & large_enough;
-        }
-        if lists == 0 {
+        let fit = self.occupied & ((2 << WHOLE) - 1) & (!0 << (order + 1));
+        if fit == 0 {
             return ptr::null_mut();
         }
-        let mut chunk = self.first[lists.trailing_zeros() as usize];
+        let mut chunk = self.first[fit.trailing_zeros() as usize];
         // One that is wholly free need not be wholly committed. Of such there is one.
         // SAFETY: the chunks here belong to the lock that is held.
         unsafe {
@@ -74,13 +65,12 @@ impl ChunkLists {
     /// It is on a list.
     pub(crate) unsafe fn is_whole(&self, chunk: *mut Chunk) -> bool {
         // SAFETY: the caller's promise; the chunks here belong to the lock that is held.
-        unsafe { is_whole((*chunk).list as usize) }
+        unsafe { (*chunk).list as usize == WHOLE }
     }
 
-    /// A chunk of which everything is free, one without dirty pages before others; or null.
+    /// A chunk of which everything is free, or null.
     pub(crate) fn whole(&self) -> *mut Chunk {
-        let clean = self.first[WHOLE];
-        if clean.is_null() { self.first[DIRTY + WHOLE] } else { clean }
+        self.first[WHOLE]
     }
 
     /// The chunk that is kept for a large object and was freed last, or null.
@@ -105,12 +95,11 @@ impl ChunkLists {
         self.whole as usize
     }
 
-    /// The first chunk of every list from which runs are handed out, or null; those with dirty pages
-    /// first, and of these and the others those with most free.
+    /// The first chunk of every list from which runs are handed out, or null; those with most free
+    /// first.
     pub(crate) fn emptiest_first(&self) -> impl Iterator<Item = *mut Chunk> + use<> {
         let first = self.first;
-        let has_runs = |&list: &usize| list <= WHOLE || list > KEPT;
-        (0..LISTS).rev().filter(has_runs).map(move |list| first[list])
+        (0..=WHOLE).rev().map(move |list| first[list])
     }
 
     /// Puts a chunk on its list.
@@ -131,7 +120,7 @@ impl ChunkLists {
             }
             *first = chunk;
             self.occupied |= 1 << list;
-            self.whole += u32::from(is_whole(list));
+            self.whole += u32::from(list == WHOLE);
         }
     }
 
@@ -144,7 +133,7 @@ impl ChunkLists {
         unsafe {
             writes(chunk);
             let (next, previous, list) = ((*chunk).next, (*chunk).previous, (*chunk).list as usize);
-            self.whole -= u32::from(is_whole(list));
+            self.whole -= u32::from(list == WHOLE);
             if !next.is_null() {
                 (*next).previous = previous;
             }
@@ -176,14 +165,14 @@ impl ChunkLists {
     /// Checks that chunks are linked and on the right lists, and calls `problem` with those that
     /// are not.
     pub(crate) fn validate(&self, problem: &mut dyn FnMut(usize, &'static str)) {
-        let mut whole = 0;
         for (list, &first) in self.first.iter().enumerate() {
             if first.is_null() == (self.occupied & (1 << list) != 0) {
                 problem(list, NOTED_OTHERWISE);
             }
             let (mut chunk, mut previous) = (first, ptr::null_mut());
+            let mut count = 0;
             while !chunk.is_null() {
-                whole += u32::from(is_whole(list));
+                count += 1;
                 // SAFETY: the chunks here belong to the lock that is held.
                 unsafe {
                     if (*chunk).previous != previous
@@ -195,9 +184,9 @@ impl ChunkLists {
                     (previous, chunk) = (chunk, (*chunk).next);
                 }
             }
-        }
-        if whole != self.whole {
-            problem(WHOLE, NOTED_OTHERWISE);
+            if list == WHOLE && count != self.whole {
+                problem(list, NOTED_OTHERWISE);
+            }
         }
     }
 
@@ -231,11 +220,6 @@ impl ChunkLists {
     }
 }
 
-/// Whether everything of the chunks of a list is free.
-fn is_whole(list: usize) -> bool {
-    list == WHOLE || list == DIRTY + WHOLE
-}
-
 /// The list a chunk should be on.
 ///
 /// # Safety
@@ -245,14 +229,12 @@ unsafe fn list_of(chunk: *mut Chunk) -> usize {
     unsafe {
         let buddy = &(*chunk).buddy;
         if (*chunk).large {
-            return if (*chunk).idle.pages == 0 { LARGE_OBJECTS } else { KEPT };
-        }
-        let list = if buddy.is_whole() && (*chunk).steps == 0 && !Chunk::terms(chunk).is_fixed {
+            if (*chunk).idle.pages == 0 { LARGE_OBJECTS } else { KEPT }
+        } else if buddy.is_whole() && (*chunk).steps == 0 && !Chunk::terms(chunk).is_fixed {
             WHOLE
         } else {
             buddy.largest().map_or(0, |order| order as usize + 1)
-        };
-        list + if buddy.dirty_pages() == 0 { 0 } else { DIRTY }
+        }
     }
 }
 
@@ -295,7 +277,6 @@ mod tests {
             lists.update(full);
             sound(&lists);
             assert_eq!((lists.whole(), lists.count_whole()), (full, 2));
-            assert_eq!(lists.with_run(0), whole, "it has dirty pages");
             lists.remove(full);
             assert_eq!((lists.whole(), lists.count_whole()), (whole, 1));
             lists.remove(whole);

@@ -136,9 +136,10 @@ impl Limit {
     }
 
     /// How many wholly free chunks are kept before their time is up: as many as may be dirty, and so
-    /// one at least. (The largest runs are half a chunk, of which there is one in each.)
+    /// one at least. (The largest runs are half a chunk, of which there is one in each.) Not for what is
+    /// regretted: mostly a chunk or two that are not wholly free have that much room.
     pub(crate) fn whole_chunks(&self) -> usize {
-        self.usual.div_ceil(PAGES) + self.regretted / PAGES + self.lately.div_ceil(PAGES / 2)
+        self.usual.div_ceil(PAGES) + self.lately.div_ceil(PAGES / 2)
     }
 }
 
@@ -181,6 +182,6 @@ mod tests {
         let regretted = Limit::of(0, 0, |_| 5 * PAGES);
         assert_eq!(regretted.excess(DIRTY_PAGES + 5 * PAGES), 0);
         assert_ne!(regretted.excess(DIRTY_PAGES + 5 * PAGES + 1), 0);
-        assert_eq!(regretted.whole_chunks(), 5 + whole_chunks(0, 0));
+        assert_eq!(regretted.whole_chunks(), whole_chunks(0, 0));
     }
 }

@@ -17,10 +17,10 @@
 
 use super::peak::Peak;
 
-/// Of what may lie free in any case one part in so many may do so beyond what was in use lately: which pages
-/// are in use is never quite the same again, and each call of the system gives back some more than it
-/// has to.
-const SLACK: usize = 16;
+/// Of what may lie free in any case one part in so many may do so beyond what was in use lately. While that
+/// was in use dirty pages lay free as well: chunks in use are filled first, whether their free pages are
+/// dirty or clean.
+const SLACK: usize = 4;
 
 /// Small builds regret nothing.
 const REGRETS: bool = cfg!(any(feature = "ext", test));
