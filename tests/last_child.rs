@@ -168,8 +168,11 @@ fn if_the_heap_is_to_keep_nothing_it_keeps_no_kit() {
     slab_set_decay(before);
     pool.short_life();
     let with = slab_bytes();
-    assert!(with[0] + with[1] > without[0] + without[1], "{without:?}, {with:?}");
+    assert!(with[0] == without[0] && with[1] > without[1], "{without:?}, {with:?}");
+    pool.short_life();
+    assert_eq!(pool.kept_slabs(), 1);
     slab_set_decay(0);
+    assert_eq!(pool.kept_slabs(), 0);
     assert_eq!(slab_bytes()[0], without[0]);
     for _ in 0..3 {
         pool.short_life();
