@@ -9,7 +9,7 @@
 //!
 //! Invariants, whenever the parent is not locked:
 //! - `holders` counts the children that have magazines. When the last of them goes, the depot is
-//!   empty, or has one magazine with all rounds of the pool's only slab.
+//!   empty, or has one magazine with all rounds of the pool's only slab, and perhaps empty ones.
 //! - Without memory a cache has no magazine.
 
 use super::budget;
@@ -91,7 +91,8 @@ impl Visit<'_> {
     }
 
     /// Whether a pool that its last child has left keeps all that it has for the next one: one slab, and one
-    /// magazine with all rounds of it. It does if it could have done so before, and what all such pools
+    /// magazine with all rounds of it. Rounds are only counted: that an object was freed twice is seen
+    /// when the magazine is drained, or left as a kit. It does if it could have done so before, and what all such pools
     /// keep is not too much. Who goes round over pools that sleep reaps it.
     #[inline(never)]
     fn keeps_last(&mut self) -> bool {
@@ -152,7 +153,7 @@ impl Visit<'_> {
     }
 
     /// Takes the magazines of a child that goes. If no other child has any, the parent keeps
-    /// nothing.
+    /// nothing, or its only slab ([`Visit::keeps_last`]).
     ///
     /// # Safety
     /// The cache's magazines are of this parent, and not used any more.
