@@ -7,7 +7,9 @@
 use crate::sys::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 // Relaxed: any recent value will do.
-static PAGES: AtomicUsize = AtomicUsize::new(0);
+static PAGES: AtomicUsize = AtomicUsize::new(FIRST);
+/// What it begins with. Not 0: see "Words that every process writes" in docs/design.md.
+const FIRST: usize = 1;
 
 /// Notes so many pages more.
 pub(super) fn note(pages: usize) {
@@ -30,5 +32,5 @@ pub(crate) fn atomics() -> (usize, usize) {
 /// The beginning of an execution of the model checker.
 #[cfg(loom)]
 pub(crate) fn begin() {
-    PAGES.store(0, Relaxed);
+    PAGES.store(FIRST, Relaxed);
 }

@@ -45,7 +45,8 @@ pub(crate) const PLACE: *const () = (&raw const ROOT).cast();
 const OWN_LEAVES: usize = if cfg!(loom) { 1 } else { 4 };
 static OWN: [Leaf; OWN_LEAVES] =
     [const { [const { AtomicUsize::new(0) }; LEAF_WORDS] }; OWN_LEAVES];
-static OWN_TAKEN: AtomicUsize = AtomicUsize::new(0);
+/// How many of them are not taken.
+static OWN_LEFT: AtomicUsize = AtomicUsize::new(OWN_LEAVES);
 
 /// Whether there is a chunk above what the bits are for. Then every address there is taken for one
 /// in a chunk.
@@ -91,7 +92,7 @@ fn leaf_or_new(leaf: &AtomicPtr<Leaf>, _word: usize) -> Option<&'static Leaf> {
     let mut bits = leaf.load(Ordering::Acquire);
     if bits.is_null() {
         // Relaxed: a leaf of the library's own is zeroed from the beginning.
-        let own = OWN.get(OWN_TAKEN.fetch_add(1, Ordering::Relaxed));
+        let own = OWN.get(OWN_LEFT.fetch_sub(1, Ordering::Relaxed).wrapping_sub(1));
         let new = match own {
             Some(own) => ptr::from_ref(own).cast_mut(),
             None => os::reserve(size_of::<Leaf>(), size_of::<Leaf>()).cast(),
@@ -200,7 +201,7 @@ pub(crate) mod model {
                 unsafe { os::release(bits.cast(), size_of::<Leaf>()) };
             }
         }
-        OWN_TAKEN.store(0, Ordering::Relaxed);
+        OWN_LEFT.store(OWN_LEAVES, Ordering::Relaxed);
         OWN[0].iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 
@@ -213,7 +214,7 @@ pub(crate) mod model {
         for leaf in &ROOT[root.saturating_sub(1)..(root + 2).min(LEAVES)] {
             leaf.load(Ordering::Relaxed);
         }
-        OWN_TAKEN.load(Ordering::Relaxed);
+        OWN_LEFT.load(Ordering::Relaxed);
     }
 
     /// Whether no chunk is noted any more.

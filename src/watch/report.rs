@@ -29,8 +29,8 @@ pub(crate) const MOST: u32 = 100;
 static COUNT: AtomicU32 = AtomicU32::new(0);
 static UNKNOWN_NAMED: AtomicBool = AtomicBool::new(false);
 static MOST_SAID: AtomicBool = AtomicBool::new(false);
-/// Whether it is known that SLAB_DEBUG is not set. Relaxed: whoever does not know looks.
-static UNSET: AtomicBool = AtomicBool::new(false);
+/// Whether SLAB_DEBUG may be set. Relaxed: whoever does not know looks.
+static MAY_BE_SET: AtomicBool = AtomicBool::new(true);
 
 /// The words that are not under a lock: addresses and bytes.
 #[cfg(feature = "debug")]
@@ -39,7 +39,7 @@ pub(crate) fn atomics() -> [(usize, usize); 4] {
         ((&raw const COUNT).addr(), size_of_val(&COUNT)),
         ((&raw const UNKNOWN_NAMED).addr(), size_of_val(&UNKNOWN_NAMED)),
         ((&raw const MOST_SAID).addr(), size_of_val(&MOST_SAID)),
-        ((&raw const UNSET).addr(), size_of_val(&UNSET)),
+        ((&raw const MAY_BE_SET).addr(), size_of_val(&MAY_BE_SET)),
     ]
 }
 
@@ -204,11 +204,11 @@ impl Report {
 /// What SLAB_DEBUG says of a pool, or of the program; the first unknown word is named, once. If it
 /// is not set when it is first looked for, it is not looked for again, but in a forked child.
 pub(crate) fn options(pool: Option<&PoolId>) -> Options<'static> {
-    if UNSET.load(Relaxed) {
+    if !MAY_BE_SET.load(Relaxed) {
         return Options::default();
     }
     let Some(words) = os::variable(c"SLAB_DEBUG").map(CStr::to_bytes) else {
-        UNSET.store(true, Relaxed);
+        MAY_BE_SET.store(false, Relaxed);
         return Options::default();
     };
     if !cfg!(feature = "ext") {
@@ -225,7 +225,7 @@ pub(crate) fn options(pool: Option<&PoolId>) -> Options<'static> {
 
 /// Looks for SLAB_DEBUG again when it is next asked what it says.
 pub(crate) fn look_again() {
-    UNSET.store(false, Relaxed);
+    MAY_BE_SET.store(true, Relaxed);
 }
 
 /// Says that a file of the library's cannot be created.

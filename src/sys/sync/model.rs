@@ -312,7 +312,7 @@ macro_rules! modified {
     };
 }
 
-modified!(fetch_add, fetch_or, fetch_and);
+modified!(fetch_add, fetch_sub, fetch_or, fetch_and);
 shadowed!(AtomicBool, bool, usize::from, |word| word != 0);
 shadowed!(AtomicU16, u16, usize::from, |word| word as u16);
 shadowed!(AtomicU32, u32, |value| value as usize, |word| word as u32);

@@ -31,8 +31,8 @@ const MOST_RATE: u32 = 1 << 30;
 
 /// One in so many; 0: none.
 static RATE: AtomicU32 = AtomicU32::new(0);
-/// Whether SLAB_SAMPLE was read, or [`set`] called.
-static CHOSEN: AtomicBool = AtomicBool::new(false);
+/// Whether SLAB_SAMPLE is still to be read, and [`set`] was not called.
+static UNREAD: AtomicBool = AtomicBool::new(true);
 /// How many rounds are still to be handed out.
 static LEFT: AtomicIsize = AtomicIsize::new(0);
 /// The state of the generator.
@@ -42,7 +42,7 @@ static DRAWN: AtomicU32 = AtomicU32::new(0);
 pub(super) fn atomics() -> [(usize, usize); 4] {
     [
         ((&raw const RATE).addr(), size_of_val(&RATE)),
-        ((&raw const CHOSEN).addr(), size_of_val(&CHOSEN)),
+        ((&raw const UNREAD).addr(), size_of_val(&UNREAD)),
         ((&raw const LEFT).addr(), size_of_val(&LEFT)),
         ((&raw const DRAWN).addr(), size_of_val(&DRAWN)),
     ]
@@ -61,7 +61,7 @@ pub(crate) fn set(rate: u32) -> u32 {
 
 /// Reads SLAB_SAMPLE, once. Called where a pool is created, and no lock is held.
 pub(crate) fn choose() {
-    if CHOSEN.load(Relaxed) || CHOSEN.swap(true, Relaxed) {
+    if !UNREAD.load(Relaxed) || !UNREAD.swap(false, Relaxed) {
         return;
     }
     let Some(text) = os::variable(c"SLAB_SAMPLE") else { return };

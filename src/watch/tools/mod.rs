@@ -54,8 +54,8 @@ use crate::watch::report;
 use crate::watch::trace;
 use weak::weak;
 
-/// Bits of what is there.
-const LOOKED: u8 = 1;
+/// Bits of what is there, or that nobody has looked yet.
+const NOT_LOOKED: u8 = 1;
 const ASAN: u8 = 2;
 const MEMCHECK: u8 = 4;
 const MSAN: u8 = 8;
@@ -65,7 +65,7 @@ const LSAN: u8 = 16;
 const REDZONE: usize = 16;
 
 // Relaxed: whoever looks finds the same.
-static THERE: AtomicU8 = AtomicU8::new(0);
+static THERE: AtomicU8 = AtomicU8::new(NOT_LOOKED);
 
 /// All objects of all pools are in one memory pool of memcheck's, named by this address: a pool of
 /// ours may be created at the address of one that was never destroyed, which memcheck does not put
@@ -76,7 +76,7 @@ fn mempool() -> usize {
 
 /// Looks for tools, once. Called when a pool is created, without a lock.
 pub(crate) fn look() {
-    if THERE.load(Relaxed) & LOOKED != 0 {
+    if !has(NOT_LOOKED) {
         return;
     }
     if request(valgrind::RUNNING, 0, 0, 0) != 0 {
@@ -102,11 +102,11 @@ pub(crate) fn look() {
         stack::prepare();
     }
     if wants(b"off") {
-        THERE.store(LOOKED, Relaxed);
+        THERE.store(0, Relaxed);
         return;
     }
     let weak = weak();
-    let mut there = LOOKED;
+    let mut there = 0;
     if weak.asan_poison.is_some() && weak.asan_unpoison.is_some() {
         there |= ASAN;
     }
@@ -120,7 +120,7 @@ pub(crate) fn look() {
     if request(valgrind::MAKE_DEFINED, mempool(), 1, 0) as isize == -1 {
         there |= MEMCHECK;
     }
-    if THERE.swap(there, Relaxed) != 0 {
+    if THERE.swap(there, Relaxed) & NOT_LOOKED == 0 {
         return;
     }
     // It does if the library was unloaded and is loaded again at its old address.
