@@ -19,7 +19,8 @@
 //! A page is *dirty* if it may have memory behind it: it was handed out since it was reserved or
 //! purged. A free run with a dirty page is a dirty run; it is handed out before the others, which
 //! are *clean*. Dirty runs are taken out to be purged once they have been free for long enough, as a
-//! whole or in parts, and put back with what is purged of them clean.
+//! whole or in parts, and put back with what is purged of them clean. That none is due yet is mostly known
+//! without a look at them: no dirty run has been so since before `oldest`.
 
 use crate::base::geometry::{HEADER_PAGES, MAX_ORDER, PAGES};
 use crate::base::layout::{Field, layout};
@@ -72,6 +73,8 @@ pub(crate) struct Buddy {
     dirty_pages: u16,
     /// The first page that is not committed.
     end: u16,
+    /// No run is dirty since before this, and the chunk was looked at since: `u32::MAX` if none is.
+    oldest: u32,
     /// Which pages are dirty; of meaning for free pages.
     dirty: [u64; PAGES / 64],
     nodes: [Node; PAGES],
@@ -82,6 +85,9 @@ pub(crate) const LAYOUT: &[Field] =
     layout!("buddy", Buddy: free_pages, dirty_pages, end, dirty, nodes);
 /// The same.
 pub(crate) const NODE_LAYOUT: &[Field] = layout!("node", Node: order_plus_1);
+
+/// Small builds look at dirty runs whenever some may be due.
+pub(crate) const NOTES_OLDEST: bool = cfg!(any(feature = "ext", test));
 
 /// The order of the least range that is committed. On 64-bit machines it is 128 KiB, which makes
 /// 256 KiB with the header.
@@ -108,6 +114,7 @@ impl Buddy {
     pub(crate) fn seed(&mut self) {
         self.free_pages = (PAGES - HEADER_PAGES) as u16;
         self.end = HEADER_PAGES as u16;
+        self.oldest = u32::MAX;
     }
 
     /// The same of a chunk that ends before page `end`, a multiple of [`STEP_PAGES`], and is wholly
@@ -115,8 +122,8 @@ impl Buddy {
     #[cfg(feature = "ext")]
     pub(crate) fn seed_part(&mut self, end: usize) {
         debug_assert!(end > HEADER_PAGES && end % STEP_PAGES == 0);
+        self.seed();
         self.free_pages = (end - HEADER_PAGES) as u16;
-        self.end = HEADER_PAGES as u16;
         self.commit(end);
     }
 
@@ -240,14 +247,32 @@ impl Buddy {
 
     /// When a dirty run was last added.
     pub(crate) fn dirty_until(&self) -> u32 {
-        let mut latest = 0;
+        self.dirty_since(0, u32::max)
+    }
+
+    /// No run is dirty since before this; `u32::MAX` if nothing of the chunk is to be looked at.
+    pub(crate) fn oldest(&self) -> u32 {
+        self.oldest
+    }
+
+    /// Notes that all was done for what is due.
+    pub(crate) fn note_looked_at(&mut self) {
+        if NOTES_OLDEST {
+            self.oldest = self.dirty_since(u32::MAX, u32::min);
+        }
+    }
+
+    /// Since when runs are dirty, by a choice between two.
+    #[cfg_attr(feature = "ext", inline(never))]
+    fn dirty_since(&self, none: u32, choose: fn(u32, u32) -> u32) -> u32 {
+        let mut chosen = none;
         for mut page in self.heads[1] {
             while page != NONE {
-                latest = latest.max(self.nodes[page as usize].since);
+                chosen = choose(chosen, self.nodes[page as usize].since);
                 page = self.nodes[page as usize].next;
             }
         }
-        latest
+        chosen
     }
 
     /// Calls `each` with the order of every free run.
@@ -321,6 +346,9 @@ impl Buddy {
         }
         self.orders[state] |= 1 << order;
         let since = if dirty { since } else { 0 };
+        if dirty && NOTES_OLDEST {
+            self.oldest = self.oldest.min(since);
+        }
         self.nodes[run.page] = Node { next, previous: NONE, order_plus_1: order + 1, dirty, since };
     }
 
@@ -388,6 +416,9 @@ impl Buddy {
                     }
                     if (dirty != 0) != node.dirty || node.dirty != (state == 1) {
                         problem("a free run is on the list of the wrong state");
+                    }
+                    if node.dirty && node.since < self.oldest {
+                        problem("a run is dirty for longer than is noted");
                     }
                     free_pages += pages;
                     dirty_pages += dirty;
@@ -560,13 +591,19 @@ mod tests {
         validate(&buddy);
         assert_eq!(buddy.take_dirty(19, 0, PAGES), None);
 
+        assert_eq!(buddy.oldest(), 10, "nobody has looked since");
+        buddy.note_looked_at();
+        assert_eq!(buddy.oldest(), 20);
         buddy.free(used, 2, 30);
+        assert_eq!(buddy.oldest(), 20);
         while let Some(purge) = buddy.take_dirty(30, 0, PAGES) {
             buddy.put_back(purge);
         }
         assert_eq!(buddy.dirty_pages(), 0);
         assert!(buddy.is_whole());
         validate(&buddy);
+        buddy.note_looked_at();
+        assert_eq!(buddy.oldest(), u32::MAX, "there is nothing to look at");
     }
 
     #[test]
@@ -640,6 +677,10 @@ mod tests {
         });
         seen("a free run is on the list of the wrong state", &|buddy| {
             buddy.dirty[first / 64] |= 1 << (first % 64);
+        });
+        seen("a run is dirty for longer than is noted", &|buddy| {
+            buddy.free(HEADER_PAGES, 0, 1);
+            buddy.oldest += 1;
         });
         seen("free pages are not counted as they should be", &|buddy| buddy.free_pages -= 1);
     }

@@ -20,7 +20,7 @@ use super::state::{State, Unused};
 #[cfg(feature = "ext")]
 use crate::base::geometry::PAGES;
 use crate::base::geometry::{LARGE, PAGE, PAGE_SHIFT};
-use crate::heap::buddy::{Purge, Run};
+use crate::heap::buddy::{NOTES_OLDEST, Purge, Run};
 use crate::heap::chunk::Chunk;
 use crate::heap::decay::{ALL, SLICE_CALLS, slice_pages};
 use crate::sys::os;
@@ -350,23 +350,53 @@ impl State {
         excess -= over - left;
         for mut chunk in self.chunks.emptiest_first() {
             while !chunk.is_null() && !slice.is_full() {
+        let spares = self.chunks.count_whole() > demand.whole;
+        let may_be_due = |until| spares || self.oldest <= until;
+        if !NOTES_OLDEST || excess != 0 || demand.until.is_some_and(may_be_due) {
+            self.collect_from_chunks(demand, &mut excess, slice, unused);
+        }
+        if excess != 0 {
+            self.collect_kept(demand.until, &mut excess, slice);
+        }
+    }
+
+    /// The same of chunks that runs are handed out from. Their dirty runs are looked at only where one may
+    /// be due.
+    #[cfg_attr(feature = "ext", inline(never))]
+    #[cfg_attr(not(feature = "ext"), inline(always))]
+    fn collect_from_chunks(
+        &mut self,
+        demand: &Demand,
+        excess: &mut usize,
+        slice: &mut Slice,
+        unused: &mut Unused,
+    ) {
+        let mut oldest = u32::MAX;
                 // SAFETY: chunks on the lists exist. The next one is noted before this one moves to
                 // another list.
                 unsafe {
                     let next = (*chunk).next;
                     let all_due = |until| (*chunk).buddy.dirty_until() <= until;
-                    let wanted = excess != 0 || demand.until.is_some_and(all_due);
-                    if wanted && self.is_spare(chunk, demand.whole) {
-                        self.collect_chunk(chunk, demand.until, &mut excess, slice, unused);
-                    } else {
-                        self.collect_runs(chunk, demand.until, &mut excess, slice);
+                    let may_be_due = |until| (*chunk).buddy.oldest() <= until;
+                    let mut is_released = false;
+                    if self.is_spare(chunk, demand.whole)
+                        && (*excess != 0 || demand.until.is_some_and(all_due))
+                    {
+                        is_released =
+                            self.collect_chunk(chunk, demand.until, excess, slice, unused);
+                    } else if !NOTES_OLDEST || *excess != 0 || demand.until.is_some_and(may_be_due)
+                    {
+                        self.collect_runs(chunk, demand.until, excess, slice);
+                    }
+                    if NOTES_OLDEST && !is_released {
+                        oldest = oldest.min((*chunk).buddy.oldest());
                     }
                     chunk = next;
                 }
             }
         }
-        if excess != 0 {
-            self.collect_kept(demand.until, &mut excess, slice);
+        if NOTES_OLDEST && !slice.is_full() {
+            self.oldest = oldest;
         }
     }
 
@@ -453,6 +483,13 @@ impl State {
                 }
                 return;
             };
+                // SAFETY: the caller's promise.
+                unsafe {
+                    // What is being purged may be half of it.
+                    if (*chunk).purging == 0 && !slice.is_full() {
+                        (*chunk).buddy.note_looked_at();
+                    }
+                }
             // SAFETY: the caller's promise.
             unsafe { (*chunk).purging += 1 << purge.run.order };
             *excess = excess.saturating_sub(purge.pages);

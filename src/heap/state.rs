@@ -18,7 +18,7 @@ use super::regret::Regret;
 use crate::base::address::chunk_of;
 use crate::base::geometry::{Geometry, HEADER_PAGES, LARGE, MAGAZINE_WORDS, PAGE, PAGES};
 use crate::base::layout::{Field, layout};
-use crate::heap::buddy::{Buddy, Run, best_step, least_step};
+use crate::heap::buddy::{Buddy, NOTES_OLDEST, Run, best_step, least_step};
 use crate::heap::chunk::{Chunk, MAGAZINES, PARKED, owner_if_any, owner_of, slab_of};
 use crate::heap::chunk_lists::{ChunkLists, RELEASED};
 use crate::heap::decay::{Decay, Limit, STEPPED_HEAP, usual_limit};
@@ -56,6 +56,8 @@ pub(crate) struct State {
     pub(super) dirty_pages: usize,
     /// How many of these are in chunks that are kept for large objects.
     pub(super) kept_dirty: usize,
+    /// No chunk of others has a run that is dirty since before this ([`Buddy::oldest`]).
+    pub(super) oldest: u32,
     /// What was given back too early.
     pub(super) regret: Regret,
 }
@@ -95,6 +97,7 @@ impl State {
         free_pages: 0,
         dirty_pages: 0,
         kept_dirty: 0,
+        oldest: 0,
         regret: Regret::NONE,
     };
 
@@ -195,6 +198,9 @@ impl State {
         unsafe {
             self.free_pages = self.free_pages - free + (*chunk).buddy.free_pages();
             self.dirty_pages = self.dirty_pages - dirty + (*chunk).buddy.dirty_pages();
+            if NOTES_OLDEST {
+                self.oldest = self.oldest.min((*chunk).buddy.oldest());
+            }
             self.chunks.update(chunk);
         }
     }
@@ -499,6 +505,9 @@ impl State {
             dirty_pages += dirty;
             large.0 += if chunk.is_large() { dirty } else { 0 };
             large.1 += chunk.validate(problem);
+            if !chunk.is_large() && chunk.buddy().oldest() < self.oldest {
+                problem(0, "a chunk has dirty runs for longer than is noted");
+            }
             let in_steps = !chunk.is_large() && !chunk.is_fixed();
             let grows = in_steps && chunk.buddy().committed() != PAGES;
             growing += usize::from(grows);
