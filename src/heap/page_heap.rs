@@ -257,14 +257,12 @@ impl Heap {
         if starved { Magazine::NONE } else { self.make_magazine(home, class) }
     }
 
-    /// Takes back what a parent has no use for, and looks for what is due if time has passed.
+    /// Takes back what a parent has no use for, and looks for what is due if time has passed. Returns
+    /// whether the system was given anything.
     #[inline(never)]
-    pub(crate) fn take_back(&self, surplus: &mut Surplus) {
+    pub(crate) fn take_back(&self, surplus: &mut Surplus) -> bool {
         if surplus.is_empty() {
-            if let Some(now) = surplus.known_now() {
-                self.tick(now);
-            }
-            return;
+            return surplus.known_now().is_some_and(|now| self.tick(now));
         }
         let now = surplus.now();
         let mut unused = Unused::NONE;
@@ -274,7 +272,7 @@ impl Heap {
         let brought = state.free_pages.saturating_sub(free);
         // There may be no further call for what is left over.
         let brought = if surplus.is_last() { LAST_SHARE.saturating_mul(brought) } else { brought };
-        self.decay(state, now, brought, unused);
+        self.decay(state, now, brought, unused)
     }
 
     /// Whether there is surely no pool at this address.

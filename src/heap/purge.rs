@@ -107,13 +107,14 @@ impl Demand {
 }
 
 impl Heap {
-    /// Gives back to the system what is due.
-    pub(super) fn tick(&self, now: u32) {
+    /// Gives back to the system what is due. Returns whether that was anything.
+    pub(super) fn tick(&self, now: u32) -> bool {
         // Relaxed: it only decides whether to look closer.
-        if self.last_tick.load(Relaxed) != now {
-            self.last_tick.store(now, Relaxed);
-            self.decay(self.lock(), now, 0, Unused::NONE);
+        if self.last_tick.load(Relaxed) == now {
+            return false;
         }
+        self.last_tick.store(now, Relaxed);
+        self.decay(self.lock(), now, 0, Unused::NONE)
     }
 
     /// If slices have left something over, gives all of it back, as a pool ends that was used.
@@ -134,16 +135,16 @@ impl Heap {
     }
 
     /// Gives back to the system what is due, and what is above the limit: a slice of it, if the call
-    /// has brought so many pages, and all of it if nothing is to be kept.
+    /// has brought so many pages, and all of it if nothing is to be kept. Returns whether that was anything.
     pub(super) fn decay<'a>(
         &'a self,
         state: HeapGuard<'a>,
         now: u32,
         brought: usize,
         mut unused: Unused,
-    ) {
+    ) -> bool {
         drop(self.decay_one(state, now, brought, &mut unused));
-        unused.release();
+        unused.release()
     }
 
     /// The same of the heap that is looked at, whichever it is.
@@ -206,6 +207,7 @@ impl Heap {
         state.regret.note_early(slice.early);
         state.regret.note_due(slice.due);
         if slice.count != 0 {
+            unused.note_given();
             // Bit `n` is set if what is purged by the nth one reads as zeroes.
             let (home, mut zeroes) = (state.home(), 0u32);
             drop(state);
@@ -348,8 +350,6 @@ impl State {
         let mut left = over;
         self.collect_kept(demand.until, &mut left, slice);
         excess -= over - left;
-        for mut chunk in self.chunks.emptiest_first() {
-            while !chunk.is_null() && !slice.is_full() {
         let spares = self.chunks.count_whole() > demand.whole;
         let may_be_due = |until| spares || self.oldest <= until;
         if !NOTES_OLDEST || excess != 0 || demand.until.is_some_and(may_be_due) {
@@ -372,6 +372,8 @@ impl State {
         unused: &mut Unused,
     ) {
         let mut oldest = u32::MAX;
+        for mut chunk in self.chunks.emptiest_first() {
+            while !chunk.is_null() && !slice.is_full() {
                 // SAFETY: chunks on the lists exist. The next one is noted before this one moves to
                 // another list.
                 unsafe {
@@ -481,8 +483,6 @@ impl State {
                 unsafe {
                     self.collect_descriptors(chunk, slice);
                 }
-                return;
-            };
                 // SAFETY: the caller's promise.
                 unsafe {
                     // What is being purged may be half of it.
@@ -490,6 +490,8 @@ impl State {
                         (*chunk).buddy.note_looked_at();
                     }
                 }
+                return;
+            };
             // SAFETY: the caller's promise.
             unsafe { (*chunk).purging += 1 << purge.run.order };
             *excess = excess.saturating_sub(purge.pages);

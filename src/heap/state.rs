@@ -598,16 +598,32 @@ impl Step {
 #[must_use]
 pub(crate) struct Unused {
     first: *mut Chunk,
+    /// Whether the system was given something already.
+    #[cfg(feature = "ext")]
+    gave: bool,
     /// The first such block, or 0, and how many there are.
     twice: (usize, u32),
 }
 
 impl Unused {
-    pub(crate) const NONE: Unused = Unused { first: ptr::null_mut(), twice: (0, 0) };
+    pub(crate) const NONE: Unused = Unused {
+        first: ptr::null_mut(),
+        #[cfg(feature = "ext")]
+        gave: false,
+        twice: (0, 0),
+    };
 
     /// Whether chunks are to be released.
     pub(super) fn has_chunks(&self) -> bool {
         !self.first.is_null()
+    }
+
+    /// Notes that the system was given something.
+    pub(super) fn note_given(&mut self) {
+        #[cfg(feature = "ext")]
+        {
+            self.gave = true;
+        }
     }
 
     /// Notes a magazine block that is taken back twice.
@@ -638,9 +654,15 @@ impl Unused {
         self.first = chunk;
     }
 
-    pub(crate) fn release(self) {
+    /// Does it. Returns whether the system was given anything.
+    pub(crate) fn release(self) -> bool {
         let (twice, count) = self.twice;
         let mut chunk = self.first;
+        #[cfg(feature = "ext")]
+        let gave = self.gave || !chunk.is_null();
+        // Small builds do without.
+        #[cfg(not(feature = "ext"))]
+        let gave = false;
         while !chunk.is_null() {
             // SAFETY: nobody else knows the chunk.
             unsafe {
@@ -652,5 +674,6 @@ impl Unused {
         if count != 0 {
             Unused::report_twice(twice, count);
         }
+        gave
     }
 }

@@ -15,7 +15,6 @@ use core::ptr;
 
 use super::body::{Body, CLASS, Pool};
 use super::policy::Policy;
-use super::sleepers;
 use super::visit::Visit;
 use crate::base::alignment::Alignment;
 use crate::base::layout::{Field, layout};
@@ -126,15 +125,8 @@ impl ParentPool {
                 Visit::with(pool, body, function)
             }
         };
-        let pool = visit.pool;
         let result = work(&mut visit);
-        let now = visit.surplus.known_now().filter(|_| !visit.has_reaped);
-        drop(visit);
-        if let Some(now) = now {
-            sleepers::look(now);
-        }
-        hooks::after_slow_path(pool);
-        HEAP.settle();
+        visit.end();
         Some(result)
     }
 

@@ -5,7 +5,8 @@
 //! visits, so those of others do it: the first one in a second begins a *round* over all pools, and
 //! it and the next ones go on with it, each up to a pool that has something and a few magazines of
 //! that, until the round is over.
-//! There is no thread for it: while nobody calls anything, nothing happens.
+//! Who gave the system something in its own call does not. There is no thread for it: while nobody
+//! calls anything, nothing happens.
 //!
 //! *When the heap grows.* What a pool keeps beyond its share, as it may want it again, another one
 //! may want sooner. So once the heap has handed out new memory, as much is drained of depots beyond
@@ -131,8 +132,9 @@ fn answer() {
             }
         };
         drop(places);
-        if let Some(visited) = visited {
-            visited.end();
+        // What goes to the system is work enough for a call.
+        if visited.is_some_and(Visited::end) {
+            break;
         }
     }
     ROUND.answered.store(grown.wrapping_sub(owed), Relaxed);
@@ -162,9 +164,7 @@ fn go_on(now: u32) {
             places.round = visited.next;
         }
         drop(places);
-        visited.end();
-        // What comes back may be a slice of what goes to the system, which is enough for a call.
-        if drained != 0 {
+        if visited.end() || drained != 0 {
             return;
         }
     }
@@ -183,14 +183,15 @@ struct Visited {
 }
 
 impl Visited {
+    /// Does it. Returns whether the system was given anything.
     #[inline(never)]
-    fn end(mut self) {
-        HEAP.take_back(&mut self.surplus);
-        self.unused.release();
+    fn end(mut self) -> bool {
+        let gave = HEAP.take_back(&mut self.surplus) | self.unused.release();
         if let Some((pool, mut notes)) = self.notes {
             notes.say(FUNCTION, Some(&pool));
         }
         HEAP.settle();
+        gave
     }
 }
 
@@ -344,7 +345,9 @@ pub(crate) fn with_pool_at<T>(owner: usize, work: impl FnOnce(&Pool) -> T) -> Op
         });
         match done {
             Ok((result, unused)) => {
-                unused.into_iter().for_each(Unused::release);
+                for each in unused {
+                    each.release();
+                }
                 return result;
             }
             Err(IsLocked) => HEAP.wait(),
