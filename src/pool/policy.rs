@@ -150,16 +150,18 @@ pub(crate) const DRAINED_AS_A_CHILD_GOES: usize = 2;
 /// The same when a child exchanges a full one.
 pub(crate) const DRAINED_AT_AN_EXCHANGE: usize = 1;
 
-/// How many magazines a visit drains at most of what went unused in its own pool, or else when it
-/// goes round over pools that sleep, and how many of these it looks at. A magazine of 511 rounds
-/// takes some 4 us, or several times as long where nothing of it is in the cache.
-pub(crate) const MAGAZINES_AT_A_LOOK: usize = 2;
-pub(crate) const POOLS_AT_A_LOOK: usize = if cfg!(loom) { 2 } else { 16 };
+/// How many rounds a visit drains about of what went unused in its own pool, or else when it goes round
+/// over pools that sleep: a magazine of the largest size, or several smaller ones. That takes some 4 us,
+/// or several times as long where nothing of it is in the cache. (Under the model checker two magazines.)
+pub(crate) const REAPED_AT_A_LOOK: usize = if cfg!(loom) { 4 } else { MAGAZINE_WORDS[0] - 1 };
+/// How many empty magazines of a pool that sleeps it gives up, if it has drained none.
+pub(crate) const EMPTIES_AT_A_LOOK: usize =
+    if cfg!(any(loom, not(feature = "ext"))) { 1 } else { 2 };
+/// How many pools it looks at.
+pub(crate) const POOLS_AT_A_LOOK: usize = if cfg!(loom) { 2 } else { 6 };
 
-/// How many rounds a visit drains about when others give way. (Under the model checker as many as in
-/// those magazines.)
-pub(crate) const ROUNDS_AT_A_LOOK: usize =
-    if cfg!(loom) { MAGAZINES_AT_A_LOOK } else { 8 } * (MAGAZINE_WORDS[0] - 1);
+/// How many rounds a visit drains about when others give way.
+pub(crate) const ROUNDS_AT_A_LOOK: usize = 2 * (MAGAZINE_WORDS[0] - 1);
 /// Pages that the heap grows by before pools that were not used lately give way. (Not under the model
 /// checker, where those are visited by the clock.)
 pub(crate) const GROWTH_STEP: usize = if cfg!(loom) { 1 << 30 } else { (256 << 10) / PAGE };
@@ -455,11 +457,10 @@ impl Policy {
         true
     }
 
-    /// How many magazines a child that has come reaps: so many that, if children come as often as in
+    /// How many rounds a child that has come reaps about: so many that, if children come as often as in
     /// the last epoch, all is reaped by the end of this one.
     pub(crate) fn reaped_at_a_time(&self) -> usize {
-        let rounds_each = (self.reaping / self.visits[1].max(1)) as usize;
-        (rounds_each / rounds(self.largest_mask()).max(1)).max(MAGAZINES_AT_A_LOOK)
+        ((self.reaping / self.visits[1].max(1)) as usize).max(REAPED_AT_A_LOOK)
     }
 
     /// Whether rounds are to be reaped that were not yet.
@@ -784,22 +785,21 @@ mod tests {
     #[test]
     fn what_is_to_be_reaped_is_shared_out_among_the_visits_of_an_epoch() {
         let mut policy = policy(96, 64);
-        let magazine = rounds(policy.largest_mask());
-        let full = 1000 * magazine;
+        let full = 1000 * REAPED_AT_A_LOOK;
         policy.end_epoch(100, full);
         policy.end_epoch(101, full);
         policy.note_left(full);
         policy.end_epoch(102, full);
         assert_eq!(policy.reaping as usize, full / 2);
-        assert_eq!(policy.reaped_at_a_time(), 500, "nobody comes");
+        assert_eq!(policy.reaped_at_a_time(), full / 2, "nobody comes");
         (0..10).for_each(|_| policy.note_taken(1));
         policy.note_left(full);
         policy.end_epoch(103, full);
-        assert_eq!(policy.reaped_at_a_time(), 25);
+        assert_eq!(policy.reaped_at_a_time(), full / 4 / 10);
         (0..10_000).for_each(|_| policy.note_taken(1));
         policy.note_left(full);
         policy.end_epoch(104, full);
-        assert_eq!(policy.reaped_at_a_time(), MAGAZINES_AT_A_LOOK);
+        assert_eq!(policy.reaped_at_a_time(), REAPED_AT_A_LOOK);
     }
 
     #[test]

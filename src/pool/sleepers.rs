@@ -35,7 +35,7 @@ use core::{mem, ptr};
 
 use super::body::Pool;
 use super::budget;
-use super::policy::{GROWTH_STEP, MAGAZINES_AT_A_LOOK, POOLS_AT_A_LOOK, ROUNDS_AT_A_LOOK};
+use super::policy::{GROWTH_STEP, POOLS_AT_A_LOOK, ROUNDS_AT_A_LOOK};
 use super::visit::Visit;
 use crate::base::geometry::PAGE;
 use crate::base::pool_id::PoolId;
@@ -149,10 +149,10 @@ fn go_on(now: u32) {
         else {
             return;
         };
-        let (mut is_over, mut drained) = (true, 0);
+        let (mut is_over, mut drained) = (true, false);
         let round = places.round;
         let visited = visit_from(&mut places, round, &mut |visit| {
-            drained = visit.reap_asleep(now, MAGAZINES_AT_A_LOOK);
+            drained = visit.reap_asleep(now);
             is_over = !visit.is_reaping();
         });
         let Some(visited) = visited else {
@@ -164,7 +164,7 @@ fn go_on(now: u32) {
             places.round = visited.next;
         }
         drop(places);
-        if visited.end() || drained != 0 {
+        if visited.end() || drained {
             return;
         }
     }

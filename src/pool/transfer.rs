@@ -239,7 +239,7 @@ impl Visit<'_> {
     }
 
     /// Drains the part of the depot that went unused for an epoch, once the epoch is over, some
-    /// magazines with each visit.
+    /// rounds with each visit.
     #[inline(never)]
     pub(super) fn reap(&mut self) {
         let now = self.surplus.now();
@@ -251,23 +251,23 @@ impl Visit<'_> {
         }
     }
 
-    /// The same for a pool that has had no such visit in this epoch: its spare slab, and `most`
-    /// magazines; the half-filled one only if it had none in the epoch before either. Returns how
-    /// many it were.
+    /// The same for a pool that has had no such visit in this epoch: its spare slab, and magazines with
+    /// some rounds, or some empty ones; the half-filled one only if it had none in the epoch before
+    /// either. Returns whether there was anything.
     #[inline(never)]
-    pub(super) fn reap_asleep(&mut self, now: u32, most: usize) -> usize {
+    pub(super) fn reap_asleep(&mut self, now: u32) -> bool {
         let body = &mut **self.body;
         let full = body.depot.full_rounds();
         let was_asleep = body.policy.is_asleep();
         let is_over = body.policy.end_epoch_asleep(now, full);
         if !is_over && !body.policy.is_reaping() {
-            return 0;
+            return false;
         }
         self.body.slabs.drop_spare(&mut self.surplus);
-        let mut drained = if is_over && was_asleep { self.drain_half() } else { 0 };
-        drained += self.drain_unused(most - drained);
+        let half = if is_over && was_asleep { self.drain_half() } else { 0 };
+        let drained = half + self.drain_unused(policy::REAPED_AT_A_LOOK.saturating_sub(half));
         self.note_kept();
-        drained + self.drop_empties(most - drained)
+        drained != 0 || self.drop_empties(policy::EMPTIES_AT_A_LOOK)
     }
 
     /// Gives way to pools that are in use: drains magazines with about `most` rounds that the depot
@@ -301,15 +301,15 @@ impl Visit<'_> {
         self.body.policy.is_reaping()
     }
 
-    /// Drains `most` magazines of those that are to be reaped, and gives up empty ones that are too
-    /// many. Returns how many were drained.
+    /// Drains magazines with about `most` rounds of those that are to be reaped, and gives up empty ones
+    /// that are too many. Returns how many rounds were drained.
     #[cold]
     fn drain_unused(&mut self, most: usize) -> usize {
         let mut drained = 0;
         while drained < most && self.is_reaping() {
             let rounds = self.drain_one();
             self.body.policy.note_reaped(rounds);
-            drained += usize::from(rounds != 0);
+            drained += rounds;
         }
         for mask in self.body.policy.masks() {
             loop {
@@ -324,8 +324,8 @@ impl Visit<'_> {
         drained
     }
 
-    /// Gives up `most` empty magazines, of a pool that has no full ones. Returns how many it were.
-    fn drop_empties(&mut self, most: usize) -> usize {
+    /// Gives up `most` empty magazines, of a pool that has no full ones. Returns whether there were any.
+    fn drop_empties(&mut self, most: usize) -> bool {
         let mut dropped = 0;
         if !self.body.depot.has_full() {
             for mask in self.body.policy.masks() {
@@ -334,7 +334,7 @@ impl Visit<'_> {
                 }
             }
         }
-        dropped
+        dropped != 0
     }
 
     /// Gives the heap all empty magazines of the depot. Returns false if there are none.
@@ -387,16 +387,17 @@ impl Visit<'_> {
         }
     }
 
-    /// Drains the half-filled magazine of the depot, and returns how many that was.
+    /// Drains the half-filled magazine of the depot, and returns how many rounds that was.
     #[cfg_attr(feature = "ext", inline(never))]
     pub(super) fn drain_half(&mut self) -> usize {
         let Some((mut half, mask)) = self.body.depot.take_half() else { return 0 };
+        let rounds = half.rounds(mask);
         // SAFETY: it was the depot's.
         unsafe {
             self.drain(&mut half, mask);
             self.keep_empty(half, mask);
         }
-        1
+        rounds
     }
 
     /// Drains a full magazine of the depot, and returns how many rounds that was.
