@@ -316,8 +316,11 @@ impl Pool {
     }
 
     fn end_as_it_is(&self, mut visit: Visit<'_>, tells: bool) -> Left {
-        // Mostly there is nothing, as the last child is gone.
-        if visit.body.slabs.holders != 0 || visit.body.slabs.count() != 0 {
+        // Mostly there is nothing, as the last child is gone. (A pool that was reaped may have empty
+        // magazines and no slab.)
+        let body = &**visit.body;
+        let has_magazines = cfg!(feature = "ext") && !body.depot.is_empty();
+        if body.slabs.holders != 0 || body.slabs.count() != 0 || has_magazines {
             if cfg!(feature = "ext") && visit.body.slabs.holders == 0 {
                 visit.leave_kit();
             }
