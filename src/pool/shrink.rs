@@ -118,6 +118,46 @@ mod tests {
     use crate::pool::child::ChildPool;
 
     #[test]
+    fn slabs_whose_objects_stay_are_asked_for_once_and_used_again() {
+        let mut parent = MaybeUninit::<ParentPool>::uninit();
+        let mut child = MaybeUninit::<ChildPool>::uninit();
+        // SAFETY: the pool, its child and its objects are the test's alone.
+        unsafe {
+            ParentPool::create(parent.as_mut_ptr(), 96, 64);
+            let (parent, child) = (&*parent.as_ptr(), child.as_mut_ptr());
+            ChildPool::create(child, parent);
+            let per_slab = parent.numbers().objects_per_slab;
+            let mut objects: Vec<*mut c_void> =
+                (0..10 * per_slab).map(|_| ChildPool::alloc(child)).collect();
+            objects.sort();
+            let (kept, freed): (Vec<_>, Vec<_>) =
+                objects.into_iter().enumerate().partition(|(index, _)| index % 10 == 0);
+            freed.iter().for_each(|(_, object)| ChildPool::free(child, *object));
+            ChildPool::trim(child);
+            let before = parent.numbers();
+            for _ in 0..2 {
+                let mut asked = Vec::new();
+                parent.shrink("test", |object| {
+                    asked.push(object);
+                    assert!(asked.len() <= kept.len(), "each once");
+                    false
+                });
+                assert!(!asked.is_empty());
+            }
+            let new: Vec<_> = (0..freed.len() / 2).map(|_| ChildPool::alloc(child)).collect();
+            // A magazine may take some more.
+            assert!(
+                parent.numbers().slabs() <= before.slabs() + 1,
+                "there is room in those it has"
+            );
+            new.into_iter().for_each(|object| ChildPool::free(child, object));
+            kept.into_iter().for_each(|(_, object)| ChildPool::free(child, object));
+            ChildPool::destroy(child);
+            ParentPool::destroy(ptr::from_ref(parent).cast_mut());
+        }
+    }
+
+    #[test]
     fn objects_of_sparse_slabs_are_moved_each_once_and_those_of_others_stay() {
         let mut parent = MaybeUninit::<ParentPool>::uninit();
         let mut child = MaybeUninit::<ChildPool>::uninit();
