@@ -152,6 +152,16 @@ what_is_kept_is_nobodys(void **state)
    trim_all();
 }
 
+/* Of which each has a call. */
+static void
+pass_seconds(int seconds, struct slab_mempool *other)
+{
+   for (; seconds > 0; seconds--) {
+      os_pass_time(1);
+      slab_free_st(other, slab_alloc_st(other));
+   }
+}
+
 /* Each size by itself, so that what was in use lately is so much at most. */
 static void
 it_goes_in_time_and_no_call_waits_for_all_of_it(void **state)
@@ -169,14 +179,11 @@ it_goes_in_time_and_no_call_waits_for_all_of_it(void **state)
       free_all(&pool, batch);
       assert_true(heap_stats().dirty + spare_bytes(&pool) >= bytes);
       /* Some more pass by themselves. */
-      os_pass_time(6);
-      slab_free_st(&other, slab_alloc_st(&other));
+      pass_seconds(6, &other);
       assert_true(heap_stats().dirty + spare_bytes(&other) >= bytes);
-      /* The slab of the pool that was not used is the heap's now, and has all of the decay time there. */
+      /* The slab of the pool that was not used is the heap's now, and free for no longer than it was there. */
       assert_int_equal(spare_bytes(&pool), 0);
-      os_pass_time(5);
-      slab_free_st(&other, slab_alloc_st(&other));
-      os_pass_time(9);
+      pass_seconds(14, &other);
       for (call = 0; call < 2 + (int)(bytes / slice) && heap_stats().dirty > mib; call++) {
          os_count_from_here();
          slab_free_st(&other, slab_alloc_st(&other));
@@ -187,6 +194,33 @@ it_goes_in_time_and_no_call_waits_for_all_of_it(void **state)
       slab_destroy(&other);
       trim_all();
    }
+}
+
+/* It does a slice, and three more for each second in which there was no call, up to ten. */
+static void
+the_first_call_after_a_while_does_more_but_not_all_of_it(void **state)
+{
+   const size_t most = (size_t)31 * slice, bytes = 20 * mib;
+   struct slab_mempool pool, other;
+   int object, count;
+
+   (void)state;
+   slab_create(&pool, mib, 4);
+   slab_create(&other, 140000, 4);
+   count = (int)(bytes / mib);
+   assert_true(count <= batch);
+   allocate_all(&pool, count);
+   for (object = 0; object < count; object++)
+      slab_free_st(&pool, objects[object]);
+   slab_destroy(&pool);
+   assert_true(heap_stats().dirty >= most + slice);
+   os_pass_time(100);
+   os_count_from_here();
+   slab_free_st(&other, slab_alloc_st(&other));
+   assert_in_range(heap_stats().dirty, bytes - mib - most, bytes - slice);
+   assert_true(calls_of_the_system() <= 31 * 32);
+   slab_destroy(&other);
+   trim_all();
 }
 
 static void
@@ -476,6 +510,7 @@ main(void)
       cmocka_unit_test(what_is_freed_is_found_again),
       cmocka_unit_test(what_is_kept_is_nobodys),
       cmocka_unit_test(it_goes_in_time_and_no_call_waits_for_all_of_it),
+      cmocka_unit_test(the_first_call_after_a_while_does_more_but_not_all_of_it),
       cmocka_unit_test(trimming_and_a_decay_time_of_zero_take_all_of_it),
       cmocka_unit_test(objects_of_many_sizes_do_not_pile_up),
       cmocka_unit_test(slabs_of_many_pools_do_not_pile_up),

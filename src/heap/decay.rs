@@ -37,6 +37,12 @@ pub(crate) const SLICE_CALLS: usize = 16;
 /// ... on so many pages, five of which take as long as a call, beside those that it brings itself.
 pub(crate) const SLICE_PAGES: usize = 64;
 
+/// A call that is the first one for some seconds does so many slices more for each second in which there was
+/// none, of the decay time at most: a program that calls rarely is to give back what lay free meanwhile.
+pub(crate) const CATCH_UP: usize = 3;
+/// The decay time may be set to hours; no more seconds than these count.
+const MOST_MISSED: u32 = DECAY_SECONDS;
+
 /// A call after which its pool has nothing counts as if it brought so many times as much: it takes long in
 /// any case, and there may be none after it.
 pub(crate) const LAST_SHARE: usize = 8;
@@ -45,9 +51,9 @@ pub(crate) const LAST_SHARE: usize = 8;
 pub(crate) const ALL: usize = usize::MAX;
 
 /// How many pages the slice of a call may have that frees so many: so many that no more is kept than
-/// may be.
-pub(crate) fn slice_pages(brought: usize) -> usize {
-    SLICE_PAGES.saturating_add(brought)
+/// may be, if there is so much already. What is only due can wait.
+pub(crate) fn slice_pages(brought: usize, is_over: bool) -> usize {
+    if is_over { SLICE_PAGES.saturating_add(brought) } else { SLICE_PAGES }
 }
 
 /// The decay time, and when to look for what is due.
@@ -56,11 +62,13 @@ pub(crate) struct Decay {
     /// part of the file.
     difference: u32,
     next: u32,
+    /// When something was given back last, or there was nothing; 0 at first.
+    last: u32,
 }
 
 impl Decay {
     /// The default decay time.
-    pub(crate) const DEFAULT: Decay = Decay { difference: 0, next: 0 };
+    pub(crate) const DEFAULT: Decay = Decay { difference: 0, next: 0, last: 0 };
 
     /// The decay time.
     pub(crate) fn seconds(&self) -> u32 {
@@ -91,6 +99,13 @@ impl Decay {
             self.next = now.saturating_add(1);
         }
         due
+    }
+
+    /// How many slices a call does that comes now.
+    pub(crate) fn slices(&mut self, now: u32) -> usize {
+        let last = core::mem::replace(&mut self.last, now);
+        let since = if last == 0 { 0 } else { now.wrapping_sub(last) };
+        1 + CATCH_UP * since.saturating_sub(1).min(MOST_MISSED) as usize
     }
 
     /// Runs that are dirty since this time or longer are due.
@@ -162,9 +177,18 @@ mod tests {
 
     #[test]
     fn what_a_call_brings_goes_in_its_slice() {
-        assert_eq!(slice_pages(0), SLICE_PAGES);
-        assert_eq!(slice_pages(1000), SLICE_PAGES + 1000);
-        assert_eq!(slice_pages(ALL), usize::MAX);
+        assert_eq!(slice_pages(0, true), SLICE_PAGES);
+        assert_eq!(slice_pages(1000, true), SLICE_PAGES + 1000);
+        assert_eq!(slice_pages(ALL, true), usize::MAX);
+        assert_eq!(slice_pages(1000, false), SLICE_PAGES, "there is time for it");
+    }
+
+    #[test]
+    fn a_call_after_seconds_without_one_does_more_up_to_a_bound() {
+        let mut decay = Decay::DEFAULT;
+        let slices = [1000, 1000, 1001, 1003, 1006, 1016, 1027, 9000, 9000]
+            .map(|now| (decay.slices(now) - 1) / CATCH_UP);
+        assert_eq!(slices, [0, 0, 0, 1, 2, 9, 10, 10, 0]);
     }
 
     #[test]

@@ -264,11 +264,11 @@ impl Heap {
         if surplus.is_empty() {
             return surplus.known_now().is_some_and(|now| self.tick(now));
         }
-        let now = surplus.now();
+        let (now, since) = (surplus.now(), surplus.since());
         let mut unused = Unused::NONE;
         let mut state = self.lock();
         let free = state.free_pages;
-        state.absorb(surplus, now, &mut unused);
+        state.absorb(surplus, since, &mut unused);
         let brought = state.free_pages.saturating_sub(free);
         // There may be no further call for what is left over.
         let brought = if surplus.is_last() { LAST_SHARE.saturating_mul(brought) } else { brought };
@@ -733,20 +733,20 @@ impl HeapGuard<'_> {
         unsafe { &mut *self.place(home) }
     }
 
-    /// Takes back what is in a surplus, of whatever heap it is.
+    /// Takes back what is in a surplus, of whatever heap it is; it is free since then.
     #[inline(never)]
-    pub(super) fn absorb(&mut self, surplus: &mut Surplus, now: u32, unused: &mut Unused) {
+    pub(super) fn absorb(&mut self, surplus: &mut Surplus, since: u32, unused: &mut Unused) {
         // SAFETY: what is in a surplus is nobody else's, as whoever added it promised, and in a
         // chunk; but a block that came back twice may not be.
         unsafe {
             while let Some(slab) = surplus.take_slab() {
-                self.state_of(Home::of(slab)).free_slab(slab, now, unused);
+                self.state_of(Home::of(slab)).free_slab(slab, since, unused);
             }
             while let Some(block) = surplus.take_block() {
                 if owner_if_any(block) != MAGAZINES {
                     unused.note_twice(block);
                 } else {
-                    self.state_of(Home::of(block)).put_block_of_slab(block, now, unused);
+                    self.state_of(Home::of(block)).put_block_of_slab(block, since, unused);
                 }
             }
         }

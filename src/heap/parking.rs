@@ -48,13 +48,13 @@ impl Heap {
         self.unpark_until(state, u32::MAX, now, unused)
     }
 
-    /// The same of those that are kept since then or longer.
+    /// The same of those that are kept since then or longer. What was in them is free since `since`.
     #[inline(never)]
     pub(super) fn unpark_until(
         &self,
         state: &mut HeapGuard<'_>,
         until: u32,
-        now: u32,
+        since: u32,
         unused: &mut Unused,
     ) -> bool {
         if !state.home().is_process() {
@@ -67,7 +67,7 @@ impl Heap {
             unsafe { kit.add_to(&mut surplus) }
         }
         let any = !surplus.is_empty();
-        state.absorb(&mut surplus, now, unused);
+        state.absorb(&mut surplus, since, unused);
         any
     }
 }

@@ -46,7 +46,7 @@ impl Peak {
 
     /// Ends the epoch, if it lasts for so many seconds, and returns whether it did.
     pub(super) fn look(&mut self, now: u32, seconds: u32) -> bool {
-        let epochs = now.wrapping_sub(self.began) / seconds.max(1);
+        let epochs = now.saturating_sub(self.began) / seconds.max(1);
         if epochs != 0 {
             let last = if epochs == 1 { self.most[0] } else { self.in_use };
             (self.most, self.began) = ([self.in_use, last], now);
@@ -104,6 +104,8 @@ mod tests {
         assert_eq!(peak.may_lie_free(), 200, "a second is an epoch at least");
         peak.look(1023, 0);
         assert_eq!(peak.may_lie_free(), 0);
+        peak.add(100);
+        assert!(!peak.look(1000, 10), "who looks back ends no epoch");
     }
 
     #[test]

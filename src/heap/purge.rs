@@ -6,10 +6,10 @@
 //! called without the lock, but for what descriptors of slabs took up ([`super::descriptors`]).
 //!
 //! No call is held up by more than a *slice* of it: so many calls of the system, on so many pages,
-//! and as many more as the call itself has brought, so that no more is kept than may be. A chunk that
+//! and, while more is kept than may be, as many more as the call itself has brought. A chunk that
 //! has more goes once it is purged. What is left over is the next call's. A call after which its pool
-//! has nothing does several times as much as others, and trims, and calls that destroy a pool, do all,
-//! slice by slice.
+//! has nothing counts as if it had brought several times as much, and the first call for some seconds
+//! does several slices. Trims, and calls that destroy a pool, do all, slice by slice.
 
 use core::ptr;
 
@@ -161,8 +161,10 @@ impl Heap {
         state.look(now);
         let until = if due { state.decay.until(now) } else { None };
         if let Some(until) = until {
-            self.unpark_until(&mut state, until, now, unused);
+            // What was not claimed for so long was not in use either.
+            self.unpark_until(&mut state, until, until, unused);
         }
+        let mut slices = state.decay.slices(now);
         let more = loop {
             let limit = state.dirty_limit();
             let (most_whole, excess) = (limit.whole_chunks(), limit.excess(state.dirty_pages));
@@ -172,8 +174,10 @@ impl Heap {
                 state.drop_lone_magazines(now, unused);
             }
             let more;
-            (state, more) = self.give_back(state, &demand, slice_pages(brought), unused);
-            if !(more && all) {
+            let pages = slice_pages(brought, excess != 0);
+            (state, more) = self.give_back(state, &demand, pages, unused);
+            slices = slices.saturating_sub(1);
+            if !(more && (all || slices != 0)) {
                 break more;
             }
         };
@@ -267,7 +271,7 @@ impl Heap {
         state.drop_spare_magazines(unused);
         loop {
             let more;
-            (state, more) = self.give_back(state, &demand, slice_pages(0), unused);
+            (state, more) = self.give_back(state, &demand, slice_pages(0, false), unused);
             if !more {
                 return state;
             }

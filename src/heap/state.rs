@@ -505,9 +505,6 @@ impl State {
             dirty_pages += dirty;
             large.0 += if chunk.is_large() { dirty } else { 0 };
             large.1 += chunk.validate(problem);
-            if !chunk.is_large() && chunk.buddy().oldest() < self.oldest {
-                problem(0, "a chunk has dirty runs for longer than is noted");
-            }
             let in_steps = !chunk.is_large() && !chunk.is_fixed();
             let grows = in_steps && chunk.buddy().committed() != PAGES;
             growing += usize::from(grows);

@@ -22,6 +22,8 @@ pub(crate) struct Surplus {
     block_bytes: usize,
     /// The time in seconds of the coarse clock, if it was read on the way.
     now: Option<u32>,
+    /// Since when nobody has used what is in it, if that is known; or 0.
+    since: u32,
     /// Whether it is all that the pool had, as its last child goes.
     is_last: bool,
 }
@@ -33,6 +35,7 @@ impl Surplus {
         blocks: MagazineList::EMPTY,
         block_bytes: 0,
         now: None,
+        since: 0,
         is_last: false,
     };
 
@@ -64,6 +67,16 @@ impl Surplus {
     /// The time, if it is known.
     pub(crate) fn known_now(&self) -> Option<u32> {
         self.now
+    }
+
+    /// Notes since when nobody has used what is in it.
+    pub(crate) fn set_since(&mut self, since: u32) {
+        self.since = since;
+    }
+
+    /// Since when it is free; now, unless something else was noted.
+    pub(crate) fn since(&mut self) -> u32 {
+        if self.since != 0 { self.since } else { self.now() }
     }
 
     /// Bytes of the slabs and magazines in it.

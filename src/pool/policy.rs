@@ -180,7 +180,7 @@ const SPARSE_SHARE: usize = 2;
 /// | field | written |
 /// |---|---|
 /// | `masks`, `full_rounds` | when the pool gets its layout |
-/// | `epoch`, `least`, `drained`, `regretted`, `reaping`, `most`, `visits`, `asleep`, `used`, `fall`, `shrank` | by `note_...`, `end_epoch` and `gives_way` |
+/// | `epoch`, `unused_since`, `least`, `drained`, `regretted`, `reaping`, `most`, `visits`, `asleep`, `used`, `fall`, `shrank` | by `note_...`, `end_epoch` and `gives_way` |
 #[derive(Clone, Copy)]
 pub(crate) struct Policy {
     /// The sizes of magazines in bytes less 1, none smaller than the one before; 0 if children have
@@ -190,6 +190,8 @@ pub(crate) struct Policy {
     full_rounds: u32,
     /// The second in which it was last looked for what goes unused.
     epoch: u32,
+    /// When the epoch before began, or if the pool slept since, the last one in which it did not.
+    unused_since: u32,
     /// The least number of rounds in full magazines since `epoch`.
     least: u32,
     /// Rounds that were drained as too many, lately.
@@ -219,6 +221,7 @@ impl Policy {
         masks: [0; SIZES],
         full_rounds: 0,
         epoch: 0,
+        unused_since: 0,
         least: 0,
         drained: 0,
         regretted: 0,
@@ -412,6 +415,9 @@ impl Policy {
             _ if self.epoch == 0 => [u32::MAX, 0],
             _ => [0; 2],
         };
+        if !self.asleep {
+            self.unused_since = if self.epoch == 0 { now } else { self.epoch };
+        }
         self.epoch = now;
         self.most = [0, last[0]];
         self.visits = [0, last[1]];
@@ -455,6 +461,11 @@ impl Policy {
         }
         self.regretted = 0;
         true
+    }
+
+    /// Since when nobody has used what is to be reaped.
+    pub(crate) fn unused_since(&self) -> u32 {
+        self.unused_since
     }
 
     /// How many rounds a child that has come reaps about: so many that, if children come as often as in
@@ -780,6 +791,23 @@ mod tests {
         policy.end_epoch(102, 70);
         assert_eq!(end_epoch(&mut policy, 103, 70), Some(35));
         assert_eq!(policy.limit(0, true), limit + 90 - 35);
+    }
+
+    #[test]
+    fn what_is_reaped_went_unused_since_the_last_epoch_with_a_visit() {
+        let mut policy = policy(96, 64);
+        let mut since = |asleep: bool, now: u32| {
+            let over =
+                if asleep { policy.end_epoch_asleep(now, 0) } else { policy.end_epoch(now, 0) };
+            assert!(over);
+            policy.unused_since()
+        };
+        assert_eq!(since(false, 100), 100, "it is new");
+        assert_eq!(since(false, 101), 100);
+        assert_eq!(since(false, 160), 101);
+        assert_eq!([161, 162, 170].map(|now| since(true, now)), [160; 3]);
+        assert_eq!(since(false, 180), 160, "as it wakes");
+        assert_eq!(since(false, 181), 180);
     }
 
     #[test]

@@ -248,6 +248,7 @@ impl Visit<'_> {
         body.policy.end_epoch(now, full);
         if self.is_reaping() {
             self.has_reaped = self.drain_unused(self.body.policy.reaped_at_a_time()) != 0;
+            self.surplus.set_since(self.body.policy.unused_since());
         }
     }
 
@@ -263,6 +264,7 @@ impl Visit<'_> {
         if !is_over && !body.policy.is_reaping() {
             return false;
         }
+        self.surplus.set_since(self.body.policy.unused_since());
         self.body.slabs.drop_spare(&mut self.surplus);
         let half = if is_over && was_asleep { self.drain_half() } else { 0 };
         let drained = half + self.drain_unused(policy::REAPED_AT_A_LOOK.saturating_sub(half));

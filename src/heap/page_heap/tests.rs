@@ -8,7 +8,7 @@ use crate::base::address::chunk_of;
 use crate::base::geometry::{
     CHUNK, HEADER_PAGES, MAGAZINE_WORDS, MAX_ORDER, MOST_CACHED, PAGE, PAGES, magazine_bytes,
 };
-use crate::heap::decay::{DECAY_SECONDS, SLICE_PAGES};
+use crate::heap::decay::{CATCH_UP, DECAY_SECONDS, SLICE_PAGES};
 
 const PARENT: usize = 0x1000;
 /// A class of blocks that an entry fits into.
@@ -23,6 +23,15 @@ impl Heap {
 
     fn dirty(&self) -> usize {
         self.lock().dirty_pages * PAGE
+    }
+
+    /// Has a call in each of so many seconds from now on. Returns the last one.
+    fn calls_for(&self, seconds: u32) -> u32 {
+        let now = os::coarse_seconds();
+        (now..=now + seconds).for_each(|second| {
+            self.tick(second);
+        });
+        now + seconds
     }
 
     fn take_slab_back(&self, slab: *mut Slab) {
@@ -78,14 +87,13 @@ fn free_memory_goes_back_once_the_decay_time_is_over() {
     assert_eq!(heap.chunks(), chunks, "it is about to be used again");
     assert_eq!(heap.dirty(), 6 * CHUNK / 4);
 
-    let now = os::coarse_seconds();
-    heap.tick(now + DECAY_SECONDS - 1);
+    let last = heap.calls_for(DECAY_SECONDS - 1);
     assert_eq!(heap.dirty(), 6 * CHUNK / 4);
     // In slices, each the next call's.
     let mut calls = 0;
     while heap.dirty() != 0 && calls < 6 * CHUNK / 4 / (SLICE_PAGES * PAGE) {
         let before = heap.dirty();
-        heap.tick(now + DECAY_SECONDS + 1);
+        heap.tick(last + 1);
         assert!(before - heap.dirty() <= SLICE_PAGES * PAGE, "no call is held up");
         calls += 1;
     }
@@ -97,6 +105,45 @@ fn free_memory_goes_back_once_the_decay_time_is_over() {
     heap.take_slab_back(used);
     assert_eq!(heap.trim(), CHUNK - PAGES_OF_ONE_CHUNK * PAGE + PAGE);
     assert_eq!(heap.chunks(), 0);
+}
+
+#[test]
+fn a_call_after_some_seconds_without_one_gives_back_several_slices() {
+    let heap = Heap::new();
+    let geometry = Geometry::new(CHUNK as u32 / 4, 1);
+    let slabs: Vec<_> = (0..5).map(|_| heap.make_slab(PARENT, &geometry)).collect();
+    slabs.iter().for_each(|slab| heap.take_slab_back(*slab));
+    let last = heap.calls_for(DECAY_SECONDS - 2);
+    let mut before = heap.dirty();
+    assert_eq!(before, 5 * CHUNK / 4);
+    // Two seconds were missed.
+    for (seconds, slices) in [(3, 1 + 2 * CATCH_UP), (3, 1), (4, 1)] {
+        heap.tick(last + seconds);
+        assert_eq!(before - heap.dirty(), slices * SLICE_PAGES * PAGE, "{slices}");
+        before = heap.dirty();
+    }
+    heap.trim();
+}
+
+#[test]
+fn what_nobody_used_for_long_is_due_as_it_comes() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let slabs: Vec<_> = (0..20).map(|_| heap.make_slab(PARENT, &page)).collect();
+    let since = os::coarse_seconds() - DECAY_SECONDS;
+    for (slab, (since, dirty)) in slabs.iter().zip([(since, 0), (since, 0), (since + 2, 1)]) {
+        let mut surplus = Surplus::EMPTY;
+        // SAFETY: the slab is the test's, and empty.
+        unsafe { surplus.add_slab(*slab) };
+        surplus.set_since(since);
+        heap.last_tick.store(0, Relaxed);
+        heap.lock().decay.hasten();
+        heap.take_back(&mut surplus);
+        assert!(heap.dirty() <= dirty * PAGE, "{since}");
+        validate(&heap);
+    }
+    slabs.iter().skip(3).for_each(|slab| heap.take_slab_back(*slab));
+    heap.trim();
 }
 
 #[test]
@@ -245,7 +292,7 @@ fn what_large_objects_had_in_use_lately_may_lie_free() {
         validate(&heap);
 
         // Two decay times later nothing was in use lately, and what is free is gone.
-        let end = os::coarse_seconds() + 2 * DECAY_SECONDS + 1;
+        let end = heap.calls_for(2 * DECAY_SECONDS) + 1;
         for _ in 0..20 * bytes / (SLICE_PAGES * PAGE) + 20 {
             let before = heap.dirty();
             heap.tick(end);
@@ -418,7 +465,15 @@ fn a_large_object_has_a_chunk_of_its_own() {
 
 /// Finds nothing wrong.
 fn validate(heap: &Heap) {
-    heap.with_state(|state| state.validate(&mut |at, words| panic!("{at:#x}: {words}")));
+    heap.with_state(|state| {
+        state.validate(&mut |at, words| panic!("{at:#x}: {words}"));
+        for chunk in state.chunks.iter(state.locked()).filter(|chunk| !chunk.is_large()) {
+            assert!(
+                chunk.buddy().oldest() >= state.oldest,
+                "what is dirty for longer is not noted"
+            );
+        }
+    });
 }
 
 /// The entry of a pool.
