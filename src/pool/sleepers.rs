@@ -31,7 +31,8 @@
 //! | `places` | how far this round has come, the hand of the clock, and the pool that is held | the mutex |
 
 use core::cell::UnsafeCell;
-use core::{mem, ptr};
+use core::mem::{self, ManuallyDrop};
+use core::ptr;
 
 use super::body::Pool;
 use super::budget;
@@ -43,7 +44,7 @@ use crate::heap::growth::grown;
 use crate::heap::pools::Entry;
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, IsLocked, Unused};
-use crate::hooks::Notes;
+use crate::hooks::{self, Notes};
 use crate::sys::sync::Locked;
 use crate::sys::sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed};
 use crate::sys::sync::masked::MaskedMutex;
@@ -82,10 +83,34 @@ static ROUND: Round = Round {
     places: UnsafeCell::new(Places::FIRST),
 };
 
+impl Visit<'_> {
+    /// Ends the visit of a call to this pool, which then goes round, if it has done no other work of this
+    /// kind.
+    #[inline(always)]
+    pub(super) fn end(self) {
+        // SAFETY: it is not dropped.
+        unsafe { ManuallyDrop::new(self).end_and_look() }
+    }
+
+    /// # Safety
+    /// As for [`Visit::leave`].
+    #[inline(never)]
+    unsafe fn end_and_look(&mut self) {
+        let now = self.surplus.known_now().filter(|_| !self.has_reaped);
+        // SAFETY: the caller's promise.
+        let gave = unsafe { self.leave() };
+        if let (Some(now), false) = (now, gave) {
+            look(now);
+        }
+        hooks::after_slow_path(self.pool);
+        HEAP.settle();
+    }
+}
+
 /// Goes on with the round of this second, or, if that is over, with the clock, if the heap has grown.
 /// No lock is held.
 #[inline(always)]
-pub(super) fn look(now: u32) {
+fn look(now: u32) {
     // Relaxed: it only decides whether to look closer.
     if ROUND.done.load(Relaxed) != now {
         go_on(now);

@@ -16,10 +16,9 @@
 use core::mem::ManuallyDrop;
 
 use super::body::{Body, Pool};
-use super::sleepers;
 use crate::heap::surplus::Surplus;
 use crate::heap::{HEAP, Home};
-use crate::hooks::{self, Notes};
+use crate::hooks::Notes;
 use crate::sys::sync::Locked;
 
 /// See the head of this file. It ends when it is dropped.
@@ -70,35 +69,20 @@ impl<'a> Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// Ends the visit of a call to this pool, which then goes round over those that sleep, if it has no
-    /// other work of this kind.
-    #[inline(always)]
-    pub(super) fn end(self) {
-        // It is not dropped.
-        ManuallyDrop::new(self).leave_and_look();
-    }
-
-    #[inline(never)]
-    fn leave_and_look(&mut self) {
-        let now = self.surplus.known_now().filter(|_| !self.has_reaped);
-        if let (Some(now), false) = (now, self.leave()) {
-            sleepers::look(now);
-        }
-        hooks::after_slow_path(self.pool);
-        HEAP.settle();
-    }
-
     /// Unlocks the pool, gives the heap what is left over, and then reports what was noted. Returns whether
     /// the system was given anything.
+    ///
+    /// # Safety
+    /// It is the last use of the visit, which is not dropped then.
     #[cfg_attr(feature = "ext", inline(always))]
     #[cfg_attr(not(feature = "ext"), inline(never))]
-    fn leave(&mut self) -> bool {
+    pub(super) unsafe fn leave(&mut self) -> bool {
         let id = if self.notes.is_empty() {
             None
         } else {
             Some(self.pool.id_at(self.owner, &self.body))
         };
-        // SAFETY: nobody uses the guard after this.
+        // SAFETY: the caller's promise: nobody uses the guard after this.
         unsafe { ManuallyDrop::drop(&mut self.body) }
         let gave = HEAP.take_back(&mut self.surplus);
         if let Some(id) = id {
@@ -111,6 +95,7 @@ impl Visit<'_> {
 impl Drop for Visit<'_> {
     #[inline(never)]
     fn drop(&mut self) {
-        self.leave();
+        // SAFETY: nobody uses what is dropped.
+        unsafe { self.leave() };
     }
 }
