@@ -100,9 +100,9 @@ struct Demand {
 }
 
 impl Demand {
-    /// Whether nothing is to be given back, if so many chunks are wholly free.
-    fn is_met(&self, whole: usize) -> bool {
-        self.until.is_none() && self.excess == 0 && whole <= self.most_whole
+    /// Whether more is kept than may be, if so many chunks are wholly free.
+    fn is_over(&self, whole: usize) -> bool {
+        self.excess != 0 || whole > self.most_whole
     }
 }
 
@@ -174,8 +174,7 @@ impl Heap {
                 state.drop_lone_magazines(now, unused);
             }
             let more;
-            let pages = slice_pages(brought, excess != 0);
-            (state, more) = self.give_back(state, &demand, pages, unused);
+            (state, more) = self.give_back(state, &demand, brought, unused);
             slices = slices.saturating_sub(1);
             if !(more && (all || slices != 0)) {
                 break more;
@@ -194,19 +193,20 @@ impl Heap {
         state
     }
 
-    /// Purges a slice of so many pages, for which the lock is dropped and taken again, and adds chunks that are to be
-    /// released to `unused`. Returns whether there may be more to do.
+    /// Purges a slice, in a call that has brought so many pages, for which the lock is dropped and taken
+    /// again, and adds chunks that are to be released to `unused`. Returns whether there may be more to do.
     fn give_back<'a>(
         &'a self,
         mut state: HeapGuard<'a>,
         demand: &Demand,
-        pages: usize,
+        brought: usize,
         unused: &mut Unused,
     ) -> (HeapGuard<'a>, bool) {
-        if demand.is_met(state.chunks.count_whole()) {
+        let is_over = demand.is_over(state.chunks.count_whole());
+        if !is_over && demand.until.is_none() {
             return (state, false);
         }
-        let mut slice = Slice::of(pages);
+        let mut slice = Slice::of(slice_pages(brought, is_over));
         state.collect(demand, &mut slice, unused);
         state.regret.note_early(slice.early);
         state.regret.note_due(slice.due);
@@ -271,7 +271,7 @@ impl Heap {
         state.drop_spare_magazines(unused);
         loop {
             let more;
-            (state, more) = self.give_back(state, &demand, slice_pages(0, false), unused);
+            (state, more) = self.give_back(state, &demand, 0, unused);
             if !more {
                 return state;
             }
