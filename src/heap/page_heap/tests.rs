@@ -126,6 +126,23 @@ fn a_call_after_some_seconds_without_one_gives_back_several_slices() {
 }
 
 #[test]
+fn what_is_freed_after_a_look_at_all_chunks_is_due_in_time() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let used = heap.make_slab(PARENT, &page);
+    for time in 1..4 {
+        let slab = heap.make_slab(PARENT, &page);
+        heap.take_slab_back(slab);
+        assert_eq!(heap.dirty(), PAGE);
+        validate(&heap);
+        heap.calls_for(2 * time * DECAY_SECONDS);
+        assert_eq!(heap.dirty(), 0, "{time}");
+    }
+    heap.take_slab_back(used);
+    heap.trim();
+}
+
+#[test]
 fn what_nobody_used_for_long_is_due_as_it_comes() {
     let heap = Heap::new();
     let page = Geometry::new(PAGE as u32, 1);
