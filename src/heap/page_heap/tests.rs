@@ -143,6 +143,28 @@ fn what_is_freed_after_a_look_at_all_chunks_is_due_in_time() {
 }
 
 #[test]
+fn a_chunk_is_looked_at_again_if_something_of_it_was_just_purged() {
+    let heap = Heap::new();
+    let page = Geometry::new(PAGE as u32, 1);
+    let (used, slab) = (heap.make_slab(PARENT, &page), heap.make_slab(PARENT, &page));
+    let chunk: *mut Chunk = chunk_of(slab.cast());
+    heap.take_slab_back(slab);
+    // SAFETY: the chunk stays, as a slab of it is in use, and is the test's alone.
+    unsafe {
+        // As if another thread purged a run.
+        (*chunk).purging += 1;
+        let last = heap.calls_for(DECAY_SECONDS + 1);
+        assert_eq!(heap.dirty(), 0);
+        assert!((*chunk).buddy.oldest() <= last, "what is purged may be half of it");
+        (*chunk).purging -= 1;
+        heap.tick(last + 1);
+        assert_eq!((*chunk).buddy.oldest(), u32::MAX);
+    }
+    heap.take_slab_back(used);
+    heap.trim();
+}
+
+#[test]
 fn what_nobody_used_for_long_is_due_as_it_comes() {
     let heap = Heap::new();
     let page = Geometry::new(PAGE as u32, 1);
