@@ -117,8 +117,13 @@ mod tests {
     use super::*;
     use crate::pool::child::ChildPool;
 
-    #[test]
-    fn slabs_whose_objects_stay_are_asked_for_once_and_used_again() {
+    /// Calls `test` with a pool, a child of it that caches nothing, and the objects that are out: those of so
+    /// many slabs that `stays` says by their place and how many a slab has, in the order of addresses.
+    fn with_sparse(
+        slabs: usize,
+        stays: impl Fn(usize, usize) -> bool,
+        test: impl FnOnce(&ParentPool, *mut ChildPool, &[*mut c_void]),
+    ) {
         let mut parent = MaybeUninit::<ParentPool>::uninit();
         let mut child = MaybeUninit::<ChildPool>::uninit();
         // SAFETY: the pool, its child and its objects are the test's alone.
@@ -128,55 +133,57 @@ mod tests {
             ChildPool::create(child, parent);
             let per_slab = parent.numbers().objects_per_slab;
             let mut objects: Vec<*mut c_void> =
-                (0..10 * per_slab).map(|_| ChildPool::alloc(child)).collect();
+                (0..slabs * per_slab).map(|_| ChildPool::alloc(child)).collect();
             objects.sort();
             let (kept, freed): (Vec<_>, Vec<_>) =
-                objects.into_iter().enumerate().partition(|(index, _)| index % 10 == 0);
-            freed.iter().for_each(|(_, object)| ChildPool::free(child, *object));
+                objects.into_iter().enumerate().partition(|(place, _)| stays(*place, per_slab));
+            freed.into_iter().for_each(|(_, object)| ChildPool::free(child, object));
             ChildPool::trim(child);
-            let before = parent.numbers();
-            for _ in 0..2 {
-                let mut asked = Vec::new();
-                parent.shrink("test", |object| {
-                    asked.push(object);
-                    assert!(asked.len() <= kept.len(), "each once");
-                    false
-                });
-                assert!(!asked.is_empty());
-            }
-            let new: Vec<_> = (0..freed.len() / 2).map(|_| ChildPool::alloc(child)).collect();
-            // A magazine may take some more.
-            assert!(
-                parent.numbers().slabs() <= before.slabs() + 1,
-                "there is room in those it has"
-            );
-            new.into_iter().for_each(|object| ChildPool::free(child, object));
-            kept.into_iter().for_each(|(_, object)| ChildPool::free(child, object));
+            let kept: Vec<_> = kept.into_iter().map(|(_, object)| object).collect();
+            test(parent, child, &kept);
             ChildPool::destroy(child);
             ParentPool::destroy(ptr::from_ref(parent).cast_mut());
         }
     }
 
     #[test]
+    fn slabs_whose_objects_stay_are_asked_for_once_and_used_again() {
+        with_sparse(
+            10,
+            |place, _| place % 10 == 0,
+            |parent, child, kept| {
+                let before = parent.numbers();
+                for _ in 0..2 {
+                    let mut asked = Vec::new();
+                    // SAFETY: the pool, its child and its objects are the test's alone.
+                    unsafe {
+                        parent.shrink("test", |object| {
+                            asked.push(object);
+                            assert!(asked.len() <= kept.len(), "each once");
+                            false
+                        });
+                    }
+                    assert!(!asked.is_empty());
+                }
+                // SAFETY: as above.
+                unsafe {
+                    let new: Vec<_> =
+                        (0..4 * kept.len()).map(|_| ChildPool::alloc(child)).collect();
+                    // A magazine may take some more.
+                    let slabs = parent.numbers().slabs();
+                    assert!(slabs <= before.slabs() + 1, "there is room in those it has");
+                    new.iter().chain(kept).for_each(|object| ChildPool::free(child, *object));
+                }
+            },
+        );
+    }
+
+    #[test]
     fn objects_of_sparse_slabs_are_moved_each_once_and_those_of_others_stay() {
-        let mut parent = MaybeUninit::<ParentPool>::uninit();
-        let mut child = MaybeUninit::<ChildPool>::uninit();
+        // Five slabs stay full, the others have one in ten.
+        let stays = |place, per_slab| place / per_slab % 4 == 0 || place % 10 == 0;
         // SAFETY: the pool, its child and its objects are the test's alone.
-        unsafe {
-            ParentPool::create(parent.as_mut_ptr(), 96, 64);
-            let (parent, child) = (&*parent.as_ptr(), child.as_mut_ptr());
-            ChildPool::create(child, parent);
-            let per_slab = parent.numbers().objects_per_slab;
-            let mut objects: Vec<*mut c_void> =
-                (0..20 * per_slab).map(|_| ChildPool::alloc(child)).collect();
-            // Five slabs stay full, the others have one in ten.
-            objects.sort();
-            let (kept, freed): (Vec<_>, Vec<_>) = objects
-                .iter()
-                .enumerate()
-                .partition(|(index, _)| index / per_slab % 4 == 0 || index % 10 == 0);
-            freed.iter().for_each(|(_, object)| ChildPool::free(child, **object));
-            ChildPool::trim(child);
+        with_sparse(20, stays, |parent, child, kept| unsafe {
             let before = parent.numbers();
             assert_eq!((before.slabs_full, before.slabs_partial), (5, 15));
 
@@ -189,7 +196,7 @@ mod tests {
             });
             moved.sort();
             assert!(moved.is_sorted_by(|a, b| a < b), "each once");
-            assert!(moved.iter().all(|object| kept.iter().any(|(_, kept)| **kept == *object)));
+            assert!(moved.iter().all(|object| kept.contains(object)));
             assert!(new.iter().all(|object| !object.is_null() && !moved.contains(object)));
             ChildPool::trim(child);
             let after = parent.numbers();
@@ -199,10 +206,8 @@ mod tests {
             assert!(after.slabs() <= 8 && bytes >= 12 * after.slab_bytes, "{}", after.slabs());
             assert_eq!(parent.shrink("test", |_| unreachable!("nothing is sparse")), 0);
 
-            let stay = kept.iter().map(|(_, kept)| **kept).filter(|kept| !moved.contains(kept));
-            stay.chain(new.iter().copied()).for_each(|object| ChildPool::free(child, object));
-            ChildPool::destroy(child);
-            ParentPool::destroy(ptr::from_ref(parent).cast_mut());
-        }
+            let stay = kept.iter().filter(|kept| !moved.contains(kept));
+            stay.chain(&new).for_each(|object| ChildPool::free(child, *object));
+        });
     }
 }
