@@ -482,13 +482,10 @@ impl State {
             let purge =
                 unsafe { self.change(chunk, |buddy| buddy.take_dirty(latest, least, room)) };
             let Some(purge) = purge else {
-                #[cfg(feature = "ext")]
                 // SAFETY: the caller's promise.
                 unsafe {
+                    #[cfg(feature = "ext")]
                     self.collect_descriptors(chunk, slice);
-                }
-                // SAFETY: the caller's promise.
-                unsafe {
                     // What is being purged may be half of it.
                     if (*chunk).purging == 0 && !slice.is_full() {
                         (*chunk).buddy.note_looked_at();

@@ -22,7 +22,7 @@ pub(crate) struct Surplus {
     block_bytes: usize,
     /// The time in seconds of the coarse clock, if it was read on the way.
     now: Option<u32>,
-    /// Since when nobody has used what is in it, if that is known; or 0.
+    /// If something was reaped: since when nobody has used that, for which all that is in it is taken; else 0.
     since: u32,
     /// Whether it is all that the pool had, as its last child goes.
     is_last: bool,
@@ -69,7 +69,7 @@ impl Surplus {
         self.now
     }
 
-    /// Notes since when nobody has used what is in it.
+    /// Notes since when nobody has used what was reaped.
     pub(crate) fn set_since(&mut self, since: u32) {
         self.since = since;
     }

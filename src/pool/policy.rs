@@ -190,7 +190,8 @@ pub(crate) struct Policy {
     full_rounds: u32,
     /// The second in which it was last looked for what goes unused.
     epoch: u32,
-    /// When the epoch before began, or if the pool slept since, the last one in which it did not.
+    /// When the epoch before began, or if the pool slept since, the last one in which it did not; 0 of a
+    /// new pool.
     unused_since: u32,
     /// The least number of rounds in full magazines since `epoch`.
     least: u32,
@@ -406,7 +407,8 @@ impl Policy {
     /// nobody came, half of what there is. Returns whether it is over.
     #[inline(never)]
     pub(crate) fn end_epoch(&mut self, now: u32, full: usize) -> bool {
-        let epochs = now.wrapping_sub(self.epoch);
+        // Who waited for the lock may have read the clock before who had it.
+        let epochs = now.saturating_sub(self.epoch);
         if epochs == 0 {
             return false;
         }
@@ -416,7 +418,7 @@ impl Policy {
             _ => [0; 2],
         };
         if !self.asleep {
-            self.unused_since = if self.epoch == 0 { now } else { self.epoch };
+            self.unused_since = self.epoch;
         }
         self.epoch = now;
         self.most = [0, last[0]];
@@ -463,7 +465,7 @@ impl Policy {
         true
     }
 
-    /// Since when nobody has used what is to be reaped.
+    /// Since when nobody has used what is to be reaped; 0 if there can be nothing.
     pub(crate) fn unused_since(&self) -> u32 {
         self.unused_since
     }
@@ -802,12 +804,13 @@ mod tests {
             assert!(over);
             policy.unused_since()
         };
-        assert_eq!(since(false, 100), 100, "it is new");
+        assert_eq!(since(false, 100), 0, "it is new");
         assert_eq!(since(false, 101), 100);
         assert_eq!(since(false, 160), 101);
         assert_eq!([161, 162, 170].map(|now| since(true, now)), [160; 3]);
         assert_eq!(since(false, 180), 160, "as it wakes");
         assert_eq!(since(false, 181), 180);
+        assert!(!policy.end_epoch(180, 0), "who has read the clock before ends none");
     }
 
     #[test]
